@@ -1,0 +1,280 @@
+"""Every error agentflow raises.
+
+    AgentflowError
+      DefinitionError       NotInRun · DuplicateName · UnknownTask · InvalidPayload · UnserializableValue · ConfigurationError
+      RunError              RunFailed · RunCancelled · RunExpired · RunNotFound · RunTimeout · StepFailed · IdempotencyConflict
+      WaitpointError        WaitpointNotFound · WaitpointAlreadyAnswered · WaitpointTimedOut · InvalidAnswer
+      PromptError
+      StreamError           CursorInvalid · StreamUnavailable
+      StorageError          DatabaseBusy · DatabaseUnreadable · DatabaseFull · SchemaNewer · ConnectionLost
+    NonRetryable, RetryAfter                raised by user code
+    ControlFlow(BaseException)              Suspend · LeaseLost · RunPaused: the engine's own, never caught by users
+
+An error has a `code` that machines can match, a message, a `hint` that says what to do next, and `details` that survive JSON.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class AgentflowError(Exception):
+    """The root of all errors a caller may catch."""
+
+    code = "error"
+    http_status = 500
+
+    def __init__(self, message: str, *, hint: str = "", **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.details = details
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self.hint, self.details)
+
+
+def _rebuild(kind: type[AgentflowError], message: str, hint: str, details: dict[str, Any]) -> AgentflowError:
+    return kind(message, hint=hint, **details)
+
+
+class DefinitionError(AgentflowError):
+    """A task, step, agent or setting is written in a way that cannot work."""
+
+    code = "definition"
+    http_status = 400
+
+
+class NotInRun(DefinitionError):
+    """Something that needs a run was called outside of one."""
+
+    code = "not_in_run"
+
+
+class DuplicateName(DefinitionError):
+    """Two definitions, or two steps of one run, claim the same name."""
+
+    code = "duplicate_name"
+
+
+class UnknownTask(DefinitionError):
+    """No task of that name is registered."""
+
+    code = "unknown_task"
+    http_status = 404
+
+
+class InvalidPayload(DefinitionError):
+    """The payload does not fit the task's signature."""
+
+    code = "invalid_payload"
+    http_status = 422
+
+
+class UnserializableValue(DefinitionError):
+    """A value cannot be stored as JSON under its annotation."""
+
+    code = "unserializable"
+
+
+class ConfigurationError(DefinitionError):
+    """A setting is missing, malformed or unsafe."""
+
+    code = "configuration"
+
+
+class RunError(AgentflowError):
+    """A run did not end with a result."""
+
+    code = "run"
+
+    @property
+    def run_id(self) -> str:
+        """The run that this error is about, or an empty string."""
+        return str(self.details.get("run_id", ""))
+
+
+class RunFailed(RunError):
+    """The run ended as `failed`; `details["error"]` is the recorded error."""
+
+    code = "run_failed"
+
+
+class RunCancelled(RunError):
+    """The run ended as `cancelled`; `details["reason"]` says why."""
+
+    code = "run_cancelled"
+
+
+class RunExpired(RunError):
+    """The run's time to live ended before it started."""
+
+    code = "run_expired"
+
+
+class RunNotFound(RunError):
+    """No run has that id."""
+
+    code = "run_not_found"
+    http_status = 404
+
+
+class RunTimeout(RunError):
+    """The caller stopped waiting; the run itself goes on."""
+
+    code = "run_timeout"
+    http_status = 504
+
+
+class StepFailed(RunError):
+    """A step raised and has no tries left; `details["error"]` is the recorded error."""
+
+    code = "step_failed"
+
+
+class StepTimeout(StepFailed):
+    """A step ran longer than its timeout, or was silent longer than its idle timeout."""
+
+    code = "step_timeout"
+
+
+class IdempotencyConflict(RunError):
+    """The idempotency key belongs to a run with another payload."""
+
+    code = "idempotency_conflict"
+    http_status = 409
+
+
+class WaitpointError(AgentflowError):
+    """A waitpoint cannot do what was asked."""
+
+    code = "waitpoint"
+
+
+class WaitpointNotFound(WaitpointError):
+    """No waitpoint has that id."""
+
+    code = "waitpoint_not_found"
+    http_status = 404
+
+
+class WaitpointAlreadyAnswered(WaitpointError):
+    """Somebody else was first; `details["answer"]` is what counts."""
+
+    code = "waitpoint_answered"
+    http_status = 409
+
+
+class WaitpointTimedOut(WaitpointError):
+    """The waitpoint ended before the answer came."""
+
+    code = "waitpoint_timed_out"
+    http_status = 410
+
+
+class InvalidAnswer(WaitpointError):
+    """The answer does not fit the waitpoint's schema; the run still waits."""
+
+    code = "invalid_answer"
+    http_status = 422
+
+
+class PromptError(AgentflowError):
+    """A prompt cannot be found, rendered or released."""
+
+    code = "prompt"
+
+
+class StreamError(AgentflowError):
+    """A stream cannot be read."""
+
+    code = "stream"
+
+
+class CursorInvalid(StreamError):
+    """A cursor is not of the form `<epoch>-<seq>`."""
+
+    code = "cursor_invalid"
+    http_status = 400
+
+
+class StreamUnavailable(StreamError):
+    """The stream server cannot be reached or started."""
+
+    code = "stream_unavailable"
+    http_status = 503
+
+
+class StorageError(AgentflowError):
+    """The database refused or failed."""
+
+    code = "storage"
+    http_status = 503
+
+
+class DatabaseBusy(StorageError):
+    """Another process kept the write lock for too long."""
+
+    code = "database_busy"
+
+
+class DatabaseUnreadable(StorageError):
+    """The file is not a database, or is damaged, or may not be opened."""
+
+    code = "database_unreadable"
+
+
+class DatabaseFull(StorageError):
+    """There is no room left to write."""
+
+    code = "database_full"
+
+
+class SchemaNewer(StorageError):
+    """The database was migrated by a newer agentflow."""
+
+    code = "schema_newer"
+
+
+class ConnectionLost(StorageError):
+    """The connection to the database broke; the transaction may or may not have been committed."""
+
+    code = "connection_lost"
+
+
+class NonRetryable(Exception):
+    """Raise in a step or task to fail at once, whatever tries are left."""
+
+
+class RetryAfter(Exception):
+    """Raise in a step or task to be tried again no sooner than `delay`.
+
+    `delay` is a duration: seconds, `"30s"`, or a `timedelta`.
+    """
+
+    def __init__(self, delay: Any, message: str = "") -> None:
+        super().__init__(message or f"retry after {delay}")
+        self.delay = delay
+
+
+class ControlFlow(BaseException):
+    """The engine unwinding a run. Let it pass: catching it changes nothing, for the run's context remembers it."""
+
+
+class Suspend(ControlFlow):
+    """The run leaves memory while it waits; it will be replayed to this point."""
+
+
+class LeaseLost(ControlFlow):
+    """Another worker holds the run, or it has ended: nothing this worker writes counts any more."""
+
+
+class RunPaused(ControlFlow):
+    """The code no longer fits what the run has recorded; an operator decides."""
+
+    def __init__(self, difference: dict[str, Any]) -> None:
+        super().__init__("recorded and asked for differ")
+        self.difference = difference

@@ -1,0 +1,212 @@
+"""What is stored, as frozen records, and the states they pass through."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class RunState(StrEnum):
+    """Where a run is.
+
+        scheduled ──▶ queued ──▶ running ──▶ completed | failed | cancelled
+            ▲  │        ▲ │       │ │  ▲
+            │  ▼        │ ▼       │ │  └── (epoch + 1 at each lease)
+            │ expired   │ expired │ └────▶ waiting ──▶ queued
+            └───────────┼─────────┘        paused  ──▶ queued
+                        └── lease lost, drained, woken, resumed
+    """
+
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the run has ended for good."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED, RunState.EXPIRED})
+_ENDS = frozenset({RunState.FAILED, RunState.CANCELLED})
+_NEXT: dict[RunState, frozenset[RunState]] = {
+    RunState.SCHEDULED: _ENDS | {RunState.QUEUED, RunState.EXPIRED},
+    RunState.QUEUED: _ENDS | {RunState.RUNNING, RunState.SCHEDULED, RunState.EXPIRED},
+    RunState.RUNNING: _ENDS | {RunState.COMPLETED, RunState.WAITING, RunState.PAUSED, RunState.QUEUED, RunState.SCHEDULED},
+    RunState.WAITING: _ENDS | {RunState.QUEUED, RunState.RUNNING},
+    RunState.PAUSED: _ENDS | {RunState.QUEUED},
+}
+
+
+def may_become(now: RunState, then: RunState) -> bool:
+    """Whether a run in state `now` may go to state `then`."""
+    return then in _NEXT.get(now, frozenset())
+
+
+class WaitState(StrEnum):
+    """Where a waitpoint is; it leaves `pending` once."""
+
+    PENDING = "pending"
+    ANSWERED = "answered"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+
+
+class WaitKind(StrEnum):
+    """What a waitpoint waits for."""
+
+    TIMER = "timer"
+    CHILD = "child"
+    APPROVAL = "approval"
+    CALLBACK = "callback"
+    TOKEN = "token"  # noqa: S105
+
+
+class EntryKind(StrEnum):
+    """What a journal entry records."""
+
+    RESULT = "result"
+    ERROR = "error"
+    TRY = "try"
+    VALUE = "value"
+    RESET = "reset"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """A run, as stored. Times are microseconds since 1970, `active` is microseconds of work."""
+
+    key: int
+    id: str
+    task: str
+    queue: str
+    state: RunState
+    epoch: int
+    attempt: int
+    recoveries: int
+    worker: str | None
+    ready_at: int | None
+    expires_at: int | None
+    input: str
+    output: str | None
+    error: str | None
+    parent_id: str | None
+    tags: tuple[str, ...]
+    metadata: str
+    idempotency_key: str | None
+    concurrency_key: str | None
+    priority: int
+    version: str | None
+    code: str | None
+    cancel_reason: str | None
+    wakes: int
+    active: int
+    created_at: int
+    started_at: int | None
+    finished_at: int | None
+    note: str | None
+
+    @classmethod
+    def ended(cls, run_id: str, task: str, state: RunState, *, output: str | None, error: str | None) -> RunRecord:
+        """A record of which only the end is known, as a run sees the end of its child."""
+        nothing = dict.fromkeys(("worker", "ready_at", "expires_at", "parent_id", "idempotency_key", "concurrency_key", "version", "code"))
+        times = dict.fromkeys(("cancel_reason", "started_at", "finished_at", "note"))
+        counts = dict.fromkeys(("key", "epoch", "attempt", "recoveries", "priority", "wakes", "active", "created_at"), 0)
+        known: dict[str, Any] = {"id": run_id, "task": task, "state": state, "output": output, "error": error}
+        return cls(queue="", input="{}", tags=(), metadata="{}", **known, **nothing, **times, **counts)
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One record of a run's journal. `attempt` is the run's, `tries` the step's."""
+
+    seq: int
+    kind: EntryKind
+    key: str
+    value: str | None
+    digest: str | None
+    code: str | None
+    attempt: int
+    tries: int
+    started_at: int
+    ended_at: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitpointRecord:
+    """A waitpoint, as stored. `subject` and `answer` are JSON texts."""
+
+    id: str
+    kind: WaitKind
+    state: WaitState
+    run_id: str | None
+    key: str | None
+    target: str | None
+    subject: str
+    schema: str | None
+    answer: str | None
+    answered_by: str | None
+    due_at: int | None
+    attempt: int
+    created_at: int
+    ended_at: int | None
+    wake: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRecord:
+    """A worker process, as it last told of itself."""
+
+    id: str
+    host: str
+    pid: int
+    slots: int
+    queues: tuple[str, ...]
+    tasks: tuple[str, ...]
+    state: str
+    started_at: int
+    expires_at: int
+    claimed_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRecord:
+    """A task that some worker has served. `schema` is the JSON schema of its payload, `kind` is task or agent."""
+
+    name: str
+    queue: str
+    description: str
+    schema: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a run or step failed, in a form that survives the journal. `module` and `args` let the exception be raised again as itself."""
+
+    code: str
+    type: str
+    message: str
+    module: str = ""
+    args: list[Any] | None = None
+    traceback: str = ""
+    hint: str = ""
+    details: dict[str, Any] | None = None
+
+
+def new_id(prefix: str, now: int) -> str:
+    """A UUIDv7 (RFC 9562) for time `now`, behind a prefix: `run_0192…`."""
+    millis = now // 1000
+    tail = int.from_bytes(os.urandom(10), "big")
+    value = (millis & (1 << 48) - 1) << 80 | 7 << 76 | (tail >> 64 & 0xFFF) << 64 | 2 << 62 | tail & (1 << 62) - 1
+    return f"{prefix}_{value:032x}"
