@@ -1,0 +1,1 @@
+SELECT version, name, checksum, applied_at FROM agentflow_schema ORDER BY version

@@ -1,0 +1,2 @@
+-- SQLite: the transaction holds the write lock from its start.
+SELECT 1

@@ -1,0 +1,1 @@
+CREATE INDEX ledger_entry_value ON ledger_entry (value);

@@ -1,0 +1,1 @@
+UPDATE ledger_entry SET value = value + :amount WHERE name = :name RETURNING value

@@ -1,0 +1,1 @@
+SELECT value FROM ledger_entry WHERE name = :name

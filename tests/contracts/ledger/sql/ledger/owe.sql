@@ -1,0 +1,1 @@
+INSERT INTO ledger_debt (debtor, creditor) VALUES (:debtor, :creditor)

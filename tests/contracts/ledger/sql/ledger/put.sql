@@ -1,0 +1,1 @@
+INSERT INTO ledger_entry (name, value) VALUES (:name, :value) RETURNING name, value
