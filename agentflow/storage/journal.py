@@ -1,0 +1,59 @@
+"""A run's append-only records."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agentflow.database.port import Database, Transaction
+from agentflow.errors import LeaseLost
+from agentflow.records import JournalEntry
+from agentflow.storage import blobs, rows
+from agentflow.storage.statements import SQL
+from agentflow.storage.runs import Lease, hold
+
+
+async def append(database: Database, lease: Lease, entry: JournalEntry) -> None:
+    """Record an entry; durable on return. Raises `LeaseLost` when the lease no longer holds.
+
+    An entry that is there already was written by this very epoch before the connection broke: it counts.
+    """
+    value = entry.value
+    if value is not None and len(value) > blobs.LIMIT:
+        await database.transact(_append_large(lease, entry, value))
+        return
+    written = await database.execute(SQL.journal.append(run=lease.run, **_columns(entry)))
+    if not written:
+        raise LeaseLost(lease.run_id)
+
+
+def _append_large(lease: Lease, entry: JournalEntry, value: str) -> Transaction[None]:
+    yield from hold(lease)
+    pointer = yield from blobs.stow(value, entry.ended_at)
+    written = yield SQL.journal.append(run=lease.run, **_columns(replace(entry, value=pointer)))
+    if not written:
+        raise LeaseLost(lease.run_id)
+
+
+def _columns(entry: JournalEntry) -> dict[str, object]:
+    return {
+        "seq": entry.seq,
+        "kind": entry.kind.value,
+        "step": entry.key,
+        "value": entry.value,
+        "digest": entry.digest,
+        "code": entry.code,
+        "attempt": entry.attempt,
+        "tries": entry.tries,
+        "epoch": entry.epoch,
+        "started_at": entry.started_at,
+        "ended_at": entry.ended_at,
+    }
+
+
+def load(run: int) -> Transaction[list[JournalEntry]]:
+    """All records of a run, in order."""
+    found = yield SQL.journal.load(run=run)
+    large = yield from blobs.resolve(row["value"] for row in found)
+    if not large:
+        return [rows.entry(row, row["value"]) for row in found]
+    return [rows.entry(row, large.get(row["value"], row["value"])) for row in found]

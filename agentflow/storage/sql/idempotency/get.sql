@@ -1,0 +1,1 @@
+SELECT * FROM idempotency WHERE key = :key AND expires_at > :now;

@@ -1,0 +1,1 @@
+UPDATE runs SET cancel_children = 0 WHERE key = :run;

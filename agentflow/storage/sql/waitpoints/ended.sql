@@ -1,0 +1,1 @@
+SELECT * FROM waitpoints WHERE run = :run AND wake > :wake ORDER BY wake;

@@ -1,0 +1,1 @@
+SELECT * FROM waitpoints WHERE run = :run ORDER BY created_at, id;

@@ -1,0 +1,36 @@
+"""The statements of this package, by group and name: `SQL.runs.lock` is `sql/runs/lock.sql`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agentflow.database.port import Statement
+from agentflow.database.statements import Statements
+
+FOLDER = Path(__file__).parent
+MIGRATIONS = FOLDER / "migrations"
+STATEMENTS = Statements(FOLDER)
+
+
+class Group:
+    """The statements of one folder, each read when it is first used."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Statement:
+        found = STATEMENTS(f"{self._name}/{name}")
+        setattr(self, name, found)
+        return found
+
+
+class SQL:
+    """The groups."""
+
+    runs = Group("runs")
+    journal = Group("journal")
+    waitpoints = Group("waitpoints")
+    workers = Group("workers")
+    tasks = Group("tasks")
+    idempotency = Group("idempotency")
+    blobs = Group("blobs")

@@ -1,0 +1,231 @@
+"""Waitpoints: created once, ended once, and their end wakes the run in the same transaction.
+
+Lock order: what a waitpoint targets before the run that waits, a child before its parents, parents by key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from agentflow.database.port import Rows, Transaction
+from agentflow.errors import LeaseLost, WaitpointAlreadyAnswered, WaitpointNotFound, WaitpointTimedOut
+from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState, new_id
+from agentflow.serde import encode_failure, loads
+from agentflow.storage import blobs, rows, runs
+from agentflow.storage.runs import Lease, NewRun, Started
+from agentflow.storage.statements import SQL
+
+
+_TIMED_OUT = encode_failure(Failure(code="timeout", type="WaitpointTimedOut", message="Nobody answered in time."))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewWaitpoint:
+    """A waitpoint of a run. `subject`, `schema` are JSON text; `due_at` is microseconds since 1970."""
+
+    id: str
+    key: str
+    kind: WaitKind
+    attempt: int
+    subject: str = "{}"
+    schema: str | None = None
+    due_at: int | None = None
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a waitpoint ends; `answer` is JSON text."""
+
+    state: WaitState
+    answer: str | None = None
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """Runs that an ended waitpoint woke: to be told (`runs`), and those leased at once to `lessee` (`leased`)."""
+
+    waitpoint: WaitpointRecord
+    runs: Sequence[RunRecord]
+    leased: Sequence[RunRecord]
+
+
+def create(lease: Lease, new: NewWaitpoint, now: int) -> Transaction[WaitpointRecord]:
+    """Create a waitpoint; when its target has ended already, it is born ended. Raises `LeaseLost`."""
+    ending = None if new.target is None else (yield from _ended_target(new.target))
+    return (yield from _insert(lease, new, ending, now))
+
+
+def start_child(lease: Lease, child: NewRun, wait: NewWaitpoint, now: int) -> Transaction[tuple[Started, WaitpointRecord]]:
+    """Start a child run, or find the one of its idempotency key, and the waitpoint that its parent waits on."""
+    started = yield from runs.start(child, now, lease)
+    ending = (yield from _end_of(started.run)) if started.existed else None
+    waiting = yield from _insert(lease, wait, ending, now)
+    return started, waiting
+
+
+def _insert(lease: Lease, new: NewWaitpoint, ending: Ending | None, now: int) -> Transaction[WaitpointRecord]:
+    found = yield SQL.waitpoints.create(
+        id=new.id,
+        run=lease.run,
+        run_id=lease.run_id,
+        epoch=lease.epoch,
+        step=new.key,
+        kind=new.kind.value,
+        state=WaitState.PENDING.value if ending is None else ending.state.value,
+        target=new.target,
+        subject=new.subject,
+        schema=new.schema,
+        answer=None if ending is None else ending.answer,
+        answered_by=None if ending is None else ending.by,
+        due_at=new.due_at,
+        attempt=new.attempt,
+        now=now,
+        ended_at=None if ending is None else now,
+        wake=0,
+    )
+    if not found:
+        raise LeaseLost(lease.run_id)
+    return rows.waitpoint(found[0])
+
+
+def _ended_target(target: str) -> Transaction[Ending | None]:
+    found = yield SQL.waitpoints.lock(id=target)
+    if not found:
+        return (yield from _end_of((yield from runs.lock(target)))) if target.startswith("run_") else _no_waitpoint(target)
+    one = rows.waitpoint(found[0])
+    return None if one.state is WaitState.PENDING else Ending(one.state, one.answer, one.answered_by)
+
+
+def _no_waitpoint(waitpoint_id: str) -> None:
+    raise WaitpointNotFound(f"There is no waitpoint {waitpoint_id!r}.", hint="Check the id; tokens are made with create_token().")
+
+
+def _end_of(child: RunRecord) -> Transaction[Ending | None]:
+    child = yield from runs.lock(child.id)
+    return ending_of(child) if child.state.terminal else None
+
+
+def ending_of(child: RunRecord) -> Ending:
+    """How a child's end looks to the waitpoint of its parent."""
+    if child.state is RunState.COMPLETED:
+        return Ending(WaitState.ANSWERED, child.output, child.id)
+    return Ending(WaitState.FAILED, child.error, child.id)
+
+
+def create_free(subject: str, schema: str | None, due_at: int | None, key: str | None, now: int) -> Transaction[tuple[WaitpointRecord, bool]]:
+    """A token that belongs to no run; the same `key` finds the same token while it is kept. Returns it and whether it existed."""
+    new = new_id("wp", now)
+    if key is not None:
+        stored = runs.scoped("token", "", key)
+        taken = yield SQL.idempotency.put(key=stored, owner=new, digest="", expires_at=now + runs.IDEMPOTENCY_TTL, now=now)
+        if not taken:
+            held = (yield SQL.idempotency.get(key=stored, now=now))[0]
+            return (yield from get(held["owner"])), True
+    found = yield SQL.waitpoints.create_free(id=new, subject=subject, schema=schema, due_at=due_at, now=now)
+    return rows.waitpoint(found[0]), False
+
+
+def get(waitpoint_id: str) -> Transaction[WaitpointRecord]:
+    """A waitpoint. Raises `WaitpointNotFound`."""
+    found = yield SQL.waitpoints.get(id=waitpoint_id)
+    if not found:
+        _no_waitpoint(waitpoint_id)
+    return rows.waitpoint(found[0])
+
+
+def listed(*, kind: str | None = None, state: str | None = None, run_id: str | None = None, limit: int = 100) -> Transaction[list[WaitpointRecord]]:
+    """Waitpoints, newest first."""
+    found = yield SQL.waitpoints.list(kind=kind, state=state, run_id=run_id, limit=limit)
+    return [rows.waitpoint(row) for row in found]
+
+
+def end(waitpoint_id: str, ending: Ending, now: int, lessee: str | None = None) -> Transaction[Woken]:
+    """End a waitpoint and wake the runs that wait for it; `lessee` is a worker with a free slot that holds the run in memory.
+
+    Raises `WaitpointAlreadyAnswered` or `WaitpointTimedOut` when it has ended before, with the answer that counts.
+    """
+    found = yield SQL.waitpoints.lock(id=waitpoint_id)
+    if not found:
+        _no_waitpoint(waitpoint_id)
+    one = rows.waitpoint(found[0])
+    if one.run_id is not None:
+        yield SQL.runs.lock(id=one.run_id)
+    return (yield from _end_locked(one, ending, now, lessee))
+
+
+def _end_locked(one: WaitpointRecord, ending: Ending, now: int, lessee: str | None) -> Transaction[Woken]:
+    woken: list[RunRecord] = []
+    leased: list[RunRecord] = []
+    wake = 0
+    if one.run_id is not None:
+        roused = yield from _wake(one.run_id, now, lessee)
+        wake = roused.wakes
+        (leased if roused.state is RunState.RUNNING and roused.worker == lessee and lessee else woken).append(roused)
+    answer = None if ending.answer is None else (yield from blobs.stow(ending.answer, now))
+    found = yield SQL.waitpoints.end(id=one.id, state=ending.state.value, answer=answer, by=ending.by, now=now, wake=wake)
+    if not found:
+        raise _refusal(rows.waitpoint((yield SQL.waitpoints.get(id=one.id))[0]))
+    more_woken, more_leased = yield from end_targets(one.id, ending, now, lessee)
+    return Woken(rows.waitpoint(found[0]), [*woken, *more_woken], [*leased, *more_leased])
+
+
+def end_targets(target: str, ending: Ending, now: int, lessee: str | None = None) -> Transaction[tuple[list[RunRecord], list[RunRecord]]]:
+    """End what waits for `target`, which has just ended; its row is locked. Returns the runs woken, and those leased."""
+    woken: list[RunRecord] = []
+    leased: list[RunRecord] = []
+    for row in (yield SQL.waitpoints.of_target(target=target)):
+        one = yield from get(row["id"])
+        if one.run_id is not None:
+            yield SQL.runs.lock(id=one.run_id)
+        ended = yield from _end_locked(one, ending, now, lessee)
+        woken.extend(ended.runs)
+        leased.extend(ended.leased)
+    return woken, leased
+
+
+def _wake(run_id: str, now: int, lessee: str | None) -> Transaction[RunRecord]:
+    run = yield from runs.lock(run_id)
+    if run.state.terminal:
+        return run
+    if run.state is RunState.WAITING and lessee is not None:
+        leased = yield SQL.runs.lease(run=run.key, worker=lessee, now=now)
+        if leased:
+            return rows.run((yield SQL.runs.wake(run=run.key))[0])
+    return rows.run((yield SQL.runs.wake(run=run.key))[0])
+
+
+def _refusal(one: WaitpointRecord) -> WaitpointAlreadyAnswered | WaitpointTimedOut:
+    answer = None if one.answer is None or one.answer.startswith("@") else loads(one.answer)
+    details = {"waitpoint_id": one.id, "state": one.state.value, "answer": answer, "by": one.answered_by}
+    if one.state in (WaitState.TIMED_OUT, WaitState.CANCELLED):
+        return WaitpointTimedOut(f"{one.id} ended as {one.state.value} before this answer came.", hint="It can no longer be answered.", **details)
+    who = f" by {one.answered_by}" if one.answered_by else ""
+    return WaitpointAlreadyAnswered(f"{one.id} was answered{who} before.", hint="The first answer counts; read it with get().", **details)
+
+
+def of_run(run: int) -> Transaction[list[WaitpointRecord]]:
+    """All waitpoints of a run, in the order of their creation."""
+    return (yield from _whole((yield SQL.waitpoints.of_run(run=run))))
+
+
+def ended_since(run: int, wake: int) -> Transaction[list[WaitpointRecord]]:
+    """The waitpoints of a run that ended after its wake number `wake`."""
+    return (yield from _whole((yield SQL.waitpoints.ended(run=run, wake=wake))))
+
+
+def _whole(found: Rows) -> Transaction[list[WaitpointRecord]]:
+    waiting = [rows.waitpoint(row) for row in found]
+    large = yield from blobs.resolve(one.answer for one in waiting)
+    return [replace(one, answer=large[one.answer]) if one.answer in large else one for one in waiting]
+
+
+def due(now: int, limit: int) -> Transaction[list[tuple[str, Ending]]]:
+    """Waitpoints whose time has come, and how each of them ends: a timer is answered, all else has timed out."""
+    found = yield SQL.waitpoints.due(now=now, limit=limit)
+    return [
+        (row["id"], Ending(WaitState.ANSWERED) if row["kind"] == WaitKind.TIMER else Ending(WaitState.TIMED_OUT, _TIMED_OUT, "timeout"))
+        for row in found
+    ]
