@@ -1,0 +1,241 @@
+"""`Agentflow`, the one composition root: everything is made and connected here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from contextvars import Token
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from agentflow.app.bridge import Bridge
+from agentflow.app.runs import Runs
+from agentflow.app.waitpoints import Waitpoints
+from agentflow.clock import Clock, SystemClock
+from agentflow.database import open_database
+from agentflow.database.migrate import migrate
+from agentflow.database.port import Database
+from agentflow.engine.bystander import Bystander
+from agentflow.engine.context import StartCall
+from agentflow.engine.executor import Middleware
+from agentflow.engine.maintenance import Maintenance
+from agentflow.engine.run_context import new_run, place
+from agentflow.engine.session import Host, Services
+from agentflow.engine.task import Launcher, StartOptions, Task, TaskName, launcher, start_call, start_options
+from agentflow.engine.worker import Worker, WorkerSettings
+from agentflow.errors import ConfigurationError, DuplicateName, UnknownTask
+from agentflow.handle import RunHandle
+from agentflow.serde import ANY, dumps
+from agentflow.storage import runs, workers
+from agentflow.storage.statements import MIGRATIONS
+from agentflow.streams.log import Streams
+
+T = TypeVar("T")
+DIRECTORY = ".agentflow"
+
+
+class Agentflow:
+    """Your tasks, a database and a stream server, opened together.
+
+    `tasks`: the tasks and agents this process knows. `database`: a path or `sqlite:///…`; `redis`: a URL; without them both are embedded in
+    `directory`. `worker`: whether this process works (`WorkerSettings` to say how), or only starts and follows runs. `middleware`: functions
+    `async (run, call_next)` around every run's code. Environment: `AGENTFLOW_DATABASE`, `AGENTFLOW_REDIS`.
+
+    Raises `DuplicateName` when two tasks share a name.
+
+        async with Agentflow(tasks=[fulfil]):
+            run = await fulfil.start("o-81")
+            print(await run.result())
+    """
+
+    def __init__(
+        self,
+        tasks: Iterable[Task[..., Any]] = (),
+        *,
+        database: str | Database | None = None,
+        redis: str | None = None,
+        directory: str | Path = DIRECTORY,
+        worker: bool | WorkerSettings = True,
+        middleware: Sequence[Middleware] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        self.tasks = _registry(tasks)
+        self.directory = Path(directory)
+        self.clock: Clock = clock or SystemClock()
+        self._database_url = database or os.environ.get("AGENTFLOW_DATABASE") or str(self.directory / "agentflow.db")
+        self._redis_url = redis or os.environ.get("AGENTFLOW_REDIS")
+        self._settings = worker if isinstance(worker, WorkerSettings) else WorkerSettings() if worker else None
+        self._middleware = middleware
+        self._open: _Open | None = None
+        self._token: Token[Launcher | None] | None = None
+        self._bridge: Bridge | None = None
+
+    # -- opening -------------------------------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        self._token = launcher.set(self)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._token is not None:
+            launcher.reset(self._token)
+            self._token = None
+        await self.close()
+
+    async def open(self) -> None:
+        """Open the database, bring its tables up to date, and begin to work."""
+        if self._open is not None:
+            raise ConfigurationError("This app is open already.", hint="Open it once, around everything that uses it.")
+        given = self._database_url
+        database = open_database(given) if isinstance(given, str) else given
+        try:
+            await migrate(database, MIGRATIONS, self.clock)
+            streams = Streams.connect(self._redis_url, self.directory, clock=self.clock)
+            self._open = _Open(self, database, streams)
+            await self._open.begin()
+        except BaseException:
+            await database.close()
+            self._open = None
+            raise
+
+    async def close(self) -> None:
+        """Let running steps finish or hand them back, then close."""
+        opened, self._open = self._open, None
+        if opened is not None:
+            await opened.end()
+
+    @property
+    def _opened(self) -> _Open:
+        if self._open is None:
+            raise ConfigurationError("This app is not open.", hint="Use `async with app:` around it.")
+        return self._open
+
+    @property
+    def database(self) -> Database:
+        """The open database."""
+        return self._opened.database
+
+    @property
+    def streams(self) -> Streams:
+        """The open streams."""
+        return self._opened.streams
+
+    @property
+    def worker(self) -> Worker | None:
+        """The worker in this process, if it has one."""
+        return self._opened.worker
+
+    @property
+    def settings(self) -> WorkerSettings | None:
+        """How this process works, if it does."""
+        return self._settings
+
+    @property
+    def middleware(self) -> Sequence[Middleware]:
+        """What goes around every run's code."""
+        return self._middleware
+
+    # -- verbs ---------------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def runs(self) -> Runs:
+        """Look at runs, follow and stop them."""
+        return self._opened.runs
+
+    @property
+    def verbs(self) -> Runs:
+        """What handles use."""
+        return self._opened.runs
+
+    @property
+    def waitpoints(self) -> Waitpoints:
+        """Create tokens, see what is waited for, answer."""
+        return self._opened.waitpoints
+
+    async def start(self, name: str, /, **payload: Any) -> RunHandle[Any]:
+        """Start a run by the name of its task, which this process need not know.
+
+        Raises `UnknownTask` when neither this process nor a live worker knows it, and `InvalidPayload` when this process does.
+        """
+        return await self.start_json(name, dumps(payload))
+
+    async def start_json(self, name: str, payload: str, options: Mapping[str, Any] | None = None) -> RunHandle[Any]:
+        """As `start`, from JSON text, with the options of `Task.using`."""
+        known = self.tasks.get(name)
+        if known is not None:
+            call = known.using(**(options or {})).call(known.payload.check(payload))
+            return RunHandle(await self.launch(call), self.runs, known.codec)
+        record = await self.database.read(workers.task(name))
+        if record is None:
+            raise UnknownTask(
+                f"There is no task {name!r}.", hint=f"Known here: {', '.join(sorted(self.tasks)) or 'none'}. Is a worker running?", task=name
+            )
+        call = start_call(TaskName(name, record.queue), payload, start_options(StartOptions(), options or {}))
+        return RunHandle(await self.launch(call), self.runs, ANY)
+
+    async def launch(self, call: StartCall) -> str:
+        """Store a run; returns its id. With a free slot here it starts without a trip through the queue."""
+        return await self._opened.launch(call)
+
+    def run_sync(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine from blocking code (scripts, Django, Flask); the app stays open in a thread until the process ends.
+
+        >>> run = app.run_sync(fulfil.start("o-81"))
+        """
+        if self._bridge is None:
+            self._bridge = Bridge(self)
+        return self._bridge.run(work)
+
+
+def _registry(tasks: Iterable[Task[..., Any]]) -> dict[str, Task[..., Any]]:
+    known: dict[str, Task[..., Any]] = {}
+    for one in tasks:
+        if known.setdefault(one.name, one).function is not one.function:
+            raise DuplicateName(f"Two tasks are called {one.name!r}.", hint="Give one of them another name: @task(name=...).")
+    return known
+
+
+class _Open:
+    """What exists only while an app is open."""
+
+    def __init__(self, app: Agentflow, database: Database, streams: Streams) -> None:
+        self.database = database
+        self.streams = streams
+        self._clock = app.clock
+        self._tasks = app.tasks
+        settings = app.settings
+        self.worker = None if settings is None else Worker(database, streams, app.clock, app.tasks, settings)
+        self.host: Host = self.worker or Bystander(streams)
+        if self.worker is not None:
+            self.worker.middleware = app.middleware
+            self.maintenance = self.worker.maintenance
+        else:
+            grace = WorkerSettings()
+            services = Services(database, streams, app.clock, self.host, grace.cancel_grace)
+            self.maintenance = Maintenance(services, app.tasks, grace.max_recoveries)
+        self.runs = Runs(database, streams, app.clock, self.worker, self.maintenance)
+        self.waitpoints = Waitpoints(database, app.clock, self.worker, self.maintenance)
+
+    async def begin(self) -> None:
+        if self.worker is not None:
+            await self.worker.start()
+
+    async def end(self) -> None:
+        if self.worker is not None:
+            await self.worker.drain()
+        await self.streams.close()
+        await self.database.close()
+
+    async def launch(self, call: StartCall) -> str:
+        now = self._clock.now()
+        lessee = None if call.delay or call.task not in self._tasks else self.host.offer()
+        new = new_run(call, now, scope="", lessee=lessee)
+        try:
+            started = await self.database.transact(runs.start(new, now))
+        except BaseException:
+            place(self.host, new, None)
+            raise
+        place(self.host, new, started)
+        return started.run.id

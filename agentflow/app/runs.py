@@ -1,0 +1,142 @@
+"""What can be done with runs from outside of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from agentflow.clock import Clock, Duration, microseconds
+from agentflow.database.port import Database
+from agentflow.engine.maintenance import Maintenance
+from agentflow.engine.worker import Worker
+from agentflow.errors import RunTimeout, StreamError
+from agentflow.records import JournalEntry, RunRecord, RunState, WaitpointRecord
+from agentflow.serde import decode_failure
+from agentflow.storage import journal, runs, transitions, waitpoints
+from agentflow.storage.runs import RunFilter
+from agentflow.streams.codec import StoredEvent
+from agentflow.streams.cursor import Cursor
+from agentflow.streams.log import Streams
+
+POLL = 2.0
+"""Seconds between looks at a run that may have ended in a process which could not tell."""
+
+
+class Runs:
+    """`app.runs`: look at runs, follow them, stop them, take them up again."""
+
+    def __init__(self, database: Database, streams: Streams, clock: Clock, worker: Worker | None, maintenance: Maintenance) -> None:
+        self._database = database
+        self._streams = streams
+        self._clock = clock
+        self._maintenance = maintenance
+        self._local = worker is not None
+        self._waiters: dict[str, asyncio.Future[None]] = {}
+        if worker is not None:
+            worker.on_ended(self._heard_end)
+
+    async def get(self, run_id: str) -> RunRecord:
+        """A run as it is now. Raises `RunNotFound`."""
+        return await self._database.read(runs.get(run_id))
+
+    async def list(
+        self,
+        *,
+        task: str | None = None,
+        status: RunState | str | None = None,
+        tag: str | None = None,
+        parent: str | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> list[RunRecord]:
+        """A page of runs, newest first; `before` is the `key` of the last run of the page before."""
+        state = None if status is None else RunState(status)
+        return await self._database.read(runs.page(RunFilter(task=task, state=state, tag=tag, parent=parent, before=before, limit=limit)))
+
+    async def journal(self, run_id: str) -> list[JournalEntry]:
+        """What a run has recorded, in order. Raises `RunNotFound`."""
+        run = await self.get(run_id)
+        return await self._database.read(journal.load(run.key))
+
+    async def waiting_for(self, run_id: str) -> list[WaitpointRecord]:
+        """The open waitpoints of a run, newest first."""
+        return await self._database.read(waitpoints.listed(state="pending", run_id=run_id))
+
+    async def cancel(self, run_id: str, reason: str = "cancelled by an operator") -> RunRecord:
+        """Ask a run and its children to stop; doing so again, or after its end, changes nothing. Raises `RunNotFound`."""
+        return await self._maintenance.cancel(run_id, reason)
+
+    async def resume(self, run_id: str, *, rerun: bool = False) -> RunRecord:
+        """Let a paused run go on: with its record as it is, or with `rerun` again from the step that differs. Raises `RunError`."""
+        paused = await self.get(run_id)
+        difference = _difference(paused)
+        start = difference.get("seq") if rerun else None
+        code = difference.get("asked", {}).get("code")
+        run = await self._database.transact(transitions.resume(run_id, code, start, self._clock.now()))
+        self._maintenance.announce(run)
+        return run
+
+    async def revive(self, run_id: str) -> RunRecord:
+        """Take up a failed run again: a new run with its input and its journal. Raises `RunError`."""
+        run = await self._database.transact(transitions.revive(run_id, self._clock.now()))
+        self._maintenance.announce(run)
+        return run
+
+    async def events(self, run_id: str, after: Cursor | None = None) -> AsyncIterator[StoredEvent]:
+        """A run's events after a cursor, live, up to and with its `end`."""
+        async for event in self._streams.follow(run_id, after):
+            yield event
+
+    async def ended(self, run_id: str, timeout: Duration | None = None) -> RunRecord:
+        """The run once it has ended. Raises `RunTimeout` after `timeout`, `RunNotFound`."""
+        future = self._waiters.get(run_id)
+        if future is None:
+            future = self._waiters[run_id] = asyncio.get_running_loop().create_future()
+        run = await self.get(run_id)
+        if run.state.terminal:
+            self._heard_end(run)
+            return run
+        await self._until_end(run_id, future, None if timeout is None else self._clock.now() + microseconds(timeout))
+        return await self.get(run_id)
+
+    async def _until_end(self, run_id: str, future: asyncio.Future[None], deadline: int | None) -> None:
+        waits: list[Coroutine[Any, Any, None]] = [self._look(run_id)]
+        if not self._local:
+            waits.append(self._follow_end(run_id))
+        if deadline is not None:
+            waits.append(self._clock.sleep_until(deadline))
+        tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(one) for one in waits]
+        try:
+            done, _ = await asyncio.wait({future, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+        if deadline is not None and done == {tasks[-1]}:
+            raise RunTimeout(f"{run_id} has not ended yet.", hint="It goes on; ask again later.", run_id=run_id)
+
+    async def _look(self, run_id: str) -> None:
+        while True:
+            await asyncio.sleep(POLL)
+            run = await self.get(run_id)
+            if run.state.terminal:
+                self._heard_end(run)
+                return
+
+    async def _follow_end(self, run_id: str) -> None:
+        """Return at the `end` event; where the stream cannot tell, leave it to the slow look."""
+        with suppress(StreamError):
+            async for _ in self.events(run_id):
+                pass
+            return
+        await asyncio.get_running_loop().create_future()
+
+    def _heard_end(self, run: RunRecord) -> None:
+        future = self._waiters.pop(run.id, None)
+        if future is not None and not future.done():
+            future.set_result(None)
+
+
+def _difference(run: RunRecord) -> dict[str, Any]:
+    return {} if run.error is None else decode_failure(run.error).details or {}

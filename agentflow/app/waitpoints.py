@@ -1,0 +1,110 @@
+"""What can be done with waitpoints from outside of runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from agentflow.clock import Clock, Duration, microseconds
+from agentflow.database.port import Database
+from agentflow.engine.maintenance import Maintenance
+from agentflow.engine.worker import Worker
+from agentflow.errors import InvalidAnswer
+from agentflow.records import WaitKind, WaitpointRecord, WaitState
+from agentflow.serde import dumps
+from agentflow.storage import waitpoints
+from agentflow.storage.waitpoints import Ending
+
+
+class DecisionBody(BaseModel):
+    """The answer to an approval."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    approved: bool
+    reason: str | None = None
+    edits: dict[str, Any] | None = None
+
+
+class Waitpoints:
+    """`app.waitpoints`: create tokens, see what is waited for, answer."""
+
+    def __init__(self, database: Database, clock: Clock, worker: Worker | None, maintenance: Maintenance) -> None:
+        self._database = database
+        self._clock = clock
+        self._worker = worker
+        self._maintenance = maintenance
+
+    async def create(self, *, timeout: Duration | None = None, title: str = "", idempotency_key: str | None = None) -> WaitpointRecord:
+        """Make a token that `wait_for(token.id)` in a run waits for; the same `idempotency_key` gives the same token."""
+        now = self._clock.now()
+        due = None if timeout is None else now + microseconds(timeout)
+        subject = dumps({"title": title})
+        made, _ = await self._database.transact(waitpoints.create_free(subject, None, due, idempotency_key, now))
+        self._maintenance.hint(due)
+        return made
+
+    async def get(self, waitpoint_id: str) -> WaitpointRecord:
+        """A waitpoint as it is now. Raises `WaitpointNotFound`."""
+        return await self._database.read(waitpoints.get(waitpoint_id))
+
+    async def list(
+        self, *, kind: str | None = None, state: str | None = "pending", run_id: str | None = None, limit: int = 100
+    ) -> list[WaitpointRecord]:
+        """Waitpoints, newest first; by default those that are open."""
+        return await self._database.read(waitpoints.listed(kind=kind, state=state, run_id=run_id, limit=limit))
+
+    async def approve(self, waitpoint_id: str, *, by: str, reason: str | None = None, edits: dict[str, Any] | None = None) -> WaitpointRecord:
+        """Answer an approval with yes. Raises as `answer` does."""
+        return await self.answer(waitpoint_id, {"approved": True, "reason": reason, "edits": edits}, by=by)
+
+    async def deny(self, waitpoint_id: str, *, by: str, reason: str | None = None) -> WaitpointRecord:
+        """Answer an approval with no. Raises as `answer` does."""
+        return await self.answer(waitpoint_id, {"approved": False, "reason": reason}, by=by)
+
+    async def answer(self, waitpoint_id: str, value: Any, *, by: str) -> WaitpointRecord:
+        """End a waitpoint with a JSON value, and wake whoever waits for it.
+
+        Raises `WaitpointNotFound`, `InvalidAnswer`, `WaitpointAlreadyAnswered` (somebody was first) and `WaitpointTimedOut` (too late).
+        """
+        one = await self.get(waitpoint_id)
+        ending = Ending(WaitState.ANSWERED, _checked(one, value), by)
+        now = self._clock.now()
+        lessee = self._lessee(one)
+        try:
+            woken = await self._database.transact(waitpoints.end(waitpoint_id, ending, now, lessee))
+        except BaseException:
+            self._retract(lessee)
+            raise
+        if self._worker is not None and lessee is not None:
+            for run in woken.leased:
+                self._worker.adopt(run)
+            if not woken.leased:
+                self._retract(lessee)
+        self._maintenance.woken(woken)
+        return woken.waitpoint
+
+    def _lessee(self, one: WaitpointRecord) -> str | None:
+        """Our worker, with a slot reserved, if it keeps the waiting run in memory: then that run goes on at once."""
+        if self._worker is None or one.run_id is None or self._worker.keeps(one.run_id) is None:
+            return None
+        return self._worker.offer()
+
+    def _retract(self, lessee: str | None) -> None:
+        if lessee is not None and self._worker is not None:
+            self._worker.retract()
+
+
+def _checked(one: WaitpointRecord, value: Any) -> str:
+    if one.kind in (WaitKind.TIMER, WaitKind.CHILD):
+        raise InvalidAnswer(f"{one.id} waits for a {one.kind.value}, which nobody can answer.", hint="Cancel the run instead.")
+    if one.kind is not WaitKind.APPROVAL:
+        return dumps(value)
+    try:
+        return DecisionBody.model_validate(value).model_dump_json(exclude_none=True)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        at = ".".join(map(str, problem["loc"])) or "the answer"
+        raise InvalidAnswer(
+            f"This answers no approval: {at}: {problem['msg']}.", hint='Send {"approved": true} or {"approved": false, "reason": "…"}.'
+        ) from None

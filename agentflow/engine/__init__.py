@@ -1,0 +1,1 @@
+"""Turns a leased run into an outcome; knows neither HTTP nor models."""

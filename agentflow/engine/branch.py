@@ -1,0 +1,72 @@
+"""Branches: where in a run's code a step is called, so that its key does not depend on what other branches do.
+
+Every asyncio task that a run's code creates is a branch, numbered when it is created: the children of a `gather` get the same numbers at
+every replay, in whatever order they run. Numbers count per coroutine name, so a library's own tasks do not shift the run's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextvars import Context, ContextVar, copy_context
+from typing import Any
+
+from agentflow.engine.context import scope
+
+
+class Branch:
+    """A place in a run's code that counts its own calls. `tasks` holds every asyncio task of the run that is still alive."""
+
+    __slots__ = ("_counts", "path", "tasks")
+
+    def __init__(self, path: str, tasks: set[asyncio.Task[Any]]) -> None:
+        self.path = path
+        self.tasks = tasks
+        self._counts: dict[str, int] = {}
+
+    def key(self, name: str) -> str:
+        """The key of the next call of `name` here."""
+        count = self._counts.get(name, 0)
+        self._counts[name] = count + 1
+        return f"{self.path}{name}#{count}"
+
+    def fork(self, name: str) -> Branch:
+        """The branch of a task that is being created."""
+        return Branch(self.key(name) + "/", self.tasks)
+
+
+branch: ContextVar[Branch | None] = ContextVar("agentflow_branch", default=None)
+
+
+class BranchingTasks:
+    """Installs itself as the event loop's task factory while it is open; nested uses share one."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._before = loop.get_task_factory()
+        self._installed = not isinstance(getattr(self._before, "__self__", None), BranchingTasks)
+        if self._installed:
+            loop.set_task_factory(self._create)
+
+    def close(self) -> None:
+        """Give the loop its own factory back."""
+        if self._installed and self._loop.get_task_factory() == self._create:
+            self._loop.set_task_factory(self._before)
+
+    def _create(self, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Future[Any]:
+        given: Context | None = options.get("context")
+        here = branch.get() if given is None else given.get(branch)
+        if here is None or scope.get() is not None:
+            return self._make(loop, coro, options)
+        own = copy_context() if given is None else given.copy()
+        own.run(branch.set, here.fork(getattr(coro, "__qualname__", "task")))
+        task = self._make(loop, coro, {**options, "context": own})
+        if isinstance(task, asyncio.Task):
+            here.tasks.add(task)
+            task.add_done_callback(here.tasks.discard)
+        return task
+
+    def _make(self, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], options: dict[str, Any]) -> asyncio.Future[Any]:
+        if self._before is not None:
+            return self._before(loop, coro, **options)
+        return asyncio.Task(coro, loop=loop, **options)

@@ -1,0 +1,238 @@
+"""The seam between a run's code and the engine behind it.
+
+Code inside a run (steps, waits, child calls, agents, integrations) reaches the engine only through `TaskContext`; nothing above this file
+may know which engine that is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from agentflow.errors import NotInRun
+from agentflow.records import WaitKind, WaitState
+from agentflow.retry import NO_RETRY, Retry
+from agentflow.serde import Codec
+from agentflow.streams.events import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepOptions:
+    """How a step is tried. `timeout` and `idle_timeout` are microseconds for one try; `kind` is what viewers see: code, llm or tool."""
+
+    retry: Retry = NO_RETRY
+    timeout: int | None = None
+    idle_timeout: int | None = None
+    kind: str = "code"
+
+
+@dataclass(frozen=True, slots=True)
+class StepCall:
+    """One call of a step: what to run, how to store its result, and a digest of its input."""
+
+    name: str
+    body: Callable[[], Awaitable[Any]]
+    codec: Codec
+    digest: str
+    options: StepOptions = StepOptions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitRequest:
+    """What to wait for.
+
+    It ends by itself at `due_at` (microseconds since 1970) or `due_after` microseconds after it was first reached; `subject` is what people
+    see; `target` is another waitpoint or run whose end ends this one.
+    """
+
+    kind: WaitKind
+    subject: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    schema: Mapping[str, Any] | None = None
+    due_after: int | None = None
+    due_at: int | None = None
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WaitResult:
+    """How a waitpoint ended; `answer` is JSON text."""
+
+    id: str
+    state: WaitState
+    answer: str | None
+    answered_by: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartCall:
+    """A run to start. `payload` is JSON text; times are microseconds."""
+
+    task: str
+    queue: str
+    payload: str
+    delay: int | None = None
+    ttl: int | None = None
+    idempotency_key: str | None = None
+    idempotency_scope: str = "run"
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    priority: int = 0
+    concurrency_key: str | None = None
+    on_parent_cancel: str = "cancel"
+    version: str | None = None
+    hooked: bool = False
+
+
+class StepScope(Protocol):
+    """What code inside a step's body can reach."""
+
+    @property
+    def id(self) -> str:
+        """The step's key, unique in its run; events name it as `step`."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """Which try of the step this is, from 1."""
+        ...
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same text at every try of this step: hand it to the outside system."""
+        ...
+
+    def publish(self, event: Event) -> None:
+        """Send an event to the run's stream; also proof of life for the idle timeout."""
+        ...
+
+    def touch(self) -> None:
+        """Proof of life without an event."""
+        ...
+
+
+class TaskContext(Protocol):
+    """What code inside a run can reach."""
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        ...
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """Which try of the run this is, from 1. A crash does not count."""
+        ...
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The run's tags."""
+        ...
+
+    @property
+    def metadata(self) -> MutableMapping[str, Any]:
+        """JSON values that readers of the run follow live; the last write of a key wins."""
+        ...
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """The key that the run was started with."""
+        ...
+
+    @property
+    def replaying(self) -> bool:
+        """Whether recorded steps are still being answered from the journal."""
+        ...
+
+    @property
+    def cancelled(self) -> str | None:
+        """The reason, once somebody asked for the run to be cancelled."""
+        ...
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the run's `max_duration` ends if it works on without waiting."""
+        ...
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger that names the run, and is silent while replaying."""
+        ...
+
+    async def now(self) -> datetime:
+        """The time, recorded: a replay sees the same."""
+        ...
+
+    async def uuid4(self) -> UUID:
+        """A random id, recorded: a replay sees the same."""
+        ...
+
+    async def random(self) -> float:
+        """A number in [0, 1), recorded: a replay sees the same."""
+        ...
+
+    def key(self, name: str, explicit: str | None = None) -> str:
+        """Take the key of the next call of `name` in this branch. Not async: it is taken when the call is written, not when it is awaited."""
+        ...
+
+    async def step(self, key: str, call: StepCall) -> Any:
+        """The recorded result of a step, or run it and record it."""
+        ...
+
+    async def wait(self, key: str, request: WaitRequest) -> WaitResult:
+        """Wait, if it must be for days, until a waitpoint ends."""
+        ...
+
+    async def child(self, key: str, call: StartCall) -> WaitResult:
+        """Start a child run and wait until it ends; its output or failure is the answer."""
+        ...
+
+    async def start(self, key: str, call: StartCall) -> str:
+        """Start a detached run; returns its id, the same at every replay."""
+        ...
+
+    def publish(self, event: Event) -> None:
+        """Send an event to the run's stream; nothing is sent while replaying."""
+        ...
+
+
+current: ContextVar[TaskContext | None] = ContextVar("agentflow_run", default=None)
+scope: ContextVar[StepScope | None] = ContextVar("agentflow_step", default=None)
+
+
+def recording() -> TaskContext | None:
+    """The context of the run around this code, unless it is inside a step's body, which is recorded as a whole."""
+    return None if scope.get() is not None else current.get()
+
+
+def context() -> TaskContext:
+    """The context of the run around this code.
+
+    Raises `NotInRun` outside of a run.
+
+        context().metadata["stage"] = "shipped"
+    """
+    found = current.get()
+    if found is None:
+        raise NotInRun("context() was called outside of a run.", hint="Call it from a task, or from a step that a task called.")
+    return found
+
+
+def current_step() -> StepScope:
+    """What a step's body can reach: its key, its try, its stream.
+
+    Raises `NotInRun` outside of a step.
+    """
+    found = scope.get()
+    if found is None:
+        raise NotInRun("current_step() was called outside of a step.", hint="Call it from the body of a @step function.")
+    return found

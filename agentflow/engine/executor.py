@@ -1,0 +1,265 @@
+"""One run in memory, from its lease here until it leaves this process."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from contextvars import Context
+from typing import Any
+
+from agentflow.engine.branch import branch
+from agentflow.engine.context import TaskContext, current
+from agentflow.engine.outcome import Cancelled, Completed, Dropped, Ending, Failed, Outcome, Paused, Retrying, decide
+from agentflow.engine.replay import Replay
+from agentflow.engine.run_context import RunContext
+from agentflow.engine.session import Services, Session
+from agentflow.engine.task import Task
+from agentflow.errors import LeaseLost, Suspend, UnserializableValue
+from agentflow.records import RunRecord, RunState, WaitpointRecord
+from agentflow.serde import failure
+from agentflow.storage import journal, transitions, waitpoints
+from agentflow.storage.transitions import End, Ended, Release
+from agentflow.streams.events import RunAttempt, RunStarted, RunWaiting
+
+_log = logging.getLogger("agentflow.engine")
+Middleware = Callable[[TaskContext, Callable[[], Awaitable[Any]]], Awaitable[Any]]
+
+SETTLE = 5.0
+"""Seconds that cancelled branches get to stop before their run ends without them."""
+
+
+class Execution:
+    """A run in memory: it works under a lease, waits without one, and ends in an outcome that is written once."""
+
+    def __init__(self, services: Services, run: RunRecord, task: Task[..., Any], middleware: Sequence[Middleware]) -> None:
+        self.session = Session(services, run, task.code)
+        self.session.on_cancel = self.cancel
+        self.task = task
+        self.parked_at = 0
+        self.gone = False
+        self._services = services
+        self._middleware = middleware
+        self._context: RunContext | None = None
+        self._timed_out = False
+        self._body: asyncio.Task[Any] | None = None
+        self._live = asyncio.get_running_loop().create_task(self._run(), context=Context())
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.session.run.id
+
+    # -- what the worker asks ------------------------------------------------------------------------------------------------------------
+
+    async def resume(self, run: RunRecord) -> None:
+        """Go on in memory under the lease that was just taken."""
+        session = self.session
+        with suppress(LeaseLost):
+            session.take(run)
+            session.publish(RunAttempt(run.epoch, "resume", run.attempt))
+            self._limit_duration()
+            await session.go_on()
+            if run.cancel_reason is not None:
+                self.cancel(run.cancel_reason)
+
+    def cancel(self, reason: str) -> None:
+        """Raise the cancellation where the code is; what it cleans up may take steps until the grace time ends."""
+        if not self.session.ask_cancel(reason):
+            return
+        self.session.in_background(self._end_grace())
+        # A replay goes through what is recorded first: then the first call that is not raises the cancellation.
+        if self._body is not None and self._context is not None and not self._context.replaying:
+            self.session.deliver_cancel(self._body)
+
+    async def _end_grace(self) -> None:
+        await self._services.clock.sleep_until(self._services.clock.now() + self._services.cancel_grace)
+        if not self.gone:
+            self.lose()
+
+    def evict(self) -> None:
+        """Leave memory while the run waits; it is replayed when it is woken."""
+        self.session.latch(Suspend())
+
+    def lose(self) -> None:
+        """Stop at once and write nothing more: the lease is gone."""
+        self.session.latch(LeaseLost(self.run_id))
+        self.session.closed = True
+        (self._body or self._live).cancel()
+        self._leave()
+
+    async def hand_back(self) -> None:
+        """Give the run back to its queue while its code still works, and drop the code: the worker shuts down."""
+        session = self.session
+        how = Release(attempt=session.run.attempt, note="handed back by a worker that shut down")
+        with suppress(LeaseLost):
+            spent = session.spent()
+            await session.transact(lambda lease: transitions.release(lease, how, spent, self._services.clock.now()))
+            self._services.host.announce(session.run)
+        self.lose()
+
+    async def left(self) -> None:
+        """Return once the run has left memory."""
+        await asyncio.wait({self._live})
+
+    # -- its life ------------------------------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        try:
+            ending = await self._perform()
+            await self._settle(decide(ending, self.task.options.retry, self.session.run.attempt, self._services.clock.now()))
+        except (LeaseLost, asyncio.CancelledError):
+            pass
+        except Exception:
+            _log.exception("%s: the engine failed; the run is taken up again when this worker's lease ends", self.run_id)
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        if not self.gone:
+            self.gone = True
+            self._services.host.left(self)
+
+    async def _perform(self) -> Ending:
+        session = self.session
+        context = self._context = await self._load()
+        self._announce()
+        if session.run.epoch == 1:
+            await self._call_hooks("start")
+        own = Context()
+        self._body = asyncio.get_running_loop().create_task(self._code(context), context=own)
+        self._limit_duration()
+        if session.run.cancel_reason is not None:
+            self.cancel(session.run.cancel_reason)
+        value: Any = None
+        error: BaseException | None = None
+        try:
+            value = await self._body
+        except BaseException as raised:  # noqa: BLE001 - whatever the code raises, the run's outcome is decided from it
+            error = raised
+        await self._stop_branches(context)
+        return Ending(value, error, session.latched, session.cancel_reason, self._timed_out)
+
+    async def _load(self) -> RunContext:
+        session, database = self.session, self._services.database
+        run = session.run
+        session.seen = run.wakes
+        if run.epoch == 1:
+            context = RunContext(session, Replay((), run.attempt), {})
+        else:
+            replay = Replay(await database.read(journal.load(run.key)), run.attempt)
+            session.seq = replay.last
+            context = RunContext(session, replay, await self._waits(run))
+            session.seen = max([run.wakes, *(one.wake for one in context.known.values())])
+        context.max_duration = self.task.options.max_duration
+        return context
+
+    async def _waits(self, run: RunRecord) -> dict[str, WaitpointRecord]:
+        found = await self._services.database.read(waitpoints.of_run(run.key))
+        return {one.key: one for one in sorted(found, key=lambda one: one.attempt) if one.key is not None}
+
+    async def _code(self, context: RunContext) -> Any:
+        current.set(context)
+        branch.set(context.root)
+        if not self._middleware:
+            return await self.task.perform(self.session.run.input)
+        call: Callable[[], Awaitable[Any]] = functools.partial(self.task.perform, self.session.run.input)
+        for layer in reversed(self._middleware):
+            call = functools.partial(layer, context, call)
+        return await call()
+
+    async def _stop_branches(self, context: RunContext) -> None:
+        """No branch outlives the code that made it: its side effects would be nobody's."""
+        alive = [task for task in context.root.tasks if not task.done()]
+        for task in alive:
+            task.cancel()
+        if alive:
+            await asyncio.wait(alive, timeout=SETTLE)
+
+    def _limit_duration(self) -> None:
+        longest = self.task.options.max_duration
+        if longest is not None and self.session.lease is not None:
+            self.session.in_background(self._end_at(self._services.clock.now() + longest - self.session.spent().active, self.session.epoch))
+
+    async def _end_at(self, when: int, epoch: int) -> None:
+        await self._services.clock.sleep_until(when)
+        session = self.session
+        if session.epoch == epoch and session.lease is not None and self._body is not None and not self._body.done():
+            self._timed_out = True
+            session.blocked = True
+            self._body.cancel("max_duration")
+
+    # -- its end -------------------------------------------------------------------------------------------------------------------------
+
+    async def _settle(self, outcome: Outcome) -> None:
+        match outcome:
+            case Completed(value):
+                await self._complete(value)
+            case Failed(error):
+                await self._finish(End(state=RunState.FAILED, error=error, lessee=self._lessee()))
+            case Cancelled(reason):
+                await self._finish(End(state=RunState.CANCELLED, error=transitions.cancellation(reason), lessee=self._lessee()))
+            case Retrying():
+                await self._retry(outcome)
+            case Paused(error):
+                spent = self.session.spent()
+                await self.session.transact(lambda lease: transitions.pause(lease, error, spent))
+                self.session.publish(RunWaiting("operator"))
+            case Dropped():
+                self.session.closed = True
+
+    async def _complete(self, value: Any) -> None:
+        try:
+            output = self.task.codec.encode(value, what=f"the result of task {self.task.name!r}")
+        except UnserializableValue as error:
+            await self._finish(End(state=RunState.FAILED, error=failure(error)))
+            return
+        await self._finish(End(state=RunState.COMPLETED, output=output, lessee=self._lessee()))
+
+    def _lessee(self) -> str | None:
+        """This worker, when it keeps the parent in memory: the slot that this run frees is the parent's."""
+        parent = self.session.run.parent_id
+        return None if parent is None else self._services.host.keeps(parent)
+
+    async def _finish(self, end: End) -> None:
+        spent = self.session.spent()
+        ended = await self.session.transact(lambda lease: transitions.finish(lease, end, spent, self._services.clock.now()))
+        self._services.host.ended(ended, self.session.epoch)
+        self.session.closed = True
+
+    async def _retry(self, outcome: Retrying) -> None:
+        clock, session = self._services.clock, self.session
+        now = clock.now()
+        how = Release(attempt=session.run.attempt + 1, ready_at=now + outcome.delay, error=outcome.error, note="waits for its next attempt")
+        spent = session.spent()
+        result = await session.transact(lambda lease: transitions.release(lease, how, spent, now))
+        if isinstance(result, Ended):
+            self._services.host.ended(result, session.epoch)
+            return
+        session.publish(RunWaiting("retry", until=(how.ready_at or 0) // 1_000))
+        self._services.host.hint(how.ready_at)
+
+    def _announce(self) -> None:
+        run = self.session.run
+        if run.epoch == 1:
+            self.session.publish(RunStarted(run.task, run.attempt, run.epoch, parent=run.parent_id))
+            return
+        reason = "worker_lost" if run.recoveries else "retry" if run.attempt > 1 and run.error else "resume"
+        self.session.publish(RunAttempt(run.epoch, reason, run.attempt))
+
+    async def _call_hooks(self, moment: str) -> None:
+        await call_hooks(self.task, moment, self.session.run)
+
+
+async def call_hooks(task: Task[..., Any], moment: str, run: RunRecord) -> None:
+    """Call a task's hooks of one moment. What a hook raises is logged: it changes nothing about the run."""
+    for hook in task.hooks.get(moment, ()):
+        try:
+            result = hook(run)
+            if inspect.isawaitable(result):
+                await result
+        except Exception:
+            _log.exception("%s: the %s hook of task %r failed", run.id, moment, task.name)

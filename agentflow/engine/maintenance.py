@@ -1,0 +1,224 @@
+"""What is due: timers, delays, ends of life, forced cancels, dead workers, hooks. Every worker does it, in bounded rounds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from agentflow.clock import SECOND
+from agentflow.engine.executor import call_hooks
+from agentflow.engine.session import Services
+from agentflow.engine.task import Task
+from agentflow.errors import StorageError, WaitpointError
+from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState
+from agentflow.serde import decode_failure, dumps, loads
+from agentflow.storage import rows, transitions, waitpoints, workers
+from agentflow.storage.statements import SQL
+from agentflow.storage.transitions import Ended
+from agentflow.storage.waitpoints import Ending, Woken
+from agentflow.streams.events import ApprovalResolved, End, Event, RunCancelled, RunCompleted, RunExpired, RunFailed
+from agentflow.streams.log import Streams
+
+_log = logging.getLogger("agentflow.engine")
+ROUND = 256
+HOOK_TIME = 60 * SECOND
+RETRY = SECOND
+LARGE = 16 * 1024
+
+
+class Maintenance:
+    """Does what is due, when it is due; sleeps in between."""
+
+    def __init__(self, services: Services, tasks: Mapping[str, Task[..., Any]], max_recoveries: int) -> None:
+        self._services = services
+        self._database = services.database
+        self._clock = services.clock
+        self._tasks = tasks
+        self._max_recoveries = max_recoveries
+        self._news = asyncio.Event()
+        self._next: int | None = 0
+
+    def hint(self, when: int | None) -> None:
+        """Something is due at `when`, in microseconds since 1970."""
+        if when is not None and (self._next is None or when < self._next):
+            self._next = when
+            self._news.set()
+
+    def look(self) -> None:
+        """Look now: another process may have made something due."""
+        self._news.set()
+
+    async def work(self) -> None:
+        """Do rounds for ever."""
+        while True:
+            self._news.clear()
+            try:
+                await self.round()
+                self._next = await self._next_due()
+            except StorageError as error:
+                _log.error("maintenance failed, trying on: %s", error)
+                self._next = self._clock.now() + RETRY
+            await self._rest()
+
+    async def _rest(self) -> None:
+        news = asyncio.ensure_future(self._news.wait())
+        tasks: set[asyncio.Future[Any]] = {news}
+        if self._next is not None:
+            tasks.add(asyncio.ensure_future(self._clock.sleep_until(self._next)))
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _next_due(self) -> int | None:
+        found = await self._database.fetch(SQL.runs.next_due())
+        return found[0]["at"]
+
+    def announce(self, run: RunRecord) -> None:
+        """Tell all workers that a run is queued."""
+        self._services.host.announce(run)
+
+    async def round(self) -> None:
+        """Do everything that is due now, at most `ROUND` of each kind; what is left over is due again at once."""
+        now = self._clock.now()
+        await self._promote(now)
+        await self._end_waits(now)
+        await self._expire(now)
+        await self._force_cancels(now)
+        await self._cancel_children(now)
+        await self._recover(now)
+        await self._hooks(now)
+        await self._database.execute(SQL.idempotency.sweep(now=now, limit=ROUND))
+
+    async def _promote(self, now: int) -> None:
+        for row in await self._database.execute(SQL.runs.promote(now=now, limit=ROUND)):
+            self._services.streams.signal("queued", row["queue"])
+
+    async def _end_waits(self, now: int) -> None:
+        due = await self._database.read(waitpoints.due(now, ROUND))
+        await asyncio.gather(*(self._end_wait(waitpoint_id, ending, now) for waitpoint_id, ending in due))
+
+    async def _end_wait(self, waitpoint_id: str, ending: Ending, now: int) -> None:
+        with suppress(WaitpointError):
+            self.woken(await self._database.transact(waitpoints.end(waitpoint_id, ending, now)))
+
+    async def _expire(self, now: int) -> None:
+        for row in await self._database.fetch(SQL.runs.expired(now=now, limit=ROUND)):
+            self._ended(await self._database.transact(transitions.expire(row["id"], now)))
+
+    async def _force_cancels(self, now: int) -> None:
+        for row in await self._database.fetch(SQL.runs.overdue_cancels(now=now, limit=ROUND)):
+            self._ended(await self._database.transact(transitions.force_cancel(row["id"], now)))
+
+    async def _cancel_children(self, now: int) -> None:
+        for row in await self._database.fetch(SQL.runs.parents_cancelling(limit=ROUND)):
+            reason = row["cancel_reason"] or f"its parent {row['id']} ended as {row['state']}"
+            for child in await self._database.fetch(SQL.runs.children_to_cancel(run=row["key"])):
+                await self.cancel(child["id"], reason)
+            await self._database.execute(SQL.runs.children_told(run=row["key"]))
+
+    async def cancel(self, run_id: str, reason: str) -> RunRecord:
+        """Ask a run to stop, and tell whoever has to know."""
+        now = self._clock.now()
+        asked = await self._database.transact(transitions.ask_cancel(run_id, reason, now + self._services.cancel_grace, now))
+        if asked.ended is not None:
+            self._ended(asked.ended)
+            return asked.ended.run
+        if asked.run.state is RunState.RUNNING:
+            self._services.streams.signal("cancel", run_id)
+        else:
+            self._services.host.announce(asked.run)
+        self.look()
+        return asked.run
+
+    async def _recover(self, now: int) -> None:
+        for worker_id, died_at in await self._database.read(workers.dead(now, ROUND)):
+            for run_id in await self._database.read(workers.held_by(worker_id, ROUND)):
+                found = await self._database.transact(transitions.recover(run_id, worker_id, self._max_recoveries, died_at, now))
+                if isinstance(found, Ended):
+                    self._ended(found)
+                elif found is not None:
+                    _log.warning("%s: recovered from %s, which died", run_id, worker_id)
+                    self._services.host.announce(found)
+            await self._database.transact(workers.remove(worker_id))
+
+    async def _hooks(self, now: int) -> None:
+        if not any(task.hooks for task in self._tasks.values()):
+            return
+        known = dumps([name for name, task in self._tasks.items() if task.hooks])
+        for row in await self._database.execute(SQL.runs.hooks_due(now=now, again=now + HOOK_TIME, tasks=known, limit=ROUND)):
+            run = rows.run(row)
+            for moment in (_MOMENTS.get(run.state), "complete"):
+                if moment is not None:
+                    await call_hooks(self._tasks[run.task], moment, run)
+            await self._database.execute(SQL.runs.hooks_called(run=run.key))
+
+    def _ended(self, ended: Ended | None) -> None:
+        """A run was ended by somebody who did not hold it: the next epoch says so, for the last holder may still be talking."""
+        if ended is not None:
+            self._services.host.ended(ended, ended.run.epoch + 1)
+
+    def told(self, ended: Ended, epoch: int) -> None:
+        """Tell the readers of a run that it has ended, and the runs that this woke."""
+        for event in last_words(ended.run):
+            self._services.streams.publish(ended.run.id, epoch, event)
+        for run in ended.woken:
+            self._services.host.announce(run)
+        task = self._tasks.get(ended.run.task)
+        if ended.run.state is not RunState.COMPLETED or (task is not None and task.hooks):
+            self.look()
+
+    def woken(self, woken: Woken) -> None:
+        """Tell of a waitpoint that ended, and of the runs that this woke."""
+        tell_answer(self._services.streams, woken)
+        for run in woken.runs:
+            self._services.host.announce(run)
+
+
+_MOMENTS = {
+    RunState.COMPLETED: "success",
+    RunState.FAILED: "failure",
+    RunState.EXPIRED: "failure",
+    RunState.CANCELLED: "cancel",
+}
+
+
+def last_words(run: RunRecord) -> list[Event]:
+    """The last events of a run that has ended; an output too large for the stream is left to the run itself."""
+    failed = Failure(code="error", type="", message="") if run.error is None else decode_failure(run.error)
+    said: Event
+    match run.state:
+        case RunState.COMPLETED:
+            small = run.output is not None and len(run.output) <= LARGE and not run.output.startswith("@")
+            said = RunCompleted(loads(run.output or "null") if small else None)
+        case RunState.CANCELLED:
+            said = RunCancelled(reason=failed.message)
+        case RunState.EXPIRED:
+            said = RunExpired(failed.message)
+        case _:
+            said = RunFailed({"code": failed.code, "type": failed.type, "message": failed.message, "hint": failed.hint})
+    return [said, End(run.state.value)]
+
+
+def tell_answer(streams: Streams, woken: Woken) -> None:
+    """Show an approval's answer to the readers of its run."""
+    one = woken.waitpoint
+    if one.kind is not WaitKind.APPROVAL or one.run_id is None:
+        return
+    epoch = max((run.epoch for run in [*woken.runs, *woken.leased] if run.id == one.run_id), default=0)
+    streams.publish(one.run_id, epoch, ApprovalResolved(one.id, decided(one), one.answered_by, _reason(one)))
+
+
+def decided(one: WaitpointRecord) -> str:
+    """The word for an approval's end: approved, denied, expired or cancelled."""
+    if one.state is WaitState.ANSWERED:
+        return "approved" if loads(one.answer or "{}").get("approved") is True else "denied"
+    return "expired" if one.state is WaitState.TIMED_OUT else "cancelled"
+
+
+def _reason(one: WaitpointRecord) -> str | None:
+    return loads(one.answer or "{}").get("reason") if one.state is WaitState.ANSWERED else None

@@ -1,0 +1,73 @@
+"""What a run has recorded, looked up by key. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from agentflow.errors import DuplicateName, RunPaused
+from agentflow.records import EntryKind, JournalEntry
+
+
+class Replay:
+    """The journal of one run, as its code asks for it again.
+
+    `attempt` is the run's present attempt: an error that an earlier attempt recorded does not stand in the way of a new one.
+    """
+
+    def __init__(self, entries: Iterable[JournalEntry], attempt: int) -> None:
+        self._found: dict[str, JournalEntry] = {}
+        self._tries: dict[str, JournalEntry] = {}
+        self._asked: set[str] = set()
+        self.last = 0
+        for entry in _standing(entries):
+            self.last = max(self.last, entry.seq)
+            if entry.kind is EntryKind.RESET:
+                continue
+            if entry.kind is EntryKind.TRY:
+                if entry.attempt == attempt:
+                    self._tries[entry.key] = entry
+            elif entry.kind is not EntryKind.ERROR or entry.attempt == attempt:
+                self._found[entry.key] = entry
+        self.replaying = bool(self._found)
+
+    def ask(self, key: str) -> JournalEntry | None:
+        """The record under `key`, if there is one. Raises `DuplicateName` when the run asks twice for one key."""
+        if key in self._asked:
+            raise DuplicateName(
+                f"Two calls in this run have the key {key!r}.", hint="An explicit key must be unique among the calls of one step.", key=key
+            )
+        self._asked.add(key)
+        found = self._found.get(key)
+        if found is None:
+            self.replaying = False
+        elif self.replaying and len(self._asked) >= len(self._found):
+            self.replaying = any(known not in self._asked for known in self._found)
+        return found
+
+    def tried(self, key: str) -> JournalEntry | None:
+        """The last failed try of the step under `key`."""
+        return self._tries.get(key)
+
+    def check(self, entry: JournalEntry, digest: str, code: str) -> None:
+        """Raise `RunPaused` when changed code asks a recorded step something else than what is recorded."""
+        if entry.digest is None or entry.digest == digest or entry.code == code:
+            return
+        raise RunPaused(
+            {
+                "step": entry.key,
+                "seq": entry.seq,
+                "recorded": {"input": entry.digest, "code": entry.code},
+                "asked": {"input": digest, "code": code},
+            }
+        )
+
+
+def _standing(entries: Iterable[JournalEntry]) -> list[JournalEntry]:
+    """The entries that count: those that an operator's reset has not set aside."""
+    standing: list[JournalEntry] = []
+    for entry in entries:
+        if entry.kind is EntryKind.RESET:
+            start = int(entry.value or 0)
+            standing = [one for one in standing if one.seq < start]
+        standing.append(entry)
+    return standing

@@ -1,0 +1,350 @@
+"""`TaskContext` on our own engine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import uuid
+from collections.abc import Callable, Coroutine, Iterator, MutableMapping
+from contextvars import Context
+from datetime import UTC, datetime
+from typing import Any
+
+from agentflow.clock import SECOND
+from agentflow.engine.branch import Branch, branch
+from agentflow.engine.context import StartCall, StepCall, WaitRequest, WaitResult
+from agentflow.engine.replay import Replay
+from agentflow.engine.session import Session
+from agentflow.engine.tries import Tries, recorded
+from agentflow.errors import RunPaused
+from agentflow.records import EntryKind, WaitKind, WaitpointRecord, WaitState, new_id
+from agentflow.serde import dumps, loads
+from agentflow.storage import waitpoints
+from agentflow.storage.runs import Lease, NewRun, Started, start
+from agentflow.storage.statements import SQL
+from agentflow.storage.waitpoints import NewWaitpoint
+from agentflow.streams.events import ApprovalRequested, ChildFinished, ChildStarted, Event, RunProgress
+
+_log = logging.getLogger("agentflow.run")
+
+
+class RunContext:
+    """What the code of one run in memory can reach."""
+
+    def __init__(self, session: Session, replay: Replay, known: dict[str, WaitpointRecord]) -> None:
+        self._session = session
+        self._replay = replay
+        self.known = known
+        self.root = Branch("", set())
+        self.metadata: MutableMapping[str, Any] = Metadata(loads(session.run.metadata), self._tell)
+        self.log = _ReplayLogger(_log, {"run": session.run.id}, self)
+        self.max_duration: int | None = None
+
+    @property
+    def run_id(self) -> str:
+        return self._session.run.id
+
+    @property
+    def task(self) -> str:
+        return self._session.run.task
+
+    @property
+    def attempt(self) -> int:
+        return self._session.run.attempt
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return self._session.run.tags
+
+    @property
+    def idempotency_key(self) -> str | None:
+        return self._session.run.idempotency_key
+
+    @property
+    def replaying(self) -> bool:
+        return self._replay.replaying
+
+    @property
+    def cancelled(self) -> str | None:
+        return self._session.cancel_reason
+
+    @property
+    def deadline(self) -> datetime | None:
+        if self.max_duration is None:
+            return None
+        left = self.max_duration - self._session.spent().active
+        return _moment(self._session.services.clock.now() + left)
+
+    async def now(self) -> datetime:
+        value = await self._value("now", lambda: self._session.services.clock.now())
+        return _moment(value)
+
+    async def uuid4(self) -> uuid.UUID:
+        return uuid.UUID(await self._value("uuid4", lambda: str(uuid.uuid4())))
+
+    async def random(self) -> float:
+        return await self._value("random", lambda: random.random())  # noqa: S311
+
+    def key(self, name: str, explicit: str | None = None) -> str:
+        if explicit is not None:
+            return f"{name}:{explicit}"
+        return (branch.get() or self.root).key(name)
+
+    async def step(self, key: str, call: StepCall) -> Any:
+        found = self._replay.ask(key)
+        if found is not None:
+            self._check(found, call)
+            return recorded(found, call)
+        return await Tries(self._session, key, call, self.wait).run(self._replay.tried(key))
+
+    def _check(self, found: Any, call: StepCall) -> None:
+        try:
+            self._replay.check(found, call.digest, self._session.code)
+        except RunPaused as paused:
+            self._session.latch(paused)
+            raise
+
+    async def wait(self, key: str, request: WaitRequest) -> WaitResult:
+        one = self._find(key)
+        if one is None:
+            one = await self._open(key, request)
+        return await self._ended(one)
+
+    async def child(self, key: str, call: StartCall) -> WaitResult:
+        one = self._find(key)
+        if one is not None and one.state in (WaitState.FAILED, WaitState.CANCELLED) and one.attempt < self.attempt:
+            one = None
+        if one is None:
+            one = await self._start_child(key, call)
+        fresh = one.state is WaitState.PENDING
+        result = await self._ended(one)
+        if fresh:
+            self.publish(ChildFinished(one.target or "", result.state.value, step=key))
+        return result
+
+    async def start(self, key: str, call: StartCall) -> str:
+        found = self._replay.ask(key)
+        if found is not None:
+            return loads(found.value or "null")
+        started = await self._working(lambda: self._start_detached(key, call))
+        return started.run.id
+
+    def publish(self, event: Event) -> None:
+        if not self._replay.replaying:
+            self._session.publish(event)
+
+    # -- how ----------------------------------------------------------------------------------------------------------------------------
+
+    def _find(self, key: str) -> WaitpointRecord | None:
+        self._replay.ask(key)
+        return self.known.get(key)
+
+    async def _ended(self, one: WaitpointRecord) -> WaitResult:
+        if one.state is WaitState.PENDING:
+            one = await self._session.park(one.id)
+            self.known[one.key or one.id] = one
+        return WaitResult(one.id, one.state, one.answer, one.answered_by)
+
+    async def _working(self, work: Callable[[], Coroutine[Any, Any, Any]], *, waits: bool = False) -> Any:
+        # Whoever is cancelled here, the work goes on: a run that it leased to this worker must be taken over.
+        await self._session.enter(waits=waits)
+        try:
+            return await asyncio.shield(asyncio.get_running_loop().create_task(work(), context=Context()))
+        finally:
+            self._session.leave()
+
+    async def _open(self, key: str, request: WaitRequest) -> WaitpointRecord:
+        return await self._working(lambda: self._create(key, request), waits=True)
+
+    async def _create(self, key: str, request: WaitRequest) -> WaitpointRecord:
+        session, now = self._session, self._session.services.clock.now()
+        new = self._new_waitpoint(key, request, now)
+        one = await session.transact(lambda lease: waitpoints.create(lease, new, now))
+        self.known[key] = one
+        if request.kind is WaitKind.APPROVAL:
+            session.publish(_requested(one, request))
+        session.services.host.hint(new.due_at)
+        return one
+
+    def _new_waitpoint(self, key: str, request: WaitRequest, now: int) -> NewWaitpoint:
+        due = request.due_at if request.due_after is None else now + request.due_after
+        return NewWaitpoint(
+            id=new_id("wp", now),
+            key=key,
+            kind=request.kind,
+            attempt=self.attempt,
+            subject=dumps(request.subject),
+            schema=None if request.schema is None else dumps(request.schema),
+            due_at=due,
+            target=request.target,
+        )
+
+    async def _start_child(self, key: str, call: StartCall) -> WaitpointRecord:
+        return await self._working(lambda: self._create_child(key, call), waits=True)
+
+    async def _create_child(self, key: str, call: StartCall) -> WaitpointRecord:
+        session, now = self._session, self._session.services.clock.now()
+        host = session.services.host
+        new = new_run(call, now, scope=self.run_id, lessee=host.offer())
+        wait = self._new_waitpoint(key, WaitRequest(kind=WaitKind.CHILD, target=new.id, subject={"task": call.task, "run": new.id}), now)
+        try:
+            started, one = await session.transact(lambda lease: waitpoints.start_child(lease, new, wait, now))
+        except BaseException:
+            place(host, new, None)
+            raise
+        place(host, new, started)
+        self.known[key] = one
+        session.publish(ChildStarted(started.run.id, call.task, call=None, step=key))
+        return one
+
+    async def _start_detached(self, key: str, call: StartCall) -> Started:
+        session, now = self._session, self._session.services.clock.now()
+        host = session.services.host
+        new = new_run(call, now, scope=self.run_id, lessee=host.offer())
+        session.seq += 1
+        try:
+            started = await session.transact(lambda lease: _start_and_record(lease, new, key, session, now))
+        except BaseException:
+            place(host, new, None)
+            raise
+        place(host, new, started)
+        return started
+
+    async def _value(self, name: str, make: Callable[[], Any]) -> Any:
+        key = self.key(name)
+        found = self._replay.ask(key)
+        if found is not None:
+            return loads(found.value or "null")
+        value = make()
+        await self._session.enter()
+        try:
+            await self._session.append(EntryKind.VALUE, key, dumps(value))
+        finally:
+            self._session.leave()
+        return value
+
+    def _tell(self) -> None:
+        if not self._replay.replaying and self._session.lease is not None:
+            self._session.in_background(self._write_metadata())
+
+    async def _write_metadata(self) -> None:
+        session, values = self._session, dict(self.metadata)
+        session.publish(RunProgress(values))
+        await session.services.database.execute(SQL.runs.tell(run=session.run.key, epoch=session.epoch, metadata=dumps(values)))
+
+
+def _start_and_record(lease: Lease, new: NewRun, key: str, session: Session, now: int) -> Any:
+    started = yield from start(new, now, lease)
+    yield SQL.journal.append(
+        run=lease.run,
+        seq=session.seq,
+        kind=EntryKind.VALUE.value,
+        step=key,
+        value=dumps(started.run.id),
+        digest=None,
+        code=session.code,
+        attempt=session.run.attempt,
+        tries=1,
+        epoch=lease.epoch,
+        started_at=now,
+        ended_at=now,
+    )
+    return started
+
+
+def new_run(call: StartCall, now: int, *, scope: str, lessee: str | None) -> NewRun:
+    """The run that a call asks for; `scope` is where its idempotency key counts unless it is global."""
+    return NewRun(
+        id=new_id("run", now),
+        task=call.task,
+        queue=call.queue,
+        input=call.payload,
+        ready_at=None if not call.delay else now + call.delay,
+        expires_at=None if call.ttl is None else now + (call.delay or 0) + call.ttl,
+        idempotency_key=call.idempotency_key,
+        idempotency_scope="" if call.idempotency_scope == "global" else scope,
+        tags=call.tags,
+        metadata=dumps(call.metadata) if call.metadata else "{}",
+        priority=call.priority,
+        concurrency_key=call.concurrency_key,
+        on_parent_cancel=call.on_parent_cancel,
+        version=call.version,
+        hooked=call.hooked,
+        lessee=lessee,
+    )
+
+
+def place(host: Any, new: NewRun, started: Started | None) -> None:
+    """After a start: the run goes to the worker whose slot was reserved for it, or to whoever claims it first."""
+    leased = started is not None and not started.existed and started.run.worker is not None
+    if new.lessee is not None and not leased:
+        host.retract()
+    if started is None or started.existed:
+        return
+    if leased:
+        host.adopt(started.run)
+    else:
+        host.announce(started.run)
+        host.hint(new.ready_at if new.expires_at is None else min(new.ready_at or new.expires_at, new.expires_at))
+
+
+def _requested(one: WaitpointRecord, request: WaitRequest) -> ApprovalRequested:
+    subject = request.subject
+    return ApprovalRequested(
+        one.id,
+        str(subject.get("title", "")),
+        kind=str(subject.get("kind", "confirm")),
+        call=subject.get("call"),
+        step=one.key,
+        input=subject.get("body"),
+        schema=None if request.schema is None else dict(request.schema),
+        expires_at=None if one.due_at is None else one.due_at // 1_000,
+    )
+
+
+def _moment(micros: int) -> datetime:
+    return datetime.fromtimestamp(micros / SECOND, UTC)
+
+
+class Metadata(MutableMapping[str, Any]):
+    """A run's metadata; each change is written and shown to readers."""
+
+    def __init__(self, values: dict[str, Any], changed: Callable[[], None]) -> None:
+        self._values = values
+        self._changed = changed
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        dumps(value)
+        if self._values.get(key, _MISSING) != value:
+            self._values[key] = value
+            self._changed()
+
+    def __delitem__(self, key: str) -> None:
+        del self._values[key]
+        self._changed()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+_MISSING = object()
+
+
+class _ReplayLogger(logging.LoggerAdapter[logging.Logger]):
+    def __init__(self, logger: logging.Logger, extra: dict[str, Any], run: RunContext) -> None:
+        super().__init__(logger, extra)
+        self._run = run
+
+    def isEnabledFor(self, level: int) -> bool:
+        return not self._run.replaying and super().isEnabledFor(level)
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        kwargs["extra"] = {**(self.extra or {}), **kwargs.get("extra", {})}
+        return f"[{self._run.run_id}] {msg}", kwargs

@@ -1,0 +1,321 @@
+"""A run in memory and its grip on the database: lease, journal, latch. What an epoch may write goes through here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from agentflow.clock import SECOND, Clock
+from agentflow.database.port import Database, T, Transaction
+from agentflow.errors import ControlFlow, LeaseLost, StorageError
+from agentflow.records import EntryKind, JournalEntry, RunRecord
+from agentflow.storage import journal, transitions, waitpoints
+from agentflow.storage.runs import Lease
+from agentflow.storage.statements import SQL
+from agentflow.storage.transitions import Ended, Spent
+from agentflow.storage.waitpoints import WaitpointRecord
+from agentflow.streams.events import Event
+from agentflow.streams.log import Streams
+
+_PATIENCE = 64
+_log = logging.getLogger("agentflow.engine")
+
+
+class Host(Protocol):
+    """What a run in memory asks of its worker."""
+
+    def parked(self, session: Session) -> None:
+        """The run waits: its slot is free."""
+        ...
+
+    def offer(self) -> str | None:
+        """The worker's id if it has a slot for one more run, which is then reserved."""
+        ...
+
+    def retract(self) -> None:
+        """The reserved slot was not needed."""
+        ...
+
+    def adopt(self, run: RunRecord) -> None:
+        """Take over a run that was leased to this worker on the reserved slot."""
+        ...
+
+    def announce(self, run: RunRecord) -> None:
+        """Tell all workers that a run is queued or was woken."""
+        ...
+
+    def hint(self, when: int | None) -> None:
+        """Something is due at that time."""
+        ...
+
+    def keeps(self, run_id: str) -> str | None:
+        """The worker's id if it keeps that waiting run in memory."""
+        ...
+
+    def ended(self, ended: Ended, epoch: int) -> None:
+        """A run ended under that epoch: tell its readers, and whom it woke."""
+        ...
+
+    def left(self, execution: Any) -> None:
+        """A run left memory."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What every run needs from the process that it lives in. `cancel_grace` is microseconds that cleaning up may take."""
+
+    database: Database
+    streams: Streams
+    clock: Clock
+    host: Host
+    cancel_grace: int
+
+
+class Session:
+    """One run, in this process. It holds a lease while it works, and none while it waits."""
+
+    def __init__(self, services: Services, run: RunRecord, code: str) -> None:
+        self.services = services
+        self.run = run
+        self.code = code
+        self.epoch = run.epoch
+        self.lease: Lease | None = _lease(run)
+        self.seen = 0
+        self.seq = 0
+        self.latched: ControlFlow | None = None
+        self.cancel_reason: str | None = None
+        self.blocked = False
+        self.closed = False
+        self.waiting: dict[str, asyncio.Future[WaitpointRecord]] = {}
+        self.inflight = 0
+        self._delivered = False
+        self._raised = 0
+        self._suspending = False
+        self._roused: asyncio.Future[None] | None = None
+        self._active = run.active
+        self._since = services.clock.now()
+        self._loop = asyncio.get_running_loop()
+        self.on_cancel: Callable[[str], None] = lambda reason: None
+
+    # -- what user code meets ------------------------------------------------------------------------------------------------------------
+
+    async def control(self, *, waits: bool) -> None:
+        """Raise what is latched, as often as it is swallowed; code that never stops swallowing is parked until it is dropped."""
+        self._raised += 1
+        if self._raised > _PATIENCE:
+            await self._loop.create_future()
+        if self._raised > 1:
+            await asyncio.sleep(0)
+        if self.latched is not None:
+            raise self.latched
+        if self.cancel_reason is not None and (waits or not self._delivered):
+            self._delivered = True
+            raise asyncio.CancelledError(self.cancel_reason)
+
+    async def enter(self, *, waits: bool = False) -> None:
+        """Begin something that will be recorded: with the lease held, and the run kept from suspending until `leave()`."""
+        if self.blocked:
+            await self.control(waits=waits)
+        while self._suspending or self.lease is None:
+            await self._rouse()
+            if self.blocked:
+                await self.control(waits=waits)
+        self.inflight += 1
+
+    def leave(self) -> None:
+        """End what `enter()` began."""
+        self.inflight -= 1
+        if self.waiting:
+            self.consider()
+
+    def publish(self, event: Event) -> None:
+        """Send an event to the run's stream under this epoch."""
+        if not self.closed:
+            self.services.streams.publish(self.run.id, self.epoch, event)
+
+    # -- what is recorded ----------------------------------------------------------------------------------------------------------------
+
+    def held(self) -> Lease:
+        """The lease; raises `LeaseLost` without one."""
+        if self.lease is None:
+            self.latch(LeaseLost(self.run.id))
+            raise LeaseLost(self.run.id)
+        return self.lease
+
+    async def append(self, kind: EntryKind, key: str, value: str | None, *, digest: str | None = None, tries: int = 1, started: int = 0) -> None:
+        """Record an entry; when this returns it is durable. Raises `LeaseLost`."""
+        self.seq += 1
+        now = self.services.clock.now()
+        entry = JournalEntry(self.seq, kind, key, value, digest, self.code, self.run.attempt, tries, started or now, now, self.epoch)
+        try:
+            await journal.append(self.services.database, self.held(), entry)
+        except StorageError as error:
+            await self._append_again(entry, error)
+        except LeaseLost as lost:
+            self.latch(lost)
+            raise
+
+    async def _append_again(self, entry: JournalEntry, error: StorageError) -> None:
+        """The database failed: either the entry is there all the same, or it is written once that works. The body is not run again."""
+        delay = SECOND // 50
+        while True:
+            delay = await self._wait_for_storage(error, delay)
+            try:
+                found = await self.services.database.fetch(SQL.journal.found(run=self.run.key, seq=entry.seq))
+                if found and found[0]["epoch"] == self.epoch:
+                    return
+                return await journal.append(self.services.database, self.held(), entry)
+            except StorageError as again:
+                error = again
+            except LeaseLost as lost:
+                self.latch(lost)
+                raise
+
+    async def transact(self, make: Callable[[Lease], Transaction[T]]) -> T:
+        """Run a fenced transaction; while the database fails, wait for it. Raises `LeaseLost`."""
+        delay = SECOND // 50
+        while True:
+            try:
+                return await self.services.database.transact(make(self.held()))
+            except StorageError as error:
+                delay = await self._wait_for_storage(error, delay)
+            except LeaseLost as lost:
+                self.latch(lost)
+                raise
+
+    async def _wait_for_storage(self, error: StorageError, delay: int) -> int:
+        _log.error("%s cannot record its work and tries again in %.2f s: %s", self.run.id, delay / SECOND, error)
+        await self.services.clock.sleep_until(self.services.clock.now() + delay)
+        self.held()
+        return min(delay * 2, 5 * SECOND)
+
+    def spent(self) -> Spent:
+        """The work of this run so far, this epoch included."""
+        working = self.services.clock.now() - self._since if self.lease is not None else 0
+        return Spent(active=self._active + working, code=self.code)
+
+    # -- waiting -------------------------------------------------------------------------------------------------------------------------
+
+    async def park(self, waitpoint_id: str) -> WaitpointRecord:
+        """Wait until a waitpoint of this run has ended. The run lets go of its lease once nothing else is under way."""
+        if self.blocked:
+            await self.control(waits=True)
+        future = self.waiting.get(waitpoint_id)
+        if future is None:
+            future = self.waiting[waitpoint_id] = self._loop.create_future()
+        self.consider()
+        return await asyncio.shield(future)
+
+    def consider(self) -> None:
+        """Suspend if nothing but waits is left, once the code that runs in this turn of the loop has had its say."""
+        if not self._suspending and self.inflight == 0 and self.lease is not None:
+            self._loop.call_soon(self._loop.call_soon, self._suspend_if_quiet)
+
+    def _suspend_if_quiet(self) -> None:
+        quiet = self.inflight == 0 and self.lease is not None and self.waiting and not self._suspending and not self.blocked
+        if quiet:
+            self._suspending = True
+            self.in_background(self._suspend())
+
+    def in_background(self, work: Awaitable[Any]) -> None:
+        """Run the engine's own work for this run outside of its branches."""
+        task = self._loop.create_task(_run(work), context=Context())
+        _background.add(task)
+        task.add_done_callback(_background.discard)
+
+    async def _suspend(self) -> None:
+        try:
+            spent = self.spent()
+            woken = await self.transact(lambda lease: transitions.suspend(lease, self.seen, spent))
+            if woken is None:
+                self._active, self.lease = spent.active, None
+                self.services.host.parked(self)
+            elif woken.cancel_reason is not None:
+                self.on_cancel(woken.cancel_reason)
+            else:
+                await self.refresh()
+        except LeaseLost:
+            pass
+        finally:
+            self._suspending = False
+            self._release_rousers()
+            if self.waiting and self.lease is not None:
+                self.consider()
+
+    async def _rouse(self) -> None:
+        """Code of this run goes on although the run waits: get it a lease again."""
+        if self._roused is None:
+            self._roused = self._loop.create_future()
+            if self.lease is None:
+                await self.services.database.execute(SQL.runs.rouse(run=self.run.key, epoch=self.epoch))
+                self.services.host.announce(self.run)
+        await asyncio.shield(self._roused)
+
+    def _release_rousers(self) -> None:
+        if self._roused is not None and (self.lease is not None or self.latched is not None):
+            self._roused.set_result(None)
+            self._roused = None
+
+    async def refresh(self) -> None:
+        """Read what has ended since this run last looked, and let its waits return."""
+        database = self.services.database
+        for one in await database.read(waitpoints.ended_since(self.run.key, self.seen)):
+            self.seen = max(self.seen, one.wake)
+            future = self.waiting.pop(one.id, None)
+            if future is not None and not future.done():
+                future.set_result(one)
+
+    def take(self, run: RunRecord) -> None:
+        """Hold a new lease."""
+        self.run, self.epoch, self.lease = run, run.epoch, _lease(run)
+        self._since = self.services.clock.now()
+
+    async def go_on(self) -> None:
+        """Let the code go on under the new lease."""
+        await self.refresh()
+        self._release_rousers()
+        if self.waiting:
+            self.consider()
+
+    # -- control -------------------------------------------------------------------------------------------------------------------------
+
+    def latch(self, flow: ControlFlow) -> None:
+        """Remember why this run must unwind; every wait and every later call raises it."""
+        if self.latched is None:
+            self.latched = flow
+        self.blocked = True
+        for future in self.waiting.values():
+            if not future.done():
+                future.set_exception(self.latched)
+        self.waiting.clear()
+        self._release_rousers()
+
+    def ask_cancel(self, reason: str) -> bool:
+        """Remember that the run is to be cancelled; False if it was known."""
+        if self.cancel_reason is not None:
+            return False
+        self.cancel_reason = reason
+        self.blocked = True
+        return True
+
+    def deliver_cancel(self, task: asyncio.Task[Any]) -> None:
+        """Raise the cancellation where the code is now."""
+        if not self._delivered:
+            self._delivered = True
+            task.cancel(self.cancel_reason)
+
+
+_background: set[asyncio.Task[Any]] = set()
+
+
+async def _run(work: Awaitable[Any]) -> None:
+    await work
+
+
+def _lease(run: RunRecord) -> Lease:
+    return Lease(run.key, run.id, run.epoch, run.worker or "")

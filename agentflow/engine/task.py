@@ -1,0 +1,385 @@
+"""Tasks: durable functions, what they are called with, and how they are started."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+
+from agentflow.clock import Duration, microseconds
+from agentflow.engine.context import StartCall, WaitRequest, WaitResult, recording
+from agentflow.engine.threads import in_thread
+from agentflow.errors import DefinitionError, NotInRun
+from agentflow.handle import Batch, RunHandle, RunVerbs, ending
+from agentflow.records import RunRecord, RunState, TaskRecord, WaitKind, WaitState
+from agentflow.retry import NO_RETRY, Retry
+from agentflow.serde import Payload, decode_failure, dumps, result_codec
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Hook = Callable[[RunRecord], Awaitable[None] | None]
+NAME = re.compile(r"[A-Za-z_][\w.\-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Where runs wait for a worker. Workers serve all queues unless told otherwise."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise DefinitionError(f"{self.name!r} is no name for a queue.", hint="Use letters, digits, '_', '-' and '.'.")
+
+
+DEFAULT_QUEUE = Queue("default")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOptions:
+    """What holds for every run of a task. `max_duration` is microseconds of work; waiting does not count."""
+
+    queue: Queue = DEFAULT_QUEUE
+    retry: Retry = NO_RETRY
+    max_duration: int | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartOptions:
+    """What holds for one start. Times are microseconds; see `Task.using`."""
+
+    delay: int | None = None
+    ttl: int | None = None
+    idempotency_key: str | None = None
+    idempotency_scope: str = "run"
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    priority: int = 0
+    concurrency_key: str | None = None
+    on_parent_cancel: str | None = None
+
+
+class Launcher(Protocol):
+    """Starts runs from outside of a run: an open `Agentflow` app."""
+
+    async def launch(self, call: StartCall) -> str:
+        """Store a run; returns its id."""
+        ...
+
+    @property
+    def verbs(self) -> RunVerbs:
+        """What a handle can do."""
+        ...
+
+
+launcher: ContextVar[Launcher | None] = ContextVar("agentflow_launcher", default=None)
+
+
+class Task(Generic[P, R]):
+    """A durable function. Called inside a run it is a child run; called elsewhere it is the plain function.
+
+    Made by `@task`. `kind` is what listings show. `start` makes a run and returns at once, `map` starts one per item, `using` returns a copy with start options.
+    """
+
+    kind = "task"
+
+    def __init__(self, function: Callable[P, Any], name: str, options: TaskOptions) -> None:
+        if not NAME.fullmatch(name):
+            raise DefinitionError(f"{name!r} is no name for a task.", hint="Use letters, digits, '_', '-' and '.'.")
+        self.function = function
+        self.name = name
+        self.options = options
+        self.payload = Payload(function)
+        self.codec = result_codec(function)
+        self.code = source_hash(function)
+        self._is_async = inspect.iscoroutinefunction(inspect.unwrap(function))
+        self.hooks: dict[str, list[Hook]] = {}
+        self._start = StartOptions()
+        functools.update_wrapper(cast("Any", self), function)
+
+    def __repr__(self) -> str:
+        return f"Task({self.name!r})"
+
+    @property
+    def description(self) -> str:
+        """The docstring: what the task does, for people and for models."""
+        return inspect.getdoc(self.function) or ""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        run = recording()
+        if run is None:
+            return self.plain(*args, **kwargs)
+        return self.child(run.key(f"{self.name}()"), self.payload.encode(args, kwargs))
+
+    async def plain(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function itself, recording nothing."""
+        result = self.function(*args, **kwargs)
+        return await result if inspect.isawaitable(result) else cast("R", result)
+
+    async def perform(self, payload: str) -> Any:
+        """Run the function on a stored payload; a plain `def` runs in a thread."""
+        positional, named = self.payload.arguments(payload)
+        if self._is_async:
+            return await self.function(*positional, **named)
+        result: Any = await in_thread(self.function, *positional, **named)
+        return await result if inspect.isawaitable(result) else result
+
+    async def child(self, key: str, payload: str) -> R:
+        """Run as a child of the run around this code under an explicit key; `payload` is JSON text."""
+        run = recording()
+        if run is None:
+            raise NotInRun(f"{self.name}.child() was called outside of a run.", hint="Use start().")
+        result = await run.child(key, self.call(payload))
+        return self.answer(result, key)
+
+    def answer(self, result: WaitResult, key: str) -> R:
+        """The result of a child run, or the error that says why there is none."""
+        if result.state is WaitState.ANSWERED:
+            return self.codec.decode(result.answer or "null", what=f"the result of {self.name} ({key})")
+        raise ending(result.answered_by or "", self.name, None if result.answer is None else decode_failure(result.answer))
+
+    async def start(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:
+        """Start a run and return at once. Inside a run this makes a detached child: its id is recorded, and it outlives its parent.
+
+        Raises `InvalidPayload`, `IdempotencyConflict`, and `NotInRun` when neither a run nor an open app is around.
+        """
+        return await self.launch(self.payload.encode(args, kwargs))
+
+    async def launch(self, payload: str) -> RunHandle[R]:
+        """As `start`, from a payload of JSON text."""
+        run = recording()
+        if run is not None:
+            call = self.call(payload, detached=True)
+            run_id = await run.start(run.key(f"{self.name}.start"), call)
+            return RunHandle(run_id, _Inside(self.name), self.codec)
+        app = launcher.get()
+        if app is None:
+            raise NotInRun(f"{self.name}.start() found no open app.", hint="Use it inside `async with Agentflow(tasks=[...]):`.")
+        return RunHandle(await app.launch(self.call(payload)), app.verbs, self.codec)
+
+    async def map(self, items: Sequence[Any]) -> Batch[R]:
+        """Start one run per item; an item is the only argument, or a mapping of arguments."""
+        encoded = [self._item(item) for item in items]
+        return Batch([await self.launch(payload) for payload in encoded])
+
+    def _item(self, item: Any) -> str:
+        if isinstance(item, Mapping) and len(self.payload.signature.parameters) != 1:
+            return self.payload.encode((), cast("Mapping[str, Any]", item))
+        return self.payload.encode((item,), {})
+
+    def call(self, payload: str, *, detached: bool = False) -> StartCall:
+        """The start call for a payload of JSON text."""
+        return start_call(
+            TaskName(self.name, self.options.queue.name, self.options.version, bool(self.hooks.keys() - {"start"})),
+            payload,
+            self._start,
+            detached=detached,
+        )
+
+    def record(self) -> TaskRecord:
+        """What others may know of this task without its code."""
+        return TaskRecord(
+            name=self.name, queue=self.options.queue.name, description=self.description, schema=dumps(self.payload.schema), kind=self.kind
+        )
+
+    def using(self, **options: Any) -> Task[P, R]:
+        """A copy with start options.
+
+        `delay`, `ttl` (durations; the ttl counts from when the run could start), `idempotency_key` with `idempotency_scope` (`"run"`: within
+        the parent run, or `"global"`), `tags`, `metadata`, `priority` (seconds that the run may overtake), `concurrency_key`,
+        `on_parent_cancel` (`"cancel"` or `"leave"`). Raises `DefinitionError` for others.
+
+        >>> await fulfil.using(delay="1h", tags=["vip"]).start("o-81")
+        """
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        copy._start = start_options(self._start, options)
+        return copy
+
+    # -- lifecycle hooks -----------------------------------------------------------------------------------------------------------------
+
+    def on_start(self, hook: Hook) -> Hook:
+        """Call `hook(run)` before the first line of a run's first attempt."""
+        return self._add("start", hook)
+
+    def on_success(self, hook: Hook) -> Hook:
+        """Call `hook(run)` after a run completed."""
+        return self._add("success", hook)
+
+    def on_failure(self, hook: Hook) -> Hook:
+        """Call `hook(run)` after a run failed for good: by its code, by a timeout, or by crashing its workers."""
+        return self._add("failure", hook)
+
+    def on_cancel(self, hook: Hook) -> Hook:
+        """Call `hook(run)` after a run was cancelled."""
+        return self._add("cancel", hook)
+
+    def on_complete(self, hook: Hook) -> Hook:
+        """Call `hook(run)` after a run ended, however it ended."""
+        return self._add("complete", hook)
+
+    def _add(self, moment: str, hook: Hook) -> Hook:
+        self.hooks.setdefault(moment, []).append(hook)
+        return hook
+
+
+@dataclass(frozen=True, slots=True)
+class TaskName:
+    """What a start has to know of a task: name, queue, version, and whether hooks are to be called at its end."""
+
+    name: str
+    queue: str
+    version: str | None = None
+    hooked: bool = False
+
+
+def start_call(task: TaskName, payload: str, chosen: StartOptions, *, detached: bool = True) -> StartCall:
+    """The start call of a task for a payload of JSON text."""
+    return StartCall(
+        task=task.name,
+        queue=task.queue,
+        payload=payload,
+        delay=chosen.delay,
+        ttl=chosen.ttl,
+        idempotency_key=chosen.idempotency_key,
+        idempotency_scope=chosen.idempotency_scope,
+        tags=chosen.tags,
+        metadata=chosen.metadata,
+        priority=chosen.priority,
+        concurrency_key=chosen.concurrency_key,
+        on_parent_cancel=chosen.on_parent_cancel or ("leave" if detached else "cancel"),
+        version=task.version,
+        hooked=task.hooked,
+    )
+
+
+_KNOWN = {"delay", "ttl", "idempotency_key", "idempotency_scope", "tags", "metadata", "priority", "concurrency_key", "on_parent_cancel"}
+
+
+def start_options(before: StartOptions, given: Mapping[str, Any]) -> StartOptions:
+    """Start options with what is given instead. Raises `DefinitionError` for unknown names and values."""
+    unknown = given.keys() - _KNOWN
+    if unknown:
+        raise DefinitionError(f"using() knows no {', '.join(sorted(unknown))}.", hint=f"It knows {', '.join(sorted(_KNOWN))}.")
+    values = dict(given)
+    for name in ("delay", "ttl"):
+        if values.get(name) is not None:
+            values[name] = microseconds(values[name])
+    _one_of(values, "idempotency_scope", ("run", "global"))
+    _one_of(values, "on_parent_cancel", ("cancel", "leave"))
+    if "tags" in values:
+        values["tags"] = tuple(values["tags"])
+    return replace(before, **values)
+
+
+def _one_of(values: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> None:
+    if name in values and values[name] not in allowed:
+        raise DefinitionError(f"{name}={values[name]!r} is not known.", hint=f"Give one of {allowed}.")
+
+
+class _Inside:
+    """What a handle can do inside a run: its result is waited for durably."""
+
+    def __init__(self, task: str) -> None:
+        self._task = task
+
+    async def ended(self, run_id: str, timeout: Duration | None) -> RunRecord:
+        run = recording()
+        if run is None:
+            return await _app().ended(run_id, timeout)
+        due = None if timeout is None else microseconds(timeout)
+        request = WaitRequest(kind=WaitKind.CHILD, target=run_id, due_after=due, subject={"task": self._task, "run": run_id})
+        result = await run.wait(run.key(f"{self._task}.result"), request)
+        return _as_record(run_id, self._task, result)
+
+    async def get(self, run_id: str) -> RunRecord:
+        return await _app().get(run_id)
+
+    async def cancel(self, run_id: str, reason: str) -> RunRecord:
+        return await _app().cancel(run_id, reason)
+
+    def events(self, run_id: str, after: Any) -> Any:
+        return _app().events(run_id, after)
+
+
+def _app() -> RunVerbs:
+    app = launcher.get()
+    if app is None:
+        raise NotInRun("There is no open app around this code.")
+    return app.verbs
+
+
+def _as_record(run_id: str, task: str, result: WaitResult) -> RunRecord:
+    done = result.state is WaitState.ANSWERED
+    return RunRecord.ended(
+        run_id,
+        task,
+        RunState.COMPLETED if done else RunState.FAILED,
+        output=(result.answer or "null") if done else None,
+        error=None if done else result.answer,
+    )
+
+
+def source_hash(function: Callable[..., Any]) -> str:
+    """A hash of the function's source, so that a changed body is noticed."""
+    try:
+        text = inspect.getsource(inspect.unwrap(function))
+    except (OSError, TypeError):
+        code = getattr(function, "__code__", None)
+        text = repr(function) if code is None else f"{code.co_code!r}{code.co_consts!r}{code.co_names!r}"
+    return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+@overload
+def task(function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+@overload
+def task(function: Callable[P, R], /) -> Task[P, R]: ...
+@overload
+def task(
+    *,
+    name: str | None = None,
+    queue: str | Queue = DEFAULT_QUEUE,
+    retry: Retry = NO_RETRY,
+    max_duration: Duration | None = None,
+    version: str | None = None,
+) -> _TaskDecorator: ...
+def task(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Make a function a durable task.
+
+    `name` (default: the function's), `queue`, `retry` (of whole runs), `max_duration` (a duration; only work counts, waiting does not),
+    `version`. The docstring is the description, the signature the payload: one JSON object with an entry per argument.
+    Raises `DefinitionError` when the signature cannot be stored.
+
+        @task(queue="orders", retry=Retry(attempts=3), max_duration="2h")
+        async def fulfil(order_id: str, *, express: bool = False) -> Shipment: ...
+    """
+    if function is not None:
+        return make_task(function, {})
+    return lambda wrapped: make_task(wrapped, options)  # pyright: ignore[reportUnknownLambdaType]
+
+
+class _TaskDecorator(Protocol):
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+def make_task(function: Callable[..., Any], options: Mapping[str, Any]) -> Task[..., Any]:
+    """A task of `function` with the keyword arguments of `@task`."""
+    given = dict(options)
+    name = given.pop("name", None) or getattr(function, "__name__", "")
+    queue = given.pop("queue", DEFAULT_QUEUE)
+    longest = given.pop("max_duration", None)
+    settled = TaskOptions(
+        queue=Queue(queue) if isinstance(queue, str) else queue,
+        max_duration=None if longest is None else microseconds(longest),
+        **given,
+    )
+    return Task(function, name, settled)

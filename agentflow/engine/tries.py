@@ -1,0 +1,208 @@
+"""A step that is not recorded yet: tried, timed, retried, recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from typing import Any
+
+from agentflow.clock import SECOND
+from agentflow.engine.context import StepCall, StepOptions, WaitRequest, scope
+from agentflow.engine.session import Session
+from agentflow.errors import AgentflowError, StepFailed, StepTimeout
+from agentflow.records import EntryKind, Failure, JournalEntry, WaitKind
+from agentflow.serde import decode_failure, dumps, encode_failure, failure, loads, rebuild
+from agentflow.streams.events import Event, StepCompleted, StepRetrying, StepStarted
+from agentflow.streams.events import StepFailed as StepFailedEvent
+
+LONG_DELAY = 5 * SECOND
+"""A retry that is further away than this frees the run's slot and survives a crash as a timer."""
+
+Wait = Callable[[str, WaitRequest], Awaitable[Any]]
+
+
+class Scope:
+    """What the body of one try of a step can reach."""
+
+    __slots__ = ("_alive", "_loop", "_session", "_thread", "attempt", "id", "idempotency_key", "parts")
+
+    def __init__(self, session: Session, key: str, attempt: int) -> None:
+        self.id = key
+        self.attempt = attempt
+        self.idempotency_key = f"{session.run.id}:{key}"
+        self.parts: list[str] = []
+        self._session = session
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._alive = session.services.clock.now()
+
+    @property
+    def alive(self) -> int:
+        """When the body last gave a sign of life, in microseconds since 1970."""
+        return self._alive
+
+    def publish(self, event: Event) -> None:
+        """Send an event to the run's stream, from any thread."""
+        if threading.get_ident() != self._thread:
+            self._loop.call_soon_threadsafe(self.publish, event)
+            return
+        self._alive = self._session.services.clock.now()
+        if (part := getattr(event, "part", None) or getattr(event, "call", None)) and part not in self.parts:
+            self.parts.append(part)
+        self._session.publish(event)
+
+    def touch(self) -> None:
+        """Refresh the idle timeout."""
+        self._alive = self._session.services.clock.now()
+
+
+class Tries:
+    """All tries of one step call."""
+
+    def __init__(self, session: Session, key: str, call: StepCall, wait: Wait) -> None:
+        self._session = session
+        self._key = key
+        self._call = call
+        self._wait = wait
+
+    async def run(self, tried: JournalEntry | None) -> Any:
+        """The step's result, recorded. Raises what its last try raised, recorded too."""
+        session = self._session
+        tries = 0
+        if tried is not None:
+            tries = tried.tries
+            await self._until(tries, loads(tried.value or "{}").get("until", 0))
+        while True:
+            tries += 1
+            await session.enter()
+            try:
+                return await self._try(tries)
+            except _Again as again:
+                until = again.until
+            finally:
+                session.leave()
+            await self._until(tries, until)
+
+    async def _try(self, tries: int) -> Any:
+        session, call = self._session, self._call
+        started = session.services.clock.now()
+        session.publish(StepStarted(self._key, call.name, call.options.kind, tries))
+        here = Scope(session, self._key, tries)
+        try:
+            value = await self._body(here)
+            text = call.codec.encode(value, what=f"the result of step {call.name!r}")
+            live = call.codec.decode(text, what=f"the result of step {call.name!r}")
+        except Exception as error:  # noqa: BLE001 - whatever a body raises is recorded or retried, and raised again
+            raise await self._failed(error, here, tries, started) from error
+        await session.append(EntryKind.RESULT, self._key, text, digest=call.digest, tries=tries, started=started)
+        took = (session.services.clock.now() - started) // 1_000
+        session.publish(StepCompleted(self._key, call.name, call.options.kind, tries, duration_ms=took))
+        return live
+
+    async def _failed(self, error: Exception, here: Scope, tries: int, started: int) -> BaseException:
+        """Record a failed try. Returns what to raise: `_Again`, or the error as a replay will raise it."""
+        session, call = self._session, self._call
+        failed = failure(error, "timeout" if isinstance(error, StepTimeout) else "error")
+        delay = call.options.retry.delay(tries, error, session.services.clock.now())
+        told = {"type": failed.type, "message": failed.message}
+        if delay is None:
+            await session.append(EntryKind.ERROR, self._key, encode_failure(failed), digest=call.digest, tries=tries, started=started)
+            session.publish(StepFailedEvent(self._key, told, call.name, call.options.kind, tries))
+            return raised(failed, call.name, self._key)
+        until = session.services.clock.now() + delay
+        note = dumps({"until": until, "error": told})
+        await session.append(EntryKind.TRY, self._key, note, tries=tries, started=started)
+        session.publish(StepRetrying(self._key, tries + 1, told, delay // 1_000, tuple(here.parts)))
+        return _Again(until)
+
+    async def _until(self, tries: int, until: int) -> None:
+        clock = self._session.services.clock
+        if until - clock.now() > LONG_DELAY:
+            await self._wait(f"{self._key}~{tries}", WaitRequest(kind=WaitKind.TIMER, due_at=until))
+            return
+        await self._session.enter()
+        try:
+            await clock.sleep_until(until)
+        finally:
+            self._session.leave()
+
+    async def _body(self, here: Scope) -> Any:
+        options = self._call.options
+        token = scope.set(here)
+        try:
+            if options.timeout is None and options.idle_timeout is None:
+                return await self._call.body()
+            return await self._timed(here, options)
+        finally:
+            scope.reset(token)
+
+    async def _timed(self, here: Scope, options: StepOptions) -> Any:
+        clock = self._session.services.clock
+        began = clock.now()
+        body = asyncio.ensure_future(self._call.body())
+        try:
+            while True:
+                ends = _ends(here, options, began)
+                timer = asyncio.get_running_loop().create_task(clock.sleep_until(ends), context=Context())
+                await asyncio.wait({body, timer}, return_when=asyncio.FIRST_COMPLETED)
+                timer.cancel()
+                if body.done():
+                    return body.result()
+                if clock.now() >= _ends(here, options, began):
+                    raise await self._stop(body, options, idle=options.timeout is None or clock.now() < began + options.timeout)
+        finally:
+            body.cancel()
+
+    async def _stop(self, body: asyncio.Future[Any], options: StepOptions, *, idle: bool) -> StepTimeout:
+        """Stop a body that is out of time; one that will not stop is left behind after a second."""
+        body.cancel("timeout")
+        clock = self._session.services.clock
+        grace = asyncio.get_running_loop().create_task(clock.sleep_until(clock.now() + SECOND), context=Context())
+        await asyncio.wait({body, grace}, return_when=asyncio.FIRST_COMPLETED)
+        grace.cancel()
+        limit = (options.idle_timeout if idle else options.timeout) or 0
+        what = "was silent for" if idle else "ran longer than"
+        return StepTimeout(
+            f"Step {self._call.name!r} {what} {limit / SECOND:g} s.",
+            hint="Give it a longer timeout, or a retry.",
+            step=self._key,
+            idle=idle,
+        )
+
+
+def _ends(here: Scope, options: StepOptions, began: int) -> int:
+    ends = [] if options.timeout is None else [began + options.timeout]
+    if options.idle_timeout is not None:
+        ends.append(here.alive + options.idle_timeout)
+    return min(ends)
+
+
+class _Again(Exception):
+    """The try failed and is to be repeated."""
+
+    def __init__(self, until: int) -> None:
+        super().__init__()
+        self.until = until
+
+
+def raised(failed: Failure, name: str, key: str) -> Exception:
+    """What a recorded failure raises, live as on replay: the exception itself where it can be rebuilt, else `StepFailed`."""
+    found = rebuild(failed)
+    if found is not None:
+        return found
+    error: AgentflowError = StepFailed(
+        f"Step {name!r} failed: {failed.type}: {failed.message}",
+        hint=failed.hint,
+        step=key,
+        error={"type": failed.type, "message": failed.message},
+    )
+    return error
+
+
+def recorded(entry: JournalEntry, call: StepCall) -> Any:
+    """What a journal entry answers to the call that asks for it again."""
+    if entry.kind is EntryKind.ERROR:
+        raise raised(decode_failure(entry.value or "{}"), call.name, entry.key)
+    return call.codec.decode(entry.value or "null", what=f"the recorded result of step {call.name!r}")

@@ -1,0 +1,113 @@
+"""What a run can wait for: time, people, tokens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from agentflow.clock import SECOND, Duration, microseconds
+from agentflow.engine.context import TaskContext, WaitRequest, WaitResult, recording, scope
+from agentflow.errors import NotInRun, WaitpointTimedOut
+from agentflow.records import WaitKind, WaitState
+from agentflow.serde import decode_failure, loads
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _run(what: str) -> TaskContext:
+    run = recording()
+    if run is not None:
+        return run
+    if scope.get() is not None:
+        raise NotInRun(f"{what} was called inside a step.", hint="A step is recorded as a whole: wait in the task, between steps.")
+    raise NotInRun(f"{what} was called outside of a run.", hint="Call it from a task that was started, not called plainly.")
+
+
+async def sleep(duration: Duration) -> None:
+    """Sleep, durably: for days at no cost, and after a crash only for the rest. Outside of a run it sleeps as `asyncio.sleep` does.
+
+    >>> await sleep("1d")
+    """
+    length = microseconds(duration)
+    run = recording()
+    if run is None:
+        await asyncio.sleep(length / SECOND)
+        return
+    await run.wait(run.key("sleep"), WaitRequest(kind=WaitKind.TIMER, due_after=length))
+
+
+async def sleep_until(when: datetime) -> None:
+    """Sleep, durably, until a moment; a naive `datetime` is UTC. A moment that has passed returns at once.
+
+    >>> await sleep_until(datetime(2027, 1, 1, tzinfo=UTC))
+    """
+    aware = when if when.tzinfo is not None else when.replace(tzinfo=UTC)
+    run = _run("sleep_until()")
+    due = (aware - _EPOCH) // timedelta(microseconds=1)
+    await run.wait(run.key("sleep"), WaitRequest(kind=WaitKind.TIMER, due_at=max(0, due)))
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What people decided. `by` is who, `expired` whether nobody did in time; `edits` is what they changed."""
+
+    approved: bool
+    by: str | None = None
+    reason: str | None = None
+    edits: Mapping[str, Any] | None = None
+    expired: bool = False
+    waitpoint_id: str = field(default="", compare=False)
+
+    @property
+    def denied(self) -> bool:
+        """Whether the answer is no; nobody answering in time is a no."""
+        return not self.approved
+
+
+async def approve(title: str, *, body: Any = None, groups: Sequence[str] = (), expires: Duration | None = "7d") -> Decision:
+    """Ask people for a yes or no, and wait for as long as it takes.
+
+    `body` is JSON shown to them, `groups` who may decide, `expires` a duration after which the answer is no.
+
+    >>> decision = await approve("Publish?", body=draft, groups=["editors"], expires="3d")
+    """
+    run = _run("approve()")
+    subject = {"title": title, "body": body, "groups": list(groups)}
+    return await ask_approval(run, run.key("approve"), subject, expires)
+
+
+async def ask_approval(run: TaskContext, key: str, subject: Mapping[str, Any], expires: Duration | None) -> Decision:
+    """As `approve`, under an explicit key: `subject` has `title`, `body`, and for a tool `call` and `kind`."""
+    due = None if expires is None else microseconds(expires)
+    return decision(await run.wait(key, WaitRequest(kind=WaitKind.APPROVAL, subject=subject, due_after=due)))
+
+
+def decision(result: WaitResult) -> Decision:
+    """The decision behind an approval that has ended: fails closed."""
+    if result.state is not WaitState.ANSWERED:
+        return Decision(False, reason=result.state.value, expired=result.state is WaitState.TIMED_OUT, waitpoint_id=result.id)
+    answer = loads(result.answer or "{}")
+    return Decision(
+        answer.get("approved") is True,
+        by=result.answered_by,
+        reason=answer.get("reason"),
+        edits=answer.get("edits"),
+        waitpoint_id=result.id,
+    )
+
+
+async def wait_for(token: str, *, timeout: Duration | None = None) -> Any:
+    """Wait until somebody answers a token made with `app.waitpoints.create()`; returns the JSON value of the answer.
+
+    Raises `WaitpointTimedOut` when the token, or this wait, ended without an answer. An answer that came before is returned at once.
+    """
+    run = _run("wait_for()")
+    due = None if timeout is None else microseconds(timeout)
+    result = await run.wait(run.key("wait_for"), WaitRequest(kind=WaitKind.CALLBACK, target=token, due_after=due))
+    if result.state is WaitState.ANSWERED:
+        return loads(result.answer or "null")
+    told = decode_failure(result.answer).message if result.answer else result.state.value
+    raise WaitpointTimedOut(f"{token} was not answered: {told}", hint="Ask again, or give it more time.", waitpoint_id=token)
