@@ -51,7 +51,7 @@ class Agentflow:
 
     def __init__(
         self,
-        tasks: Iterable[Task[..., Any]] = (),
+        tasks: Iterable[Task[..., Any]] | Mapping[str, Task[..., Any]] = (),
         *,
         database: str | Database | None = None,
         redis: str | None = None,
@@ -189,7 +189,9 @@ class Agentflow:
         return self._bridge.run(work)
 
 
-def _registry(tasks: Iterable[Task[..., Any]]) -> dict[str, Task[..., Any]]:
+def _registry(tasks: Iterable[Task[..., Any]] | Mapping[str, Task[..., Any]]) -> Mapping[str, Task[..., Any]]:
+    if isinstance(tasks, Mapping):
+        return tasks
     known: dict[str, Task[..., Any]] = {}
     for one in tasks:
         if known.setdefault(one.name, one).function is not one.function:

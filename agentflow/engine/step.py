@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from agentflow.clock import Duration, microseconds
+from agentflow.engine.calls import count, in_thread
 from agentflow.engine.context import StepCall, StepOptions, TaskContext, recording
-from agentflow.engine.threads import in_thread
 from agentflow.errors import DefinitionError
 from agentflow.retry import NO_RETRY, Retry
 from agentflow.serde import digest, result_codec
@@ -48,6 +48,7 @@ class Step(Generic[P, R]):
         return await run.step(key, StepCall(self.name, body, self._codec, digest((args, kwargs)), self.options))
 
     async def _perform(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> R:
+        count(self)
         if self._is_async:
             return await cast("Any", self.function)(*args, **kwargs)
         result: Any = await in_thread(self.function, *args, **kwargs)

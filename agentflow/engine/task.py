@@ -10,10 +10,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+from weakref import WeakValueDictionary
 
 from agentflow.clock import Duration, microseconds
+from agentflow.engine.calls import count, in_thread
 from agentflow.engine.context import StartCall, WaitRequest, WaitResult, recording
-from agentflow.engine.threads import in_thread
 from agentflow.errors import DefinitionError, NotInRun
 from agentflow.handle import Batch, RunHandle, RunVerbs, ending
 from agentflow.records import RunRecord, RunState, TaskRecord, WaitKind, WaitState
@@ -78,6 +79,9 @@ class Launcher(Protocol):
         ...
 
 
+defined: WeakValueDictionary[str, Task[..., Any]] = WeakValueDictionary()
+"""The latest task of each name in this process, for tools that look at code: a registry is what an app is given."""
+
 launcher: ContextVar[Launcher | None] = ContextVar("agentflow_launcher", default=None)
 
 
@@ -101,6 +105,7 @@ class Task(Generic[P, R]):
         self._is_async = inspect.iscoroutinefunction(inspect.unwrap(function))
         self.hooks: dict[str, list[Hook]] = {}
         self._start = StartOptions()
+        defined[name] = self
         functools.update_wrapper(cast("Any", self), function)
 
     def __repr__(self) -> str:
@@ -125,6 +130,7 @@ class Task(Generic[P, R]):
     async def perform(self, payload: str) -> Any:
         """Run the function on a stored payload; a plain `def` runs in a thread."""
         positional, named = self.payload.arguments(payload)
+        count(self)
         if self._is_async:
             return await self.function(*positional, **named)
         result: Any = await in_thread(self.function, *positional, **named)

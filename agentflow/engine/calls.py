@@ -1,4 +1,4 @@
-"""Blocking functions, off the event loop."""
+"""How the functions of users are called: blocking ones off the event loop, all of them counted."""
 
 from __future__ import annotations
 
@@ -8,6 +8,16 @@ import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from weakref import WeakKeyDictionary
+
+performed: WeakKeyDictionary[object, int] = WeakKeyDictionary()
+"""How often the body of each step and task was called in this process; tests read and clear it."""
+
+
+def count(definition: object) -> None:
+    """The body of a step or task is being called."""
+    performed[definition] = performed.get(definition, 0) + 1
+
 
 _threads = ThreadPoolExecutor(64, "agentflow-sync")
 

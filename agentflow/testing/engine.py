@@ -1,0 +1,247 @@
+"""A whole engine for a test: SQLite in a temporary folder, a real stream server, a clock that the test advances."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from agentflow.app import Agentflow
+from agentflow.clock import SECOND
+from agentflow.database.port import BlockingDatabase, Database, Query, Rows, T, Transaction
+from agentflow.database.sqlite import SqliteDatabase
+from agentflow.engine.calls import performed
+from agentflow.engine.step import Step
+from agentflow.engine.task import Task, defined, launcher
+from agentflow.engine.worker import WorkerSettings
+from agentflow.handle import RunHandle
+from agentflow.records import RunRecord, RunState, WaitpointRecord
+from agentflow.streams.codec import StoredEvent
+from agentflow.testing.clock import ManualClock
+from agentflow.testing.replay import ReplayReport, replay
+
+P = ParamSpec("P")
+R = TypeVar("R")
+PATIENCE = 10.0
+"""Seconds of real time after which a test that waits for a run gives up."""
+
+
+class Waiting:
+    """An open waitpoint of a run under test."""
+
+    def __init__(self, app: Agentflow, record: WaitpointRecord) -> None:
+        self._app = app
+        self.record = record
+        self.id = record.id
+
+    async def approve(self, *, by: str, reason: str | None = None, edits: dict[str, Any] | None = None) -> None:
+        """Answer an approval with yes."""
+        await self._app.waitpoints.approve(self.id, by=by, reason=reason, edits=edits)
+
+    async def deny(self, *, by: str, reason: str | None = None) -> None:
+        """Answer an approval with no."""
+        await self._app.waitpoints.deny(self.id, by=by, reason=reason)
+
+    async def answer(self, value: Any, *, by: str = "test") -> None:
+        """Answer with a JSON value."""
+        await self._app.waitpoints.answer(self.id, value, by=by)
+
+
+class Engine:
+    """The fixture `engine`. Every task that the test's process has defined is known to it.
+
+    async def test_a_large_refund_waits_for_a_person(engine: Engine) -> None:
+        run = await engine.start(refund, "o-1", cents=20_000)
+        [waiting] = await engine.waiting(run)
+        await engine.crash()
+        await waiting.approve(by="maria")
+        assert (await run.result()).state == "refunded"
+    """
+
+    def __init__(self, directory: Path, redis: str | None, settings: WorkerSettings | None = None) -> None:
+        self.clock = ManualClock()
+        self.clock.settle = self.settle
+        self.directory = directory
+        self.settings = settings or WorkerSettings()
+        self._redis = redis
+        self._activity = 0
+        self.wrap: Callable[[Database], Database] = lambda database: database
+        self.app = self._app()
+        self._handles: list[_LiveVerbs] = []
+
+    def _app(self, tasks: Mapping[str, Task[..., Any]] | None = None) -> Agentflow:
+        # On a manual clock no commit is ever slow: everything happens on the loop, in an order that repeats.
+        database = self.wrap(_Watched(SqliteDatabase(self.directory / "test.db", slow_commit=60.0), self))
+        known = _Everything() if tasks is None else tasks
+        return Agentflow(
+            known, database=database, redis=self._redis, directory=self.directory, worker=self.settings, clock=self.clock
+        )
+
+    async def open(self) -> None:
+        """Begin; the fixture does it."""
+        performed.clear()
+        await self.app.open()
+        launcher.set(self.app)
+
+    async def close(self) -> None:
+        """End; the fixture does it."""
+        draining = asyncio.ensure_future(self.app.close())
+        while not draining.done():
+            await self.settle()
+            if not draining.done():
+                await self.clock.advance(1)
+        await draining
+
+    # -- runs ----------------------------------------------------------------------------------------------------------------------------
+
+    async def start(self, task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:
+        """Start a run. The handle outlives a crash of the engine."""
+        handle = await task.start(*args, **kwargs)
+        return RunHandle(handle.id, _LiveVerbs(self), task.codec)
+
+    async def get(self, run: RunHandle[Any]) -> RunRecord:
+        """The run as it is now."""
+        return await self.app.runs.get(run.id)
+
+    async def until(self, run: RunHandle[Any], *states: RunState | str) -> RunRecord:
+        """The run once it is in one of these states."""
+        wanted = {RunState(state) for state in states}
+        return await self._until(run, lambda record: record.state in wanted, f"become {' or '.join(sorted(wanted))}")
+
+    async def waiting(self, run: RunHandle[Any], count: int = 1) -> list[Waiting]:
+        """The open waitpoints of a run, oldest first, once it waits for at least `count`."""
+        await self.until(run, RunState.WAITING)
+        async with asyncio.timeout(PATIENCE):
+            while len(found := await self.app.runs.waiting_for(run.id)) < count:
+                await asyncio.sleep(0)
+        return [Waiting(self.app, one) for one in reversed(found)]
+
+    async def _until(self, run: RunHandle[Any], test: Callable[[RunRecord], bool], what: str) -> RunRecord:
+        record = await self.get(run)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not test(record):
+                    await asyncio.sleep(0)
+                    record = await self.get(run)
+        except TimeoutError:
+            raise AssertionError(f"{run.id} did not {what}: it is {record.state.value}, error {record.error}") from None
+        return record
+
+    async def events(self, run: RunHandle[Any]) -> list[StoredEvent]:
+        """What the run has said so far."""
+        await self.app.streams.flush()
+        return await self.app.streams.read(run.id)
+
+    async def replay(self, run: RunHandle[Any]) -> ReplayReport:
+        """Whether today's code would go through what the run has recorded."""
+        record = await self.get(run)
+        task = defined[record.task]
+        return await replay(task, record, await self.app.runs.journal(run.id))
+
+    def calls(self, function: Step[..., Any] | Task[..., Any]) -> int:
+        """How often the body of a step or task was called in this test."""
+        return sum(calls for one, calls in performed.items() if getattr(one, "function", None) is function.function)
+
+    # -- faults --------------------------------------------------------------------------------------------------------------------------
+
+    async def crash(self) -> None:
+        """The worker dies as by `kill -9`; its lease runs out and another worker takes over."""
+        await self.stop()
+        await self.go_on()
+
+    async def stop(self) -> None:
+        """The worker dies as by `kill -9`, and none is left."""
+        app = self.app
+        if app.worker is not None:
+            await app.worker.kill()
+        await app.streams.close()
+        await app.database.close()
+
+    async def go_on(self, tasks: Mapping[str, Task[..., Any]] | None = None) -> None:
+        """Another worker starts, and finds the lease of a dead one run out."""
+        self.app = self._app(tasks)
+        await self.app.open()
+        launcher.set(self.app)
+        await self.clock.advance((self.settings.lease + 1) / SECOND)
+
+    async def settle(self) -> None:
+        """Return once the engine has nothing left to do at this moment of the clock."""
+        quiet, seen = 0, self._activity
+        while quiet < 25:
+            await asyncio.sleep(0)
+            quiet, seen = (quiet + 1, seen) if seen == self._activity else (0, self._activity)
+
+    def active(self) -> None:
+        """The engine used the database."""
+        self._activity += 1
+
+
+class _Everything(Mapping[str, Task[..., Any]]):
+    """Every task of this process, looked up when it is asked for."""
+
+    def __getitem__(self, name: str) -> Task[..., Any]:
+        return defined[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(defined))
+
+    def __len__(self) -> int:
+        return len(defined)
+
+
+class _LiveVerbs:
+    """The verbs of whatever app the engine has open now."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def get(self, run_id: str) -> RunRecord:
+        return await self._engine.app.runs.get(run_id)
+
+    async def ended(self, run_id: str, timeout: Any) -> RunRecord:
+        async with asyncio.timeout(PATIENCE if timeout is None else None):
+            return await self._engine.app.runs.ended(run_id, timeout)
+
+    async def cancel(self, run_id: str, reason: str) -> RunRecord:
+        return await self._engine.app.runs.cancel(run_id, reason)
+
+    def events(self, run_id: str, after: Any) -> Any:
+        return self._engine.app.runs.events(run_id, after)
+
+
+class _Watched:
+    """A database that tells the engine of its use."""
+
+    def __init__(self, database: Database, engine: Engine) -> None:
+        self._database = database
+        self._engine = engine
+        self.dialect = database.dialect
+
+    async def transact(self, transaction: Transaction[T]) -> T:
+        self._engine.active()
+        try:
+            return await self._database.transact(transaction)
+        finally:
+            self._engine.active()
+
+    async def execute(self, query: Query) -> Rows:
+        self._engine.active()
+        try:
+            return await self._database.execute(query)
+        finally:
+            self._engine.active()
+
+    async def fetch(self, query: Query) -> Rows:
+        self._engine.active()
+        return await self._database.fetch(query)
+
+    async def read(self, transaction: Transaction[T]) -> T:
+        self._engine.active()
+        return await self._database.read(transaction)
+
+    def blocking(self) -> BlockingDatabase:
+        return self._database.blocking()
+
+    async def close(self) -> None:
+        await self._database.close()

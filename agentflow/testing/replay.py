@@ -1,0 +1,119 @@
+"""Would today's code go through what a run has recorded?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from logging import getLogger
+from typing import Any
+from uuid import UUID
+
+from agentflow.clock import SECOND
+from agentflow.engine.branch import Branch, branch
+from agentflow.engine.context import StartCall, StepCall, WaitRequest, WaitResult, current
+from agentflow.engine.replay import Replay
+from agentflow.engine.task import Task
+from agentflow.engine.tries import recorded
+from agentflow.errors import ControlFlow
+from agentflow.records import EntryKind, JournalEntry, RunRecord
+from agentflow.serde import loads
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayReport:
+    """What a replay found. `differs`: keys whose recorded input is not what the code asks now; `unasked`: records the code passed by."""
+
+    differs: list[str] = field(default_factory=list[str])
+    unasked: list[str] = field(default_factory=list[str])
+    answered: int = 0
+
+    @property
+    def diverges(self) -> bool:
+        """Whether a worker would pause this run, or leave records behind."""
+        return bool(self.differs or self.unasked)
+
+
+class _Frontier(ControlFlow):
+    """The code asked for something that is not recorded: the replay is over."""
+
+
+async def replay(task: Task[..., Any], run: RunRecord, journal: list[JournalEntry]) -> ReplayReport:
+    """Run the code of a task against the journal of a run; nothing is executed and nothing is written.
+
+    Waits end the replay where they are not part of the journal, so only what was recorded before the first wait is compared.
+
+    >>> report = await engine.replay(run)
+    >>> assert not report.diverges, report
+    """
+    context = _DryContext(run, journal)
+    token, spot = current.set(context), branch.set(context.root)
+    finished = False
+    try:
+        await task.perform(run.input)
+        finished = True
+    except (_Frontier, Exception):  # noqa: BLE001 - what the code raises is its own business; only what it asked for counts
+        pass
+    finally:
+        current.reset(token)
+        branch.reset(spot)
+    return context.report(finished)
+
+
+class _DryContext:
+    """A run's context that answers from the journal alone."""
+
+    def __init__(self, run: RunRecord, journal: list[JournalEntry]) -> None:
+        self._run = run
+        self._replay = Replay(journal, run.attempt)
+        self._recorded = [entry.key for entry in journal if entry.kind in (EntryKind.RESULT, EntryKind.VALUE)]
+        self._asked: list[str] = []
+        self._differs: list[str] = []
+        self.root = Branch("", set())
+        self.run_id, self.task, self.attempt, self.tags = run.id, run.task, run.attempt, run.tags
+        self.metadata: dict[str, Any] = loads(run.metadata)
+        self.idempotency_key = run.idempotency_key
+        self.replaying = True
+        self.cancelled: str | None = None
+        self.deadline: datetime | None = None
+        self.log: Any = getLogger("agentflow.replay")
+
+    def report(self, finished: bool) -> ReplayReport:
+        passed = [key for key in self._recorded if key not in self._asked] if finished else []
+        return ReplayReport(self._differs, passed, len(self._asked))
+
+    def _find(self, key: str) -> JournalEntry:
+        found = self._replay.ask(key)
+        if found is None:
+            raise _Frontier
+        self._asked.append(key)
+        return found
+
+    async def now(self) -> datetime:
+        return datetime.fromtimestamp(loads(self._find(self.key("now")).value or "0") / SECOND, UTC)
+
+    async def uuid4(self) -> UUID:
+        return UUID(loads(self._find(self.key("uuid4")).value or "null"))
+
+    async def random(self) -> float:
+        return loads(self._find(self.key("random")).value or "0")
+
+    def key(self, name: str, explicit: str | None = None) -> str:
+        return f"{name}:{explicit}" if explicit is not None else (branch.get() or self.root).key(name)
+
+    async def step(self, key: str, call: StepCall) -> Any:
+        found = self._find(key)
+        if found.digest is not None and found.digest != call.digest:
+            self._differs.append(key)
+        return recorded(found, call)
+
+    async def wait(self, key: str, request: WaitRequest) -> WaitResult:
+        raise _Frontier
+
+    async def child(self, key: str, call: StartCall) -> WaitResult:
+        raise _Frontier
+
+    async def start(self, key: str, call: StartCall) -> str:
+        return loads(self._find(key).value or "null")
+
+    def publish(self, event: Any) -> None:
+        """A replay says nothing."""
