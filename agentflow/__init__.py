@@ -2,8 +2,9 @@
 
 from agentflow.app import Agentflow
 from agentflow.engine.context import context, current_step
+from agentflow.engine.starting import Queue
 from agentflow.engine.step import step
-from agentflow.engine.task import Queue, task
+from agentflow.engine.task import task
 from agentflow.engine.waits import Decision, approve, sleep, sleep_until, wait_for
 from agentflow.engine.worker import WorkerSettings
 from agentflow.errors import AgentflowError, NonRetryable, RetryAfter, RunCancelled, RunFailed, StepFailed

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 from agentflow.clock import Duration
 from agentflow.errors import RunCancelled, RunError, RunExpired, RunFailed
 from agentflow.records import Failure, RunRecord, RunState
 from agentflow.serde import Codec, decode_failure
-from agentflow.streams.cursor import Cursor
 from agentflow.streams.codec import StoredEvent
+from agentflow.streams.cursor import Cursor
 
 R = TypeVar("R")
 
@@ -79,7 +79,11 @@ class Batch(Sequence[RunHandle[R]]):
     def __init__(self, handles: Sequence[RunHandle[R]]) -> None:
         self._handles = tuple(handles)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> RunHandle[R]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[RunHandle[R]]: ...
+    def __getitem__(self, index: int | slice) -> RunHandle[R] | Sequence[RunHandle[R]]:
         return self._handles[index]
 
     def __len__(self) -> int:

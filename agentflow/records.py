@@ -11,12 +11,12 @@ from typing import Any
 class RunState(StrEnum):
     """Where a run is.
 
-        scheduled ──▶ queued ──▶ running ──▶ completed | failed | cancelled
-            ▲  │        ▲ │       │ │  ▲
-            │  ▼        │ ▼       │ │  └── (epoch + 1 at each lease)
-            │ expired   │ expired │ └────▶ waiting ──▶ queued
-            └───────────┼─────────┘        paused  ──▶ queued
-                        └── lease lost, drained, woken, resumed
+    scheduled ──▶ queued ──▶ running ──▶ completed | failed | cancelled
+        ▲  │        ▲ │       │ │  ▲
+        │  ▼        │ ▼       │ │  └── (epoch + 1 at each lease)
+        │ expired   │ expired │ └────▶ waiting ──▶ queued
+        └───────────┼─────────┘        paused  ──▶ queued
+                    └── lease lost, drained, woken, resumed
     """
 
     SCHEDULED = "scheduled"

@@ -22,9 +22,9 @@ RetryOn = type[BaseException] | tuple[type[BaseException], ...] | Predicate
 class Retry:
     """How often to try, and how long to wait between tries.
 
-    `attempts` counts all tries, the first one too. The wait before try n+1 is `initial * factor ** (n - 1)`, at most `max`, then spread by
-    `jitter` (0.2 = up to 20 % more or less). `on` limits retries to exception types or to those a predicate accepts. An error that carries a
-    `retry-after` (`RetryAfter`, or an HTTP response header) is never retried sooner than it asks.
+    `attempts` counts all tries, the first one too. The wait before try n+1 is `initial * factor ** (n - 1)`, at most `max`, then spread
+    by `jitter` (0.2 = up to 20 % more or less). `on` limits retries to exception types or to those a predicate accepts. An error that
+    carries a `retry-after` (`RetryAfter`, or an HTTP response header) is never retried sooner than it asks.
 
         @step(retry=Retry(attempts=5, initial="1s", factor=2, max="1m", on=httpx.TransportError))
     """
@@ -50,9 +50,10 @@ class Retry:
             return False
         if isinstance(error, RetryAfter):
             return True
-        if isinstance(self.on, (type, tuple)):
-            return isinstance(error, self.on)
-        return self.on(error)
+        on = self.on
+        if isinstance(on, (type, tuple)):
+            return isinstance(error, on)
+        return on(error)
 
     def delay(self, tries: int, error: BaseException, now: int) -> int | None:
         """Microseconds to wait after `tries` failed tries, or None to give up; `now` is the time, in microseconds since 1970."""

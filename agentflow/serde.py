@@ -132,9 +132,7 @@ class Payload:
         except ValidationError as error:
             problems = [{"at": ".".join(map(str, one["loc"])), "problem": one["msg"]} for one in error.errors(include_url=False)]
             told = "; ".join(f"{one['at'] or 'payload'}: {one['problem']}" for one in problems[:5])
-            raise InvalidPayload(
-                f"{self.name}(): {told}.", hint=f"Its arguments are {self.signature}.", problems=problems
-            ) from None
+            raise InvalidPayload(f"{self.name}(): {told}.", hint=f"Its arguments are {self.signature}.", problems=problems) from None
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -221,13 +219,14 @@ def rebuild(failed: Failure) -> Exception | None:
 
 def encode_failure(failed: Failure) -> str:
     """JSON text of a failure."""
-    kept = {name: value for name, value in dataclasses.asdict(failed).items() if value}
+    kept = {name: value for name, value in dataclasses.asdict(failed).items() if value not in ("", None)}
     return to_json(kept, fallback=_type_name).decode()
 
 
 def decode_failure(text: str) -> Failure:
     """The failure of a JSON text."""
-    return Failure(**{"code": "error", "type": "Exception", "message": "", **from_json(text)})
+    stored: dict[str, Any] = {"code": "error", "type": "Exception", "message": "", **from_json(text)}
+    return Failure(**stored)
 
 
 def _unserializable(value: Any, annotation: Any, what: str) -> UnserializableValue:
@@ -275,5 +274,3 @@ def _parts(value: Any) -> list[tuple[str, Any]]:
 
 def _name(annotation: Any) -> str:
     return getattr(annotation, "__qualname__", None) or repr(annotation)
-
-

@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextvars import Token
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from agentflow.app.bridge import Bridge
 from agentflow.app.runs import Runs
@@ -22,7 +22,8 @@ from agentflow.engine.executor import Middleware
 from agentflow.engine.maintenance import Maintenance
 from agentflow.engine.run_context import new_run, place
 from agentflow.engine.session import Host, Services
-from agentflow.engine.task import Launcher, StartOptions, Task, TaskName, launcher, start_call, start_options
+from agentflow.engine.starting import Launcher, StartOptions, TaskName, launcher, start_call, start_options
+from agentflow.engine.task import Task
 from agentflow.engine.worker import Worker, WorkerSettings
 from agentflow.errors import ConfigurationError, DuplicateName, UnknownTask
 from agentflow.handle import RunHandle
@@ -38,9 +39,9 @@ DIRECTORY = ".agentflow"
 class Agentflow:
     """Your tasks, a database and a stream server, opened together.
 
-    `tasks`: the tasks and agents this process knows. `database`: a path or `sqlite:///…`; `redis`: a URL; without them both are embedded in
-    `directory`. `worker`: whether this process works (`WorkerSettings` to say how), or only starts and follows runs. `middleware`: functions
-    `async (run, call_next)` around every run's code. Environment: `AGENTFLOW_DATABASE`, `AGENTFLOW_REDIS`.
+    `tasks`: the tasks and agents this process knows. `database`: a path or `sqlite:///…`; `redis`: a URL; without them both are embedded
+    in `directory`. `worker`: whether this process works (`WorkerSettings` to say how), or only starts and follows runs. `middleware`:
+    functions `async (run, call_next)` around every run's code. Environment: `AGENTFLOW_DATABASE`, `AGENTFLOW_REDIS`.
 
     Raises `DuplicateName` when two tasks share a name.
 
@@ -170,7 +171,9 @@ class Agentflow:
         record = await self.database.read(workers.task(name))
         if record is None:
             raise UnknownTask(
-                f"There is no task {name!r}.", hint=f"Known here: {', '.join(sorted(self.tasks)) or 'none'}. Is a worker running?", task=name
+                f"There is no task {name!r}.",
+                hint=f"Known here: {', '.join(sorted(self.tasks)) or 'none'}. Is a worker running?",
+                task=name,
             )
         call = start_call(TaskName(name, record.queue), payload, start_options(StartOptions(), options or {}))
         return RunHandle(await self.launch(call), self.runs, ANY)
@@ -191,7 +194,7 @@ class Agentflow:
 
 def _registry(tasks: Iterable[Task[..., Any]] | Mapping[str, Task[..., Any]]) -> Mapping[str, Task[..., Any]]:
     if isinstance(tasks, Mapping):
-        return tasks
+        return cast("Mapping[str, Task[..., Any]]", tasks)
     known: dict[str, Task[..., Any]] = {}
     for one in tasks:
         if known.setdefault(one.name, one).function is not one.function:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
-from agentflow.engine.task import Launcher, launcher
+from agentflow.engine.starting import Launcher, launcher
 
 T = TypeVar("T")
 

@@ -54,7 +54,9 @@ class Waitpoints:
         """Waitpoints, newest first; by default those that are open."""
         return await self._database.read(waitpoints.listed(kind=kind, state=state, run_id=run_id, limit=limit))
 
-    async def approve(self, waitpoint_id: str, *, by: str, reason: str | None = None, edits: dict[str, Any] | None = None) -> WaitpointRecord:
+    async def approve(
+        self, waitpoint_id: str, *, by: str, reason: str | None = None, edits: dict[str, Any] | None = None
+    ) -> WaitpointRecord:
         """Answer an approval with yes. Raises as `answer` does."""
         return await self.answer(waitpoint_id, {"approved": True, "reason": reason, "edits": edits}, by=by)
 

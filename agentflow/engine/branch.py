@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextvars import Context, ContextVar, copy_context
-from typing import Any
+from typing import Any, cast
 
 from agentflow.engine.context import scope
 
@@ -46,7 +46,7 @@ class BranchingTasks:
         self._before = loop.get_task_factory()
         self._installed = not isinstance(getattr(self._before, "__self__", None), BranchingTasks)
         if self._installed:
-            loop.set_task_factory(self._create)
+            loop.set_task_factory(cast("Any", self._create))
 
     def close(self) -> None:
         """Give the loop its own factory back."""

@@ -181,7 +181,7 @@ class TaskContext(Protocol):
         ...
 
     def key(self, name: str, explicit: str | None = None) -> str:
-        """Take the key of the next call of `name` in this branch. Not async: it is taken when the call is written, not when it is awaited."""
+        """Take the key of the next call of `name` in this branch: when the call is written, not when it is awaited."""
         ...
 
     async def step(self, key: str, call: StepCall) -> Any:

@@ -113,7 +113,7 @@ class Execution:
             await self._settle(decide(ending, self.task.options.retry, self.session.run.attempt, self._services.clock.now()))
         except (LeaseLost, asyncio.CancelledError):
             pass
-        except Exception:
+        except Exception:  # noqa: BLE001 - a defect here must not take the worker down with it
             _log.exception("%s: the engine failed; the run is taken up again when this worker's lease ends", self.run_id)
         finally:
             self._leave()
@@ -261,5 +261,5 @@ async def call_hooks(task: Task[..., Any], moment: str, run: RunRecord) -> None:
             result = hook(run)
             if inspect.isawaitable(result):
                 await result
-        except Exception:
+        except Exception:  # noqa: BLE001 - a hook may raise anything
             _log.exception("%s: the %s hook of task %r failed", run.id, moment, task.name)

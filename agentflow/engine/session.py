@@ -147,7 +147,9 @@ class Session:
             raise LeaseLost(self.run.id)
         return self.lease
 
-    async def append(self, kind: EntryKind, key: str, value: str | None, *, digest: str | None = None, tries: int = 1, started: int = 0) -> None:
+    async def append(
+        self, kind: EntryKind, key: str, value: str | None, *, digest: str | None = None, tries: int = 1, started: int = 0
+    ) -> None:
         """Record an entry; when this returns it is durable. Raises `LeaseLost`."""
         self.seq += 1
         now = self.services.clock.now()

@@ -90,7 +90,7 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """
     if function is not None:
         return make_step(function, options)
-    return lambda wrapped: make_step(wrapped, options)  # pyright: ignore[reportUnknownLambdaType]
+    return functools.partial(make_step, given=options)
 
 
 def make_step(function: Callable[..., Any], given: Mapping[str, Any]) -> Step[..., Any]:

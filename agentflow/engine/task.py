@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
-import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 from weakref import WeakValueDictionary
 
 from agentflow.clock import Duration, microseconds
 from agentflow.engine.calls import count, in_thread
-from agentflow.engine.context import StartCall, WaitRequest, WaitResult, recording
+from agentflow.engine.context import StartCall, WaitResult, recording
+from agentflow.engine.starting import (
+    DEFAULT_QUEUE,
+    NAME,
+    Inside,
+    Queue,
+    StartOptions,
+    TaskName,
+    launcher,
+    start_call,
+    start_options,
+)
 from agentflow.errors import DefinitionError, NotInRun
-from agentflow.handle import Batch, RunHandle, RunVerbs, ending
-from agentflow.records import RunRecord, RunState, TaskRecord, WaitKind, WaitState
+from agentflow.handle import Batch, RunHandle, ending
+from agentflow.records import RunRecord, TaskRecord, WaitState
 from agentflow.retry import NO_RETRY, Retry
 from agentflow.serde import Payload, decode_failure, dumps, result_codec
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Hook = Callable[[RunRecord], Awaitable[None] | None]
-NAME = re.compile(r"[A-Za-z_][\w.\-]*")
-
-
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """Where runs wait for a worker. Workers serve all queues unless told otherwise."""
-
-    name: str
-
-    def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):
-            raise DefinitionError(f"{self.name!r} is no name for a queue.", hint="Use letters, digits, '_', '-' and '.'.")
-
-
-DEFAULT_QUEUE = Queue("default")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,44 +46,15 @@ class TaskOptions:
     version: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartOptions:
-    """What holds for one start. Times are microseconds; see `Task.using`."""
-
-    delay: int | None = None
-    ttl: int | None = None
-    idempotency_key: str | None = None
-    idempotency_scope: str = "run"
-    tags: tuple[str, ...] = ()
-    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    priority: int = 0
-    concurrency_key: str | None = None
-    on_parent_cancel: str | None = None
-
-
-class Launcher(Protocol):
-    """Starts runs from outside of a run: an open `Agentflow` app."""
-
-    async def launch(self, call: StartCall) -> str:
-        """Store a run; returns its id."""
-        ...
-
-    @property
-    def verbs(self) -> RunVerbs:
-        """What a handle can do."""
-        ...
-
-
 defined: WeakValueDictionary[str, Task[..., Any]] = WeakValueDictionary()
 """The latest task of each name in this process, for tools that look at code: a registry is what an app is given."""
-
-launcher: ContextVar[Launcher | None] = ContextVar("agentflow_launcher", default=None)
 
 
 class Task(Generic[P, R]):
     """A durable function. Called inside a run it is a child run; called elsewhere it is the plain function.
 
-    Made by `@task`. `kind` is what listings show. `start` makes a run and returns at once, `map` starts one per item, `using` returns a copy with start options.
+    Made by `@task`. `start` makes a run and returns at once, `map` starts one per item, `using` returns a copy with start options.
+    `kind` is what listings show.
     """
 
     kind = "task"
@@ -130,10 +96,11 @@ class Task(Generic[P, R]):
     async def perform(self, payload: str) -> Any:
         """Run the function on a stored payload; a plain `def` runs in a thread."""
         positional, named = self.payload.arguments(payload)
+        function: Callable[..., Any] = self.function
         count(self)
         if self._is_async:
-            return await self.function(*positional, **named)
-        result: Any = await in_thread(self.function, *positional, **named)
+            return await function(*positional, **named)
+        result: Any = await in_thread(function, *positional, **named)
         return await result if inspect.isawaitable(result) else result
 
     async def child(self, key: str, payload: str) -> R:
@@ -163,7 +130,7 @@ class Task(Generic[P, R]):
         if run is not None:
             call = self.call(payload, detached=True)
             run_id = await run.start(run.key(f"{self.name}.start"), call)
-            return RunHandle(run_id, _Inside(self.name), self.codec)
+            return RunHandle(run_id, Inside(self.name), self.codec)
         app = launcher.get()
         if app is None:
             raise NotInRun(f"{self.name}.start() found no open app.", hint="Use it inside `async with Agentflow(tasks=[...]):`.")
@@ -172,12 +139,15 @@ class Task(Generic[P, R]):
     async def map(self, items: Sequence[Any]) -> Batch[R]:
         """Start one run per item; an item is the only argument, or a mapping of arguments."""
         encoded = [self._item(item) for item in items]
+        if recording() is None:
+            return Batch(await asyncio.gather(*(self.launch(payload) for payload in encoded)))
         return Batch([await self.launch(payload) for payload in encoded])
 
     def _item(self, item: Any) -> str:
+        only: Any = item
         if isinstance(item, Mapping) and len(self.payload.signature.parameters) != 1:
             return self.payload.encode((), cast("Mapping[str, Any]", item))
-        return self.payload.encode((item,), {})
+        return self.payload.encode((only,), {})
 
     def call(self, payload: str, *, detached: bool = False) -> StartCall:
         """The start call for a payload of JSON text."""
@@ -197,8 +167,8 @@ class Task(Generic[P, R]):
     def using(self, **options: Any) -> Task[P, R]:
         """A copy with start options.
 
-        `delay`, `ttl` (durations; the ttl counts from when the run could start), `idempotency_key` with `idempotency_scope` (`"run"`: within
-        the parent run, or `"global"`), `tags`, `metadata`, `priority` (seconds that the run may overtake), `concurrency_key`,
+        `delay`, `ttl` (durations; the ttl counts from when the run could start), `idempotency_key` with `idempotency_scope` (`"run"`:
+        within the parent run, or `"global"`), `tags`, `metadata`, `priority` (seconds that the run may overtake), `concurrency_key`,
         `on_parent_cancel` (`"cancel"` or `"leave"`). Raises `DefinitionError` for others.
 
         >>> await fulfil.using(delay="1h", tags=["vip"]).start("o-81")
@@ -233,103 +203,6 @@ class Task(Generic[P, R]):
     def _add(self, moment: str, hook: Hook) -> Hook:
         self.hooks.setdefault(moment, []).append(hook)
         return hook
-
-
-@dataclass(frozen=True, slots=True)
-class TaskName:
-    """What a start has to know of a task: name, queue, version, and whether hooks are to be called at its end."""
-
-    name: str
-    queue: str
-    version: str | None = None
-    hooked: bool = False
-
-
-def start_call(task: TaskName, payload: str, chosen: StartOptions, *, detached: bool = True) -> StartCall:
-    """The start call of a task for a payload of JSON text."""
-    return StartCall(
-        task=task.name,
-        queue=task.queue,
-        payload=payload,
-        delay=chosen.delay,
-        ttl=chosen.ttl,
-        idempotency_key=chosen.idempotency_key,
-        idempotency_scope=chosen.idempotency_scope,
-        tags=chosen.tags,
-        metadata=chosen.metadata,
-        priority=chosen.priority,
-        concurrency_key=chosen.concurrency_key,
-        on_parent_cancel=chosen.on_parent_cancel or ("leave" if detached else "cancel"),
-        version=task.version,
-        hooked=task.hooked,
-    )
-
-
-_KNOWN = {"delay", "ttl", "idempotency_key", "idempotency_scope", "tags", "metadata", "priority", "concurrency_key", "on_parent_cancel"}
-
-
-def start_options(before: StartOptions, given: Mapping[str, Any]) -> StartOptions:
-    """Start options with what is given instead. Raises `DefinitionError` for unknown names and values."""
-    unknown = given.keys() - _KNOWN
-    if unknown:
-        raise DefinitionError(f"using() knows no {', '.join(sorted(unknown))}.", hint=f"It knows {', '.join(sorted(_KNOWN))}.")
-    values = dict(given)
-    for name in ("delay", "ttl"):
-        if values.get(name) is not None:
-            values[name] = microseconds(values[name])
-    _one_of(values, "idempotency_scope", ("run", "global"))
-    _one_of(values, "on_parent_cancel", ("cancel", "leave"))
-    if "tags" in values:
-        values["tags"] = tuple(values["tags"])
-    return replace(before, **values)
-
-
-def _one_of(values: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> None:
-    if name in values and values[name] not in allowed:
-        raise DefinitionError(f"{name}={values[name]!r} is not known.", hint=f"Give one of {allowed}.")
-
-
-class _Inside:
-    """What a handle can do inside a run: its result is waited for durably."""
-
-    def __init__(self, task: str) -> None:
-        self._task = task
-
-    async def ended(self, run_id: str, timeout: Duration | None) -> RunRecord:
-        run = recording()
-        if run is None:
-            return await _app().ended(run_id, timeout)
-        due = None if timeout is None else microseconds(timeout)
-        request = WaitRequest(kind=WaitKind.CHILD, target=run_id, due_after=due, subject={"task": self._task, "run": run_id})
-        result = await run.wait(run.key(f"{self._task}.result"), request)
-        return _as_record(run_id, self._task, result)
-
-    async def get(self, run_id: str) -> RunRecord:
-        return await _app().get(run_id)
-
-    async def cancel(self, run_id: str, reason: str) -> RunRecord:
-        return await _app().cancel(run_id, reason)
-
-    def events(self, run_id: str, after: Any) -> Any:
-        return _app().events(run_id, after)
-
-
-def _app() -> RunVerbs:
-    app = launcher.get()
-    if app is None:
-        raise NotInRun("There is no open app around this code.")
-    return app.verbs
-
-
-def _as_record(run_id: str, task: str, result: WaitResult) -> RunRecord:
-    done = result.state is WaitState.ANSWERED
-    return RunRecord.ended(
-        run_id,
-        task,
-        RunState.COMPLETED if done else RunState.FAILED,
-        output=(result.answer or "null") if done else None,
-        error=None if done else result.answer,
-    )
 
 
 def source_hash(function: Callable[..., Any]) -> str:
@@ -367,7 +240,7 @@ def task(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """
     if function is not None:
         return make_task(function, {})
-    return lambda wrapped: make_task(wrapped, options)  # pyright: ignore[reportUnknownLambdaType]
+    return functools.partial(make_task, given=options)
 
 
 class _TaskDecorator(Protocol):
@@ -377,15 +250,15 @@ class _TaskDecorator(Protocol):
     def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
 
 
-def make_task(function: Callable[..., Any], options: Mapping[str, Any]) -> Task[..., Any]:
+def make_task(function: Callable[..., Any], given: Mapping[str, Any]) -> Task[..., Any]:
     """A task of `function` with the keyword arguments of `@task`."""
-    given = dict(options)
-    name = given.pop("name", None) or getattr(function, "__name__", "")
-    queue = given.pop("queue", DEFAULT_QUEUE)
-    longest = given.pop("max_duration", None)
+    options = dict(given)
+    name = options.pop("name", None) or getattr(function, "__name__", "")
+    queue = options.pop("queue", DEFAULT_QUEUE)
+    longest = options.pop("max_duration", None)
     settled = TaskOptions(
         queue=Queue(queue) if isinstance(queue, str) else queue,
         max_duration=None if longest is None else microseconds(longest),
-        **given,
+        **options,
     )
     return Task(function, name, settled)

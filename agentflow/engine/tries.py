@@ -94,7 +94,7 @@ class Tries:
             value = await self._body(here)
             text = call.codec.encode(value, what=f"the result of step {call.name!r}")
             live = call.codec.decode(text, what=f"the result of step {call.name!r}")
-        except Exception as error:  # noqa: BLE001 - whatever a body raises is recorded or retried, and raised again
+        except Exception as error:
             raise await self._failed(error, here, tries, started) from error
         await session.append(EntryKind.RESULT, self._key, text, digest=call.digest, tries=tries, started=started)
         took = (session.services.clock.now() - started) // 1_000

@@ -8,8 +8,8 @@ from agentflow.database.port import Database, Transaction
 from agentflow.errors import LeaseLost
 from agentflow.records import JournalEntry
 from agentflow.storage import blobs, rows
-from agentflow.storage.statements import SQL
 from agentflow.storage.runs import Lease, hold
+from agentflow.storage.statements import SQL
 
 
 async def append(database: Database, lease: Lease, entry: JournalEntry) -> None:

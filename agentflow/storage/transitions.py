@@ -159,9 +159,7 @@ def revive(run_id: str, now: int) -> Transaction[RunRecord]:
     if dead.state is not RunState.FAILED:
         raise RunError(f"{run_id} is {dead.state.value}, not failed.", hint="Only a failed run can be taken up again.", run_id=run_id)
     # An epoch above 0 says that there is a journal to be read.
-    new = NewRun(
-        id=new_id("run", now), task=dead.task, queue=dead.queue, input=dead.input, tags=dead.tags, metadata=dead.metadata, epoch=1
-    )
+    new = NewRun(id=new_id("run", now), task=dead.task, queue=dead.queue, input=dead.input, tags=dead.tags, metadata=dead.metadata, epoch=1)
     started = yield from runs.start(new, now)
     yield SQL.journal.copy(source=dead.key, target=started.run.key)
     return started.run

@@ -16,7 +16,6 @@ from agentflow.storage import blobs, rows, runs
 from agentflow.storage.runs import Lease, NewRun, Started
 from agentflow.storage.statements import SQL
 
-
 _TIMED_OUT = encode_failure(Failure(code="timeout", type="WaitpointTimedOut", message="Nobody answered in time."))
 
 
@@ -115,7 +114,9 @@ def ending_of(child: RunRecord) -> Ending:
     return Ending(WaitState.FAILED, child.error, child.id)
 
 
-def create_free(subject: str, schema: str | None, due_at: int | None, key: str | None, now: int) -> Transaction[tuple[WaitpointRecord, bool]]:
+def create_free(
+    subject: str, schema: str | None, due_at: int | None, key: str | None, now: int
+) -> Transaction[tuple[WaitpointRecord, bool]]:
     """A token that belongs to no run; the same `key` finds the same token while it is kept. Returns it and whether it existed."""
     new = new_id("wp", now)
     if key is not None:
@@ -136,7 +137,9 @@ def get(waitpoint_id: str) -> Transaction[WaitpointRecord]:
     return rows.waitpoint(found[0])
 
 
-def listed(*, kind: str | None = None, state: str | None = None, run_id: str | None = None, limit: int = 100) -> Transaction[list[WaitpointRecord]]:
+def listed(
+    *, kind: str | None = None, state: str | None = None, run_id: str | None = None, limit: int = 100
+) -> Transaction[list[WaitpointRecord]]:
     """Waitpoints, newest first."""
     found = yield SQL.waitpoints.list(kind=kind, state=state, run_id=run_id, limit=limit)
     return [rows.waitpoint(row) for row in found]
@@ -201,7 +204,9 @@ def _refusal(one: WaitpointRecord) -> WaitpointAlreadyAnswered | WaitpointTimedO
     answer = None if one.answer is None or one.answer.startswith("@") else loads(one.answer)
     details = {"waitpoint_id": one.id, "state": one.state.value, "answer": answer, "by": one.answered_by}
     if one.state in (WaitState.TIMED_OUT, WaitState.CANCELLED):
-        return WaitpointTimedOut(f"{one.id} ended as {one.state.value} before this answer came.", hint="It can no longer be answered.", **details)
+        return WaitpointTimedOut(
+            f"{one.id} ended as {one.state.value} before this answer came.", hint="It can no longer be answered.", **details
+        )
     who = f" by {one.answered_by}" if one.answered_by else ""
     return WaitpointAlreadyAnswered(f"{one.id} was answered{who} before.", hint="The first answer counts; read it with get().", **details)
 

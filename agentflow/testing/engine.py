@@ -12,8 +12,9 @@ from agentflow.clock import SECOND
 from agentflow.database.port import BlockingDatabase, Database, Query, Rows, T, Transaction
 from agentflow.database.sqlite import SqliteDatabase
 from agentflow.engine.calls import performed
+from agentflow.engine.starting import launcher
 from agentflow.engine.step import Step
-from agentflow.engine.task import Task, defined, launcher
+from agentflow.engine.task import Task, defined
 from agentflow.engine.worker import WorkerSettings
 from agentflow.handle import RunHandle
 from agentflow.records import RunRecord, RunState, WaitpointRecord
@@ -74,9 +75,7 @@ class Engine:
         # On a manual clock no commit is ever slow: everything happens on the loop, in an order that repeats.
         database = self.wrap(_Watched(SqliteDatabase(self.directory / "test.db", slow_commit=60.0), self))
         known = _Everything() if tasks is None else tasks
-        return Agentflow(
-            known, database=database, redis=self._redis, directory=self.directory, worker=self.settings, clock=self.clock
-        )
+        return Agentflow(known, database=database, redis=self._redis, directory=self.directory, worker=self.settings, clock=self.clock)
 
     async def open(self) -> None:
         """Begin; the fixture does it."""

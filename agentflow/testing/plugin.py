@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
@@ -18,7 +19,7 @@ from agentflow.testing.engine import Engine
 @pytest.fixture(scope="session")
 def stream_server() -> Iterator[str]:
     """The URL of a real stream server that all tests of this process share: ids are unique, so they never meet."""
-    folder = Path(tempfile.mkdtemp(prefix="af-", dir="/tmp"))  # noqa: S108 - a socket path must be short
+    folder = Path(tempfile.mkdtemp(prefix="af-", dir="/tmp"))
     server = EmbeddedServer(folder)
     try:
         yield server.ensure()
@@ -30,8 +31,8 @@ def stream_server() -> Iterator[str]:
 @pytest.fixture
 def worker_settings(request: pytest.FixtureRequest) -> WorkerSettings:
     """How the engine under test works; `@pytest.mark.worker(slots=1)` changes it."""
-    mark = request.node.get_closest_marker("worker")
-    return WorkerSettings(**(mark.kwargs if mark else {}))
+    mark: Any = request.node.get_closest_marker("worker")
+    return WorkerSettings(**cast("dict[str, Any]", mark.kwargs if mark else {}))
 
 
 @pytest_asyncio.fixture

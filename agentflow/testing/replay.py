@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from logging import getLogger
@@ -49,10 +50,10 @@ async def replay(task: Task[..., Any], run: RunRecord, journal: list[JournalEntr
     token, spot = current.set(context), branch.set(context.root)
     finished = False
     try:
-        await task.perform(run.input)
-        finished = True
-    except (_Frontier, Exception):  # noqa: BLE001 - what the code raises is its own business; only what it asked for counts
-        pass
+        # What the code raises is its own business: only what it asked for counts.
+        with suppress(_Frontier, Exception):
+            await task.perform(run.input)
+            finished = True
     finally:
         current.reset(token)
         branch.reset(spot)
