@@ -8,6 +8,7 @@ from agentflow.engine.maintenance import last_words
 from agentflow.engine.session import Session
 from agentflow.records import RunRecord, RunState
 from agentflow.storage.transitions import Ended
+from agentflow.streams.events import RunQueued
 from agentflow.streams.log import Streams
 
 
@@ -33,6 +34,11 @@ class Bystander:
     def keeps(self, run_id: str) -> str | None:
         """No run is in memory."""
         return None
+
+    def queued(self, run: RunRecord) -> None:
+        """Tell the workers, and the run's readers, of a new run."""
+        self._streams.publish(run.id, 0, RunQueued(run.task, parent=run.parent_id))
+        self.announce(run)
 
     def announce(self, run: RunRecord) -> None:
         """Tell the workers that a run is queued or was woken."""

@@ -18,18 +18,23 @@ from agentflow.engine.replay import Replay
 from agentflow.engine.run_context import RunContext
 from agentflow.engine.session import Services, Session
 from agentflow.engine.task import Task
-from agentflow.errors import LeaseLost, Suspend, UnserializableValue
+from agentflow.errors import LeaseLost, StreamError, Suspend, UnserializableValue
 from agentflow.records import RunRecord, RunState, WaitpointRecord
 from agentflow.serde import failure
 from agentflow.storage import journal, transitions, waitpoints
 from agentflow.storage.transitions import End, Ended, Release
+from agentflow.streams.codec import StoredEvent
 from agentflow.streams.events import RunAttempt, RunStarted, RunWaiting
+from agentflow.streams.fold import Fold
 
 _log = logging.getLogger("agentflow.engine")
 Middleware = Callable[[TaskContext, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 SETTLE = 5.0
 """Seconds that cancelled branches get to stop before their run ends without them."""
+
+STREAM_PATIENCE = 1.0
+"""Seconds that a recovery waits for the stream to tell what the lost worker had begun."""
 
 
 class Execution:
@@ -126,7 +131,7 @@ class Execution:
     async def _perform(self) -> Ending:
         session = self.session
         context = self._context = await self._load()
-        self._announce()
+        await self._announce()
         if session.run.epoch == 1:
             await self._call_hooks("start")
         own = Context()
@@ -242,13 +247,24 @@ class Execution:
         session.publish(RunWaiting("retry", until=(how.ready_at or 0) // 1_000))
         self._services.host.hint(how.ready_at)
 
-    def _announce(self) -> None:
+    async def _announce(self) -> None:
         run = self.session.run
         if run.epoch == 1:
             self.session.publish(RunStarted(run.task, run.attempt, run.epoch, parent=run.parent_id))
             return
+        void = await self._left_open() if run.recoveries else ()
         reason = "worker_lost" if run.recoveries else "retry" if run.attempt > 1 and run.error else "resume"
-        self.session.publish(RunAttempt(run.epoch, reason, run.attempt))
+        self.session.publish(RunAttempt(run.epoch, reason, run.attempt, void))
+
+    async def _left_open(self) -> tuple[str, ...]:
+        """The steps that a lost worker had begun and not recorded, as far as its stream tells."""
+        fold = Fold()
+        page: list[StoredEvent] = []
+        with suppress(StreamError, TimeoutError):
+            async with asyncio.timeout(STREAM_PATIENCE):
+                while page := await self._services.streams.read(self.run_id, page[-1].id if page else None):
+                    fold.apply_all(page)
+        return tuple(step.id for step in fold.steps.values() if step.state in ("running", "retrying"))
 
     async def _call_hooks(self, moment: str) -> None:
         await call_hooks(self.task, moment, self.session.run)

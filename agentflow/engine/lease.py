@@ -71,7 +71,7 @@ class WorkerLease:
         now = self._clock.now()
         until = now + self._terms.length
         try:
-            held = self._blocking.transact(workers.renew(self.worker_id, until, self.claimed_at, now))
+            held = self._blocking.transact(workers.renew(self.worker_id, until, self.claimed_at))
         except StorageError as error:
             _log.warning("%s could not renew its lease: %s", self.worker_id, error)
             held = now < self.expires_at

@@ -38,6 +38,7 @@ class Maintenance:
         self._clock = services.clock
         self._tasks = tasks
         self._max_recoveries = max_recoveries
+        self.worker = ""
         self._news = asyncio.Event()
         self._next: int | None = 0
 
@@ -75,7 +76,7 @@ class Maintenance:
                 task.cancel()
 
     async def _next_due(self) -> int | None:
-        found = await self._database.fetch(SQL.runs.next_due())
+        found = await self._database.fetch(SQL.runs.next_due(worker=self.worker))
         return found[0]["at"]
 
     def announce(self, run: RunRecord) -> None:

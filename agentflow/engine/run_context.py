@@ -285,7 +285,7 @@ def place(host: Any, new: NewRun, started: Started | None) -> None:
     if leased:
         host.adopt(started.run)
     else:
-        host.announce(started.run)
+        host.queued(started.run)
         host.hint(new.ready_at if new.expires_at is None else min(new.ready_at or new.expires_at, new.expires_at))
 
 

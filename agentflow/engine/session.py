@@ -44,6 +44,10 @@ class Host(Protocol):
         """Take over a run that was leased to this worker on the reserved slot."""
         ...
 
+    def queued(self, run: RunRecord) -> None:
+        """Tell all workers, and the run's readers, of a new run."""
+        ...
+
     def announce(self, run: RunRecord) -> None:
         """Tell all workers that a run is queued or was woken."""
         ...

@@ -23,6 +23,7 @@ from agentflow.records import RunRecord, RunState
 from agentflow.storage import runs, transitions, workers
 from agentflow.storage.runs import Lease
 from agentflow.storage.transitions import Ended, Release, Spent
+from agentflow.streams.events import RunQueued
 from agentflow.streams.log import Streams
 
 _log = logging.getLogger("agentflow.engine")
@@ -101,6 +102,7 @@ class Worker:
 
     async def _join(self) -> None:
         self.id = await self._lease.take(self.settings.slots, self.queues, [task.record() for task in self._tasks.values()])
+        self.maintenance.worker = self.id
         self._accepting = True
         self._work.set()
 
@@ -260,6 +262,10 @@ class Worker:
 
     def keeps(self, run_id: str) -> str | None:
         return self.id if self._accepting and run_id in self.hot else None
+
+    def queued(self, run: RunRecord) -> None:
+        self._streams.publish(run.id, 0, RunQueued(run.task, parent=run.parent_id))
+        self.announce(run)
 
     def announce(self, run: RunRecord) -> None:
         if run.state is RunState.RUNNING:

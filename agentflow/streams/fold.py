@@ -169,7 +169,8 @@ def _run_started(fold: Fold, event: e.RunStarted) -> None:
 def _run_attempt(fold: Fold, event: e.RunAttempt) -> None:
     fold.state, fold.waiting = "running", None
     fold.attempt = event.attempt or fold.attempt
-    fold.void_steps(event.supersedes)
+    # A lost worker may have begun more after the new one looked: whatever an earlier epoch left open is void, named or not.
+    fold.void_steps({*event.supersedes, *(step.id for step in fold.steps.values() if step.state in ("running", "retrying"))})
 
 
 def _run_waiting(fold: Fold, event: e.RunWaiting) -> None:

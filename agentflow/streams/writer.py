@@ -106,7 +106,7 @@ class Writer:
         if self._task is None or self._task.done():
             raise StreamUnavailable("These streams are closed.", hint="Flush before closing.")
         self._flushes.append((self._pending.serial, done))
-        self._arm(URGENT)
+        self._ready.set()
         await done
 
     async def close(self, timeout: float) -> None:
@@ -164,7 +164,9 @@ class Writer:
 
     def _rearm(self) -> None:
         self._armed = _NEVER
-        if self._signals or self._flushes:
+        if self._flushes:
+            self._ready.set()
+        elif self._signals:
             self._arm(URGENT)
         elif self._pending.urgent:
             self._arm(SOON)
