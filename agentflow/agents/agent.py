@@ -1,0 +1,104 @@
+"""An agent: a task whose body is a conversation with a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+
+from agentflow.agents.options import AgentOptions
+from agentflow.agents.tools import as_tool
+from agentflow.clock import microseconds
+from agentflow.engine.starting import DEFAULT_QUEUE, Queue
+from agentflow.engine.task import Task, TaskOptions, source_hash
+from agentflow.errors import DefinitionError
+from agentflow.retry import NO_RETRY
+
+if TYPE_CHECKING:
+    import pydantic_ai
+
+R = TypeVar("R")
+
+
+class Agent(Task[[str], R]):
+    """A model with instructions and tools, as a durable task: `start`, `map`, `using`, and callable inside runs as a child run.
+
+    Every turn of the model and every tool call is recorded; thoughts, text and calls go to the run's stream while the model speaks. Called
+    outside of a run it talks to the model and records nothing. `options` are those of `AgentOptions`; `output` is the type of the result.
+
+    What a tool raises: `ModelRetry` (of pydantic-ai) asks the model to try again, `ToolFailed` tells it that this way is closed, a failed
+    child run is told like that too; any other exception fails the run.
+
+        support = Agent("support", model="anthropic:claude-sonnet-4-6", instructions="You help.", output=Answer,
+                        tools=[ai.tool(fulfil), ai.tool(refund, approval=True), look_up])
+        run = await support.start("Where is my order?")
+    """
+
+    @overload
+    def __init__(self: Agent[str], name: str, **options: Unpack[AgentOptions]) -> None: ...
+    @overload
+    def __init__(self, name: str, *, output: type[R], **options: Unpack[AgentOptions]) -> None: ...
+    def __init__(self, name: str, *, output: Any = str, **options: Any) -> None:
+        if unknown := options.keys() - AgentOptions.__annotations__.keys():
+            raise DefinitionError(
+                f"Agent({name!r}) knows no {', '.join(sorted(unknown))}.", hint=f"It knows {', '.join(AgentOptions.__annotations__)}."
+            )
+        if "model" not in options:
+            raise DefinitionError(f"Agent({name!r}) has no model.", hint='Name one: model="anthropic:claude-sonnet-4-6".')
+        self.output: Any = output
+        self.agent_options: AgentOptions = AgentOptions(**options)
+        self._built: pydantic_ai.Agent[None, Any] | None = None
+        super().__init__(self._body(name, output), name, _as_task(self.agent_options))
+        self.code = self._surface()
+
+    @property
+    def pydantic(self) -> pydantic_ai.Agent[None, Any]:
+        """The pydantic-ai agent that does the talking; made when it is first needed."""
+        if self._built is None:
+            from agentflow.agents.binding import build
+
+            # A tool of pydantic-ai is taken as it is.
+            tools = [one if hasattr(one, "tool_def") else as_tool(one).to_pydantic_ai() for one in self.agent_options.get("tools", ())]
+            self._built = build(self.name, self.output, self.agent_options, tools)
+        return self._built
+
+    async def close(self) -> None:
+        """Close the connections to a model that was given by name; the next use opens them again."""
+        built, self._built = self._built, None
+        if built is not None and isinstance(self.agent_options["model"], str):
+            from agentflow.agents.binding import close
+
+            await close(built)
+
+    def _body(self, name: str, output: Any) -> Callable[..., Any]:
+        async def converse(prompt: str) -> Any:
+            from agentflow.agents import binding
+
+            return await binding.converse(self.pydantic, prompt, self.agent_options.get("turns", 50))
+
+        converse.__annotations__["return"] = output
+        converse.__name__ = converse.__qualname__ = name
+        converse.__doc__ = self.agent_options.get("description") or f"The agent {name}."
+        return converse
+
+    def _surface(self) -> str:
+        """A hash of what the agent is made of, so that a changed one is noticed."""
+        given = self.agent_options
+        instructions = given.get("instructions", "")
+        tools = [getattr(one, "target", one) for one in given.get("tools", ())]
+        told = [
+            instructions if isinstance(instructions, str) else source_hash(instructions),
+            repr(self.output),
+            *(source_hash(getattr(one, "function", one)) for one in tools if callable(one)),
+        ]
+        return blake2b("\0".join(told).encode(), digest_size=8).hexdigest()
+
+
+def _as_task(options: AgentOptions) -> TaskOptions:
+    queue, longest = options.get("queue", DEFAULT_QUEUE), options.get("max_duration")
+    return TaskOptions(
+        queue=Queue(queue) if isinstance(queue, str) else queue,
+        retry=options.get("retry", NO_RETRY),
+        max_duration=None if longest is None else microseconds(longest),
+        version=options.get("version"),
+    )

@@ -1,0 +1,82 @@
+"""A person's word before a tool runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from agentflow.clock import Duration
+from agentflow.engine.context import StepCall, TaskContext
+from agentflow.engine.waits import Decision, ask_approval
+from agentflow.serde import codec, digest
+
+_FLAG = codec(bool)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """When a person must agree before a tool runs, and how they are asked.
+
+    `when` gets the call's arguments as attributes and says whether this call needs approval; without it every call does. Its answer is
+    recorded, so a later change of mind cannot let a refused call through. `title` is what the person reads first (default: the tool's
+    name), `groups` who may answer, `expires` how long they have (after it the call counts as denied), `can_edit` whether they may
+    change the arguments.
+
+        ai.tool(refund, approval=Approval(when=lambda a: a.cents > 10_000, groups=["finance"], expires="1d"))
+    """
+
+    when: Callable[[Any], bool] | None = None
+    title: str | None = None
+    groups: Sequence[str] = ()
+    expires: Duration | None = "7d"
+    can_edit: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that a model asks for, with its validated arguments."""
+
+    id: str
+    tool: str
+    agent: str
+    arguments: Mapping[str, Any]
+    shown: Any
+
+
+AGREED = Decision(True)
+
+
+async def decided(run: TaskContext, key: str, call: ToolCall, approval: Approval) -> Decision:
+    """Ask if this call must be asked for, and wait for the answer: once, however often the run is replayed."""
+    if approval.when is not None and not await _needed(run, f"{key}/when", call, approval.when):
+        return AGREED
+    return await ask_approval(run, key, _subject(call, approval), approval.expires)
+
+
+def refusal(decision: Decision) -> str:
+    """What the model is told about a refused call."""
+    reason = "nobody answered in time" if decision.expired else decision.reason
+    return f"The call was denied: {reason}" if reason else "The call was denied."
+
+
+async def _needed(run: TaskContext, key: str, call: ToolCall, when: Callable[[Any], bool]) -> bool:
+    async def judge() -> bool:
+        return bool(when(SimpleNamespace(**call.arguments)))
+
+    return await run.step(key, StepCall(f"{call.tool}.when", judge, _FLAG, digest(call.shown)))
+
+
+def _subject(call: ToolCall, approval: Approval) -> dict[str, Any]:
+    return {
+        "kind": "tool",
+        "title": approval.title or f"Run {call.tool}?",
+        "body": call.shown,
+        "agent": call.agent,
+        "tool": call.tool,
+        "call": call.id,
+        "groups": list(approval.groups),
+        "can_edit": approval.can_edit,
+        "digest": digest([call.tool, call.shown]),
+    }

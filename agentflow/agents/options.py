@@ -1,0 +1,45 @@
+"""What an agent is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Required, TypedDict
+
+from agentflow.clock import Duration
+from agentflow.engine.task import Queue
+from agentflow.retry import Retry
+
+if TYPE_CHECKING:
+    from pydantic_ai.models import Model
+
+
+class AgentOptions(TypedDict, total=False):
+    """What an agent is made of. Only `model` is required.
+
+    The model and how it is asked: `model` is a name (`anthropic:claude-sonnet-4-6`, `openai:gpt-5`, `openai-chat:…`) or an object of
+    pydantic-ai; `base_url` another server; `settings` pydantic-ai's model settings; `model_retry` how a failed request is tried (default: 5
+    times); `idle_timeout` how long the model may say nothing (default: 5 minutes).
+
+    What it does: `instructions` (text, or a function that returns it), `tools` (functions, steps, tasks, `ai.tool(…)`), `toolsets` (of
+    pydantic-ai: MCP servers), `capabilities` (of pydantic-ai), `corrections` (how often the model may correct a call or an answer, default
+    1), `turns` (how many requests one run may make, default 50, `None` for no limit), `description` (for people, and for another model).
+
+    As a task: `queue`, `retry` (of whole runs), `max_duration`, `version`.
+    """
+
+    model: Required[str | Model]
+    base_url: str | None
+    settings: dict[str, Any]
+    model_retry: Retry
+    idle_timeout: Duration
+    instructions: str | Callable[..., Any]
+    tools: Sequence[Any]
+    toolsets: Sequence[Any]
+    capabilities: Sequence[Any]
+    corrections: int
+    turns: int | None
+    description: str
+    queue: str | Queue
+    retry: Retry
+    max_duration: Duration
+    version: str

@@ -1,0 +1,264 @@
+"""Where pydantic-ai's durable units meet our steps: which key a unit has, and how its result is recorded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import ValidationError
+from pydantic_ai.durable_exec import (
+    BoundDurableOperation,
+    CapabilityOperationId,
+    DurableOperation,
+    DurableOperationBackend,
+    DynamicToolsetCallToolParams,
+    EventStreamHandlerParams,
+    ModelRequestParams,
+    ToolsetCallToolId,
+    ToolsetCallToolParams,
+    ToolsetGetInstructionsId,
+    ToolsetGetToolsId,
+    ToolsetValidateToolArgumentsId,
+    durable_unit_scope,
+    record_durable_unit,
+)
+from pydantic_ai.messages import (
+    FunctionToolResultEvent,
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    RetryFeedbackPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
+from pydantic_ai.toolsets import ToolsetTool
+
+from agentflow.agents.approval import Approval
+from agentflow.agents.events import Narrator, plain
+from agentflow.agents.models import whole
+from agentflow.clock import microseconds
+from agentflow.engine.context import StepCall, StepOptions, TaskContext, current_step, recording
+from agentflow.errors import DefinitionError, UnserializableValue
+from agentflow.retry import NO_RETRY
+from agentflow.serde import ANY, digest
+from agentflow.streams.events import Event, ToolDenied, ToolError, ToolOutput
+
+SETTINGS = "agentflow"
+"""The key of our settings in a pydantic-ai tool's metadata."""
+
+_TOOL = StepOptions(kind="tool")
+_KNOWN = frozenset({"inline", "approval", "retry", "timeout"})
+
+narrator: ContextVar[Narrator | None] = ContextVar("agentflow_narrator", default=None)
+"""Tells the model request that is running in this step's body."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSettings:
+    """What a tool's metadata says: `{"agentflow": {"approval": True, "retry": Retry(3), "timeout": "30s", "inline": False}}`.
+
+    `inline` runs the tool in the agent's own code and not as a step: it may wait and start runs, and must be safe to run again.
+    """
+
+    inline: bool = False
+    approval: Approval | None = None
+    options: StepOptions = _TOOL
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any] | None) -> ToolSettings:
+        """Read a tool's metadata. Raises `DefinitionError` for a setting that does not exist."""
+        found: Any = (metadata or {}).get(SETTINGS)
+        if found is None:
+            return _DEFAULT
+        if isinstance(found, cls):
+            return found
+        if found is False:
+            return cls(inline=True)
+        if unknown := set(found) - _KNOWN:
+            raise DefinitionError(f"Tool settings do not know {sorted(unknown)}.", hint=f"They are {sorted(_KNOWN)}.")
+        approval = found.get("approval") or None
+        timeout = found.get("timeout")
+        options = StepOptions(kind="tool", retry=found.get("retry", NO_RETRY), timeout=None if timeout is None else microseconds(timeout))
+        return cls(bool(found.get("inline")), Approval() if approval is True else approval, options)
+
+
+_DEFAULT = ToolSettings()
+
+
+@dataclass(slots=True)
+class Loop:
+    """One pydantic-ai run inside a task: its keys all begin with one prefix, taken where the run began."""
+
+    task: TaskContext
+    prefix: str
+    taken: Counter[str] = field(default_factory=Counter[str])
+    settled: set[str] = field(default_factory=set[str])
+
+    def key(self, place: str) -> str:
+        """The key of a place in the loop; a place that is reached again is counted."""
+        self.taken[place] += 1
+        count = self.taken[place]
+        return f"{self.prefix}/{place}" if count == 1 else f"{self.prefix}/{place}.{count}"
+
+    async def tell(self, key: str, name: str, event: Event) -> None:
+        """Tell viewers how a call ended that is no step of its own. As a step, so that no replay tells it again."""
+
+        async def body() -> None:
+            current_step().publish(event)
+
+        await self.task.step(key, StepCall(name, body, ANY, "", _TOOL))
+
+    async def tell_result(self, part: ToolReturnPart) -> None:
+        """Tell viewers of a call that ended before its tool began, as one with arguments that do not fit."""
+        if part.tool_call_id in self.settled or part.outcome == "success":
+            return
+        told = part.model_response_str()
+        denied = ToolDenied(part.tool_call_id, told)
+        error = ToolError(part.tool_call_id, {"code": part.outcome, "message": told})
+        await self.tell(self.key(f"unmade:{part.tool_call_id}"), part.tool_name, denied if part.outcome == "denied" else error)
+
+
+calling: ContextVar[str | None] = ContextVar("agentflow_calling", default=None)
+"""The key of the tool call that runs in the agent's own code."""
+
+loops: ContextVar[Loop | None] = ContextVar("agentflow_loop", default=None)
+
+
+def call_place(turn: int, tool: str, call_id: str | None) -> str:
+    """Where a tool call is: ids are unique in a turn, and servers exist that count them from 0 in each."""
+    return f"turn:{turn}/{tool}:{call_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    place: str
+    name: str
+    digest: str
+    options: StepOptions
+
+
+class Backend(DurableOperationBackend[Any]):
+    """Runs durable units as steps of the run around them."""
+
+    def __init__(self, model: StepOptions) -> None:
+        self.model = model
+
+    def bind(self, operation: DurableOperation[Any, Any, Any]) -> BoundDurableOperation[Any, Any, Any]:
+        return _Bound(operation, self.model)
+
+    def config_for_tool(
+        self, operation: DurableOperation[Any, Any, Any], *, tool: object | None, tool_name: str
+    ) -> StepOptions | Literal[False]:
+        settings = ToolSettings.of(tool.tool_def.metadata) if isinstance(tool, ToolsetTool) else _DEFAULT
+        return False if settings.inline else settings.options
+
+    def registrations(self) -> Sequence[Any]:
+        return ()
+
+
+class _Bound(BoundDurableOperation[Any, Any, Any]):
+    def __init__(self, operation: DurableOperation[Any, Any, Any], model: StepOptions) -> None:
+        self._operation = operation
+        self._model = model
+
+    @property
+    def operation(self) -> DurableOperation[Any, Any, Any]:
+        return self._operation
+
+    async def __call__(self, params: Any, *, config: object | None = None) -> Any:
+        loop = loops.get()
+        if loop is None or recording() is None:
+            return await self._operation.handler(params)
+        if isinstance(params, EventStreamHandlerParams):
+            if isinstance(params.event, FunctionToolResultEvent):
+                await loop.tell_result(params.event.part)
+            return None
+        unit = self._unit(params, config)
+        return await self._recorded(loop, unit, params)
+
+    async def _recorded(self, loop: Loop, unit: _Unit, params: Any) -> Any:
+        ran = False
+
+        async def body() -> Any:
+            nonlocal ran
+            ran = True
+            with durable_unit_scope():
+                result = await self._run(params)
+            payload = self._operation.result_codec.dump(result)
+            if isinstance(self._operation.operation_id, ToolsetCallToolId):
+                _tell_outcome(params.ctx.tool_call_id, payload)
+            return payload
+
+        payload = await loop.task.step(loop.key(unit.place), StepCall(unit.name, body, ANY, unit.digest, unit.options))
+        record_durable_unit(executed=ran)
+        try:
+            return self._operation.result_codec.load(payload)
+        except ValidationError as error:
+            # A ValidationError would read as bad arguments, and the model would be asked to call the tool again.
+            raise UnserializableValue(
+                f"The record of {unit.name} cannot be read: {error.errors()[0]['msg']}.",
+                hint="It was written by another version of pydantic-ai, or its type has changed.",
+            ) from None
+
+    async def _run(self, params: Any) -> Any:
+        if not isinstance(params, ModelRequestParams):
+            return await self._operation.handler(params)
+        hidden = frozenset(tool.name for tool in params.model_request_parameters.output_tools)
+        told = Narrator(current_step(), hidden)
+        token = narrator.set(told)
+        try:
+            response = await self._operation.handler(params)
+        finally:
+            narrator.reset(token)
+        if isinstance(response, ModelResponse):
+            told.finish(whole(response))
+        return response
+
+    def _unit(self, params: Any, config: object | None) -> _Unit:
+        if isinstance(params, ModelRequestParams):
+            return _Unit(f"turn:{params.run_context.run_step}", "llm", _asked(params.messages), self._model)
+        if isinstance(params, (ToolsetCallToolParams, DynamicToolsetCallToolParams)):
+            place = call_place(params.ctx.run_step, params.name, params.ctx.tool_call_id)
+            if isinstance(self._operation.operation_id, ToolsetValidateToolArgumentsId):
+                return _Unit(f"{place}/validate", f"{params.name}.validate", digest(plain(params.tool_args)), _TOOL)
+            options = config if isinstance(config, StepOptions) else _TOOL
+            return _Unit(place, params.name, digest(plain(params.tool_args)), options)
+        name = _name(self._operation.operation_id)
+        return _Unit(name, name, "", self._model if self._operation.config_role == "model" else _TOOL)
+
+
+def _tell_outcome(call: str, payload: Any) -> None:
+    """Tell how a tool's step ended, from inside of it: what a crash before the record leaves in the stream is void.
+
+    The payload is pydantic-ai's stored form of a tool call's result, which it keeps readable.
+    """
+    publish, kind = current_step().publish, payload["kind"]
+    if kind in ("tool_return", "tool_content_result"):
+        wrapped = kind == "tool_return" and type(payload["result"]) is dict and payload["result"].get("kind") == "tool-return"
+        publish(ToolOutput(call, payload["result"]["return_value"] if wrapped else payload["result"]))
+    elif kind in ("model_retry", "tool_failed", "run_cancelled"):
+        publish(ToolError(call, {"code": "retried" if kind == "model_retry" else "failed", "message": payload["message"]}))
+    elif kind == "validation_error":
+        publish(ToolError(call, {"code": "retried", "message": "; ".join(one["msg"] for one in payload["errors"])}))
+
+
+def _name(operation: object) -> str:
+    if isinstance(operation, CapabilityOperationId):
+        return f"{operation.capability_id}.{operation.operation}"
+    if isinstance(operation, ToolsetGetToolsId):
+        return f"{operation.toolset_id}.tools"
+    if isinstance(operation, ToolsetGetInstructionsId):
+        return f"{operation.toolset_id}.instructions"
+    return type(operation).__name__.removesuffix("Id")
+
+
+def _asked(messages: list[ModelMessage]) -> str:
+    """A digest of what is new for the model, without times: a changed prompt must not pause each run that waits for a person."""
+    last = messages[-1] if messages else None
+    if not isinstance(last, ModelRequest):
+        return ""
+    new = [part for part in last.parts if isinstance(part, (UserPromptPart, ToolReturnPart, RetryFeedbackPart))]
+    return digest([[part.part_kind, plain(part.content)] for part in new])

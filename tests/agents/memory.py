@@ -1,0 +1,190 @@
+"""A `TaskContext` that keeps its journal in memory: the agent code is tested against the seam, whatever engine is behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from agentflow.engine.context import StartCall, StepCall, WaitRequest, WaitResult, current, scope
+from agentflow.errors import StepFailed, Suspend
+from agentflow.records import WaitState
+from agentflow.serde import dumps
+from agentflow.streams.events import Event, StepRetrying
+
+PATIENCE = 10.0
+E = TypeVar("E")
+
+
+@dataclass
+class Scope:
+    """A step's body while it runs."""
+
+    id: str
+    attempt: int
+    run: MemoryRun
+
+    @property
+    def idempotency_key(self) -> str:
+        return f"{self.run.journal.id}/{self.id}"
+
+    def publish(self, event: Event) -> None:
+        self.run.journal.events.append(event)
+
+    def touch(self) -> None:
+        self.run.journal.touches += 1
+
+
+@dataclass
+class Journal:
+    """What outlives a crash."""
+
+    id: str = "run_1"
+    results: dict[str, str] = field(default_factory=dict[str, str])
+    waits: dict[str, WaitRequest] = field(default_factory=dict[str, WaitRequest])
+    children: dict[str, StartCall] = field(default_factory=dict[str, StartCall])
+    answers: dict[str, WaitResult] = field(default_factory=dict[str, WaitResult])
+    events: list[Event] = field(default_factory=list[Event])
+    digests: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    touches: int = 0
+
+    def of(self, kind: type[E]) -> list[E]:
+        """The events of one type so far."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def kinds(self) -> list[str]:
+        """The types of the events so far."""
+        return [event.type for event in self.events]
+
+
+class MemoryRun:
+    """One epoch of a run."""
+
+    task = "task"
+    attempt = 1
+    tags: tuple[str, ...] = ()
+    idempotency_key: str | None = None
+    cancelled: str | None = None
+    deadline: datetime | None = None
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.run_id = journal.id
+        self.metadata: dict[str, Any] = {}
+        self.executed: list[str] = []
+        self.delays: list[int] = []
+        self.log = logging.LoggerAdapter(logging.getLogger("run"))
+        self._counts: dict[str, int] = {}
+        self._asked: set[str] = set()
+        self._open: dict[str, asyncio.Future[None]] = {}
+        self._moved = asyncio.Condition()
+
+    @property
+    def replaying(self) -> bool:
+        return any(key not in self._asked for key in [*self.journal.results, *self.journal.answers])
+
+    async def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    async def uuid4(self) -> UUID:
+        return UUID(int=0)
+
+    async def random(self) -> float:
+        return 0.5
+
+    def key(self, name: str, explicit: str | None = None) -> str:
+        count = self._counts.get(name, 0)
+        self._counts[name] = count + 1
+        return f"{name}#{explicit or count}"
+
+    async def step(self, key: str, call: StepCall) -> Any:
+        self._ask(key)
+        self.journal.digests.setdefault(key, []).append(call.digest)
+        if key not in self.journal.results:
+            self.executed.append(key)
+            self.journal.results[key] = call.codec.encode(await self._try(key, call), what=call.name)
+        return call.codec.decode(self.journal.results[key], what=call.name)
+
+    async def _try(self, key: str, call: StepCall) -> Any:
+        tries = 0
+        while True:
+            tries += 1
+            token = scope.set(Scope(key, tries, self))
+            try:
+                return await call.body()
+            except Exception as error:
+                delay = call.options.retry.delay(tries, error, 0)
+                if delay is None:
+                    raise StepFailed(f"{call.name}: {error}", type=type(error).__name__) from error
+                self.delays.append(delay)
+                self.journal.events.append(StepRetrying(key, tries + 1))
+            finally:
+                scope.reset(token)
+
+    async def wait(self, key: str, request: WaitRequest) -> WaitResult:
+        self.journal.waits.setdefault(key, request)
+        return await self._answered(key)
+
+    async def child(self, key: str, call: StartCall) -> WaitResult:
+        self.journal.children.setdefault(key, call)
+        return await self._answered(key)
+
+    async def start(self, key: str, call: StartCall) -> str:
+        self.journal.children.setdefault(key, call)
+        return key
+
+    async def _answered(self, key: str) -> WaitResult:
+        self._ask(key)
+        if key not in self.journal.answers:
+            future = self._open[key] = asyncio.get_running_loop().create_future()
+            async with self._moved:
+                self._moved.notify_all()
+            await future
+        return self.journal.answers[key]
+
+    def publish(self, event: Event) -> None:
+        if not self.replaying:
+            self.journal.events.append(event)
+
+    def _ask(self, key: str) -> None:
+        assert key not in self._asked, f"{key} was asked twice"
+        self._asked.add(key)
+
+    # -- what the test does
+
+    async def waiting(self, count: int = 1) -> list[str]:
+        """The keys of what the run waits for, once it waits for so many."""
+        async with asyncio.timeout(PATIENCE), self._moved:
+            await self._moved.wait_for(lambda: len(self._open) >= count)
+        return list(self._open)
+
+    def answer(self, key: str, value: Any, state: WaitState = WaitState.ANSWERED) -> None:
+        """End what the run waits for."""
+        self.journal.answers[key] = WaitResult(f"wp_{key}", state, dumps(value), "maria")
+        if (future := self._open.pop(key, None)) is not None:
+            future.set_result(None)
+
+    def evict(self) -> None:
+        """The run leaves memory."""
+        for future in self._open.values():
+            future.set_exception(Suspend())
+
+    @contextmanager
+    def entered(self) -> Generator[MemoryRun]:
+        """The code inside runs in this run."""
+        token = current.set(self)
+        try:
+            yield self
+        finally:
+            current.reset(token)
+
+    async def drive(self, body: Callable[[], Awaitable[Any]]) -> Any:
+        """Run a task's body in this run."""
+        with self.entered():
+            return await body()

@@ -1,0 +1,1 @@
+"""A language model provider on the loopback interface that answers with recorded or hand-written bytes."""
