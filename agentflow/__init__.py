@@ -1,21 +1,65 @@
 """Durable AI agents in plain Python."""
 
-from agentflow.app import Agentflow
-from agentflow.engine.context import context, current_step
-from agentflow.engine.starting import Queue
-from agentflow.engine.step import step
-from agentflow.engine.task import task
-from agentflow.engine.waits import Decision, approve, sleep, sleep_until, wait_for
-from agentflow.engine.worker import WorkerSettings
-from agentflow.errors import AgentflowError, NonRetryable, RetryAfter, RunCancelled, RunFailed, StepFailed
-from agentflow.handle import Batch, RunHandle
-from agentflow.retry import Retry
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agentflow import ai
+    from agentflow.agents.agent import Agent
+    from agentflow.agents.approval import Approval
+    from agentflow.agents.durability import Durability
+    from agentflow.app import Agentflow
+    from agentflow.engine.context import context, current_step
+    from agentflow.engine.starting import Queue
+    from agentflow.engine.step import step
+    from agentflow.engine.task import task
+    from agentflow.engine.waits import Decision, approve, sleep, sleep_until, wait_for
+    from agentflow.engine.worker import WorkerSettings
+    from agentflow.errors import AgentflowError, NonRetryable, RetryAfter, RunCancelled, RunFailed, StepFailed
+    from agentflow.handle import Batch, RunHandle
+    from agentflow.retry import Retry
+else:
+    # Loaded when it is asked for: the command line answers `--help` without an engine.
+    _HOMES = {
+        "agentflow.agents.agent": ("Agent",),
+        "agentflow.agents.approval": ("Approval",),
+        "agentflow.agents.durability": ("Durability",),
+        "agentflow.app": ("Agentflow",),
+        "agentflow.engine.context": ("context", "current_step"),
+        "agentflow.engine.step": ("step",),
+        "agentflow.engine.starting": ("Queue",),
+        "agentflow.engine.task": ("task",),
+        "agentflow.engine.waits": ("Decision", "approve", "sleep", "sleep_until", "wait_for"),
+        "agentflow.engine.worker": ("WorkerSettings",),
+        "agentflow.errors": ("AgentflowError", "NonRetryable", "RetryAfter", "RunCancelled", "RunFailed", "StepFailed"),
+        "agentflow.handle": ("Batch", "RunHandle"),
+        "agentflow.retry": ("Retry",),
+    }
+    _HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+    def __getattr__(name):
+        home = _HOME.get(name)
+        if name == "ai":
+            return import_module("agentflow.ai")
+        if home is None:
+            raise AttributeError(f"module 'agentflow' has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(home), name)
+        return value
+
+    def __dir__():
+        return __all__
+
 
 __all__ = [
+    "Agent",
     "Agentflow",
     "AgentflowError",
+    "Approval",
     "Batch",
     "Decision",
+    "Durability",
     "NonRetryable",
     "Queue",
     "Retry",
@@ -25,6 +69,7 @@ __all__ = [
     "RunHandle",
     "StepFailed",
     "WorkerSettings",
+    "ai",
     "approve",
     "context",
     "current_step",

@@ -106,7 +106,7 @@ async def _perform(run: TaskContext, found: Tool, call: _Asked, key: str) -> tup
         if decision.edits and found.approval.can_edit:
             payload = found.payload.check(dumps(dict(decision.edits)))
     if found.task is not None:
-        child = await found.task.child(key, payload)
+        child = await found.task.child(key, payload, tool_call=call.id)
         return False, json.loads(found.task.codec.encode(child, what=f"the result of {call.tool}"))
     return False, await _step(run, found, payload, key)
 

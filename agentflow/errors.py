@@ -256,8 +256,11 @@ class RetryAfter(Exception):
     """
 
     def __init__(self, delay: Any, message: str = "") -> None:
-        super().__init__(message or f"retry after {delay}")
+        super().__init__(delay, message)
         self.delay = delay
+
+    def __str__(self) -> str:
+        return self.args[1] or f"retry after {self.delay}"
 
 
 class ControlFlow(BaseException):

@@ -75,7 +75,8 @@ NO_RETRY = Retry()
 def retry_after(error: BaseException, now: int) -> int | None:
     """What `error` asks for, in microseconds: `RetryAfter`, or the `retry-after(-ms)` header of the HTTP response that it carries.
 
-    Source of the header's two forms: RFC 9110, section 10.2.3. SDK errors of anthropic, openai and httpx carry `.response.headers`.
+    Source of the header's two forms: RFC 9110, section 10.2.3. SDK errors of anthropic, openai and httpx carry `.response.headers`; those
+    that arrive inside a stream, and Google's, carry `.retry_after` in seconds.
     """
     if isinstance(error, RetryAfter):
         return microseconds(error.delay)
@@ -83,6 +84,9 @@ def retry_after(error: BaseException, now: int) -> int | None:
         headers = getattr(getattr(one, "response", None), "headers", None)
         if headers is not None and (found := _from_headers(headers, now)) is not None:
             return found
+        seconds = getattr(one, "retry_after", None)
+        if isinstance(seconds, (int, float)):
+            return round(seconds * SECOND)
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
@@ -11,7 +12,7 @@ from agentflow.agents.tools import as_tool
 from agentflow.clock import microseconds
 from agentflow.engine.starting import DEFAULT_QUEUE, Queue
 from agentflow.engine.task import Task, TaskOptions, source_hash
-from agentflow.errors import DefinitionError
+from agentflow.errors import ConfigurationError, DefinitionError
 from agentflow.retry import NO_RETRY
 
 if TYPE_CHECKING:
@@ -50,6 +51,13 @@ class Agent(Task[[str], R]):
         self._built: pydantic_ai.Agent[None, Any] | None = None
         super().__init__(self._body(name, output), name, _as_task(self.agent_options))
         self.code = self._surface()
+
+    kind = "agent"
+
+    def warm(self) -> None:
+        """Load pydantic-ai and the model's SDK, which takes seconds the first time."""
+        with suppress(ConfigurationError):
+            _ = self.pydantic
 
     @property
     def pydantic(self) -> pydantic_ai.Agent[None, Any]:

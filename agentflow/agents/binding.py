@@ -16,7 +16,7 @@ from pydantic_ai.usage import UsageLimits
 from agentflow.agents.durability import IDLE, Durability
 from agentflow.agents.models import MODEL_RETRY, named
 from agentflow.agents.options import AgentOptions
-from agentflow.agents.units import SETTINGS, ToolSettings, calling
+from agentflow.agents.units import SETTINGS, ToolSettings, called_id, calling
 from agentflow.engine.task import Task
 from agentflow.errors import InvalidPayload, RunError
 
@@ -65,7 +65,7 @@ def _child(task: Task[..., Any]) -> Callable[..., Any]:
         if key is None:
             return await task.plain(*args, **kwargs)
         try:
-            return await task.child(key, task.payload.encode(args, kwargs))
+            return await task.child(key, task.payload.encode(args, kwargs), tool_call=called_id(key))
         except InvalidPayload as error:
             raise ModelRetry(str(error)) from error
         except RunError as error:

@@ -132,6 +132,11 @@ def call_place(turn: int, tool: str, call_id: str | None) -> str:
     return f"turn:{turn}/{tool}:{call_id}"
 
 
+def called_id(key: str) -> str:
+    """The id of the call whose key ends with its `call_place`."""
+    return key.rsplit("/", 1)[-1].partition(":")[2]
+
+
 @dataclass(frozen=True, slots=True)
 class _Unit:
     place: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextvars import Token
 from pathlib import Path
@@ -17,6 +17,7 @@ from agentflow.database import open_database
 from agentflow.database.migrate import migrate
 from agentflow.database.port import Database
 from agentflow.engine.bystander import Bystander
+from agentflow.engine.calls import in_thread
 from agentflow.engine.context import StartCall
 from agentflow.engine.executor import Middleware
 from agentflow.engine.maintenance import Maintenance
@@ -28,12 +29,12 @@ from agentflow.engine.worker import Worker, WorkerSettings
 from agentflow.errors import ConfigurationError, DuplicateName, UnknownTask
 from agentflow.handle import RunHandle
 from agentflow.serde import ANY, dumps
+from agentflow.settings import find_settings
 from agentflow.storage import runs, workers
 from agentflow.storage.statements import MIGRATIONS
 from agentflow.streams.log import Streams
 
 T = TypeVar("T")
-DIRECTORY = ".agentflow"
 
 
 class Agentflow:
@@ -41,7 +42,8 @@ class Agentflow:
 
     `tasks`: the tasks and agents this process knows. `database`: a path or `sqlite:///…`; `redis`: a URL; without them both are embedded
     in `directory`. `worker`: whether this process works (`WorkerSettings` to say how), or only starts and follows runs. `middleware`:
-    functions `async (run, call_next)` around every run's code. Environment: `AGENTFLOW_DATABASE`, `AGENTFLOW_REDIS`.
+    functions `async (run, call_next)` around every run's code. What is not given is taken from `AGENTFLOW_DATABASE`, `AGENTFLOW_REDIS` and
+    `AGENTFLOW_DIRECTORY`, then from `[tool.agentflow]` in pyproject.toml.
 
     Raises `DuplicateName` when two tasks share a name.
 
@@ -56,21 +58,51 @@ class Agentflow:
         *,
         database: str | Database | None = None,
         redis: str | None = None,
-        directory: str | Path = DIRECTORY,
+        directory: str | Path | None = None,
         worker: bool | WorkerSettings = True,
         middleware: Sequence[Middleware] = (),
         clock: Clock | None = None,
     ) -> None:
         self.tasks = _registry(tasks)
-        self.directory = Path(directory)
+        found = find_settings({"redis": redis, "directory": None if directory is None else str(directory)})
+        self.directory = Path(found.directory)
         self.clock: Clock = clock or SystemClock()
-        self._database_url = database or os.environ.get("AGENTFLOW_DATABASE") or str(self.directory / "agentflow.db")
-        self._redis_url = redis or os.environ.get("AGENTFLOW_REDIS")
+        self._database = database or found.database
+        self._redis_url = found.redis
         self._settings = worker if isinstance(worker, WorkerSettings) else WorkerSettings() if worker else None
         self._middleware = middleware
         self._open: _Open | None = None
         self._token: Token[Launcher | None] | None = None
         self._bridge: Bridge | None = None
+
+    def configure(
+        self,
+        *,
+        database: str | None = None,
+        redis: str | None = None,
+        directory: str | Path | None = None,
+        worker: bool | WorkerSettings | None = None,
+    ) -> Self:
+        """Change what the app was made with, before it is opened; None leaves it as it is. Raises `ConfigurationError` when it is open."""
+        if self._open is not None:
+            raise ConfigurationError("An open app cannot be configured.", hint="Do it before `async with app:`.")
+        self._database = database or self._database
+        self._redis_url = redis or self._redis_url
+        self.directory = self.directory if directory is None else Path(directory)
+        if worker is not None:
+            self._settings = worker if isinstance(worker, WorkerSettings) else WorkerSettings() if worker else None
+        return self
+
+    @property
+    def database_url(self) -> str:
+        """Where the database is: by default a file in `directory`."""
+        given = self._database
+        return given if isinstance(given, str) else str(self.directory / "agentflow.db") if given is None else given.dialect
+
+    @property
+    def redis_url(self) -> str | None:
+        """Where Redis is; None for the embedded one."""
+        return self._redis_url
 
     # -- opening -------------------------------------------------------------------------------------------------------------------------
 
@@ -89,14 +121,15 @@ class Agentflow:
         """Open the database, bring its tables up to date, and begin to work."""
         if self._open is not None:
             raise ConfigurationError("This app is open already.", hint="Open it once, around everything that uses it.")
-        given = self._database_url
+        given = self._database or self.database_url
+        streams = Streams.connect(self._redis_url, self.directory, clock=self.clock)
         database = open_database(given) if isinstance(given, str) else given
         try:
             await migrate(database, MIGRATIONS, self.clock)
-            streams = Streams.connect(self._redis_url, self.directory, clock=self.clock)
             self._open = _Open(self, database, streams)
             await self._open.begin()
         except BaseException:
+            await streams.close()
             await database.close()
             self._open = None
             raise
@@ -202,6 +235,11 @@ def _registry(tasks: Iterable[Task[..., Any]] | Mapping[str, Task[..., Any]]) ->
     return known
 
 
+def _warm(tasks: Iterable[Task[..., Any]]) -> None:
+    for task in tasks:
+        task.warm()
+
+
 class _Open:
     """What exists only while an app is open."""
 
@@ -226,10 +264,12 @@ class _Open:
     async def begin(self) -> None:
         if self.worker is not None:
             await self.worker.start()
+            self.worker.errand(in_thread(_warm, list(self._tasks.values())))
 
     async def end(self) -> None:
         if self.worker is not None:
             await self.worker.drain()
+            await asyncio.gather(*(task.close() for task in self._tasks.values()))
         await self.streams.close()
         await self.database.close()
 

@@ -16,6 +16,7 @@ from agentflow.records import JournalEntry, RunRecord, RunState, WaitpointRecord
 from agentflow.serde import decode_failure
 from agentflow.storage import journal, runs, transitions, waitpoints
 from agentflow.storage.runs import RunFilter
+from agentflow.storage.statements import SQL
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
 from agentflow.streams.log import Streams
@@ -83,6 +84,11 @@ class Runs:
         run = await self._database.transact(transitions.revive(run_id, self._clock.now()))
         self._maintenance.announce(run)
         return run
+
+    async def keyed(self, task: str, idempotency_key: str) -> str | None:
+        """The id of the run of a task that an idempotency key has started, from outside of runs; None when there is none."""
+        found = await self._database.fetch(SQL.idempotency.get(key=runs.scoped("", task, idempotency_key), now=self._clock.now()))
+        return found[0]["owner"] if found else None
 
     async def events(self, run_id: str, after: Cursor | None = None) -> AsyncIterator[StoredEvent]:
         """A run's events after a cursor, live, up to and with its `end`."""

@@ -15,12 +15,16 @@ from agentflow.engine.context import scope
 
 
 class Branch:
-    """A place in a run's code that counts its own calls. `tasks` holds every asyncio task of the run that is still alive."""
+    """A place in a run's code that counts its own calls.
 
-    __slots__ = ("_counts", "path", "tasks")
+    `tasks` holds every asyncio task of the run that is still alive; `live` says that this branch has gone beyond what is recorded.
+    """
 
-    def __init__(self, path: str, tasks: set[asyncio.Task[Any]]) -> None:
+    __slots__ = ("_counts", "live", "path", "tasks")
+
+    def __init__(self, path: str, tasks: set[asyncio.Task[Any]], *, live: bool = False) -> None:
         self.path = path
+        self.live = live
         self.tasks = tasks
         self._counts: dict[str, int] = {}
 
@@ -32,7 +36,7 @@ class Branch:
 
     def fork(self, name: str) -> Branch:
         """The branch of a task that is being created."""
-        return Branch(self.key(name) + "/", self.tasks)
+        return Branch(self.key(name) + "/", self.tasks, live=self.live)
 
 
 branch: ContextVar[Branch | None] = ContextVar("agentflow_branch", default=None)

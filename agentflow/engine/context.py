@@ -70,7 +70,7 @@ class WaitResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartCall:
-    """A run to start. `payload` is JSON text; times are microseconds."""
+    """A run to start. `payload` is JSON text; times are microseconds; `call` is the tool call that asked for it."""
 
     task: str
     queue: str
@@ -86,6 +86,7 @@ class StartCall:
     on_parent_cancel: str = "cancel"
     version: str | None = None
     hooked: bool = False
+    call: str | None = None
 
 
 class StepScope(Protocol):

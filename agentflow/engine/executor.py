@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from contextvars import Context
+from dataclasses import replace
 from typing import Any
 
 from agentflow.engine.branch import branch
@@ -19,9 +20,9 @@ from agentflow.engine.run_context import RunContext
 from agentflow.engine.session import Services, Session
 from agentflow.engine.task import Task
 from agentflow.errors import LeaseLost, StreamError, Suspend, UnserializableValue
-from agentflow.records import RunRecord, RunState, WaitpointRecord
+from agentflow.records import RunRecord, RunState, WaitpointRecord, WaitState
 from agentflow.serde import failure
-from agentflow.storage import journal, transitions, waitpoints
+from agentflow.storage import blobs, journal, runs, transitions, waitpoints
 from agentflow.storage.transitions import End, Ended, Release
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.events import RunAttempt, RunStarted, RunWaiting
@@ -87,6 +88,9 @@ class Execution:
 
     def evict(self) -> None:
         """Leave memory while the run waits; it is replayed when it is woken."""
+        if self._body is not None and self._body.done():
+            # The code has ended beside its waits: a replay finds that end again.
+            self.session.in_background(self.session.rouse())
         self.session.latch(Suspend())
 
     def lose(self) -> None:
@@ -146,18 +150,24 @@ class Execution:
         except BaseException as raised:  # noqa: BLE001 - whatever the code raises, the run's outcome is decided from it
             error = raised
         await self._stop_branches(context)
+        await session.regain()
         return Ending(value, error, session.latched, session.cancel_reason, self._timed_out)
 
     async def _load(self) -> RunContext:
         session, database = self.session, self._services.database
         run = session.run
         session.seen = run.wakes
+        if run.input.startswith("@"):
+            # Leased by a wake-up and not by a claim, after it had left memory: the row names a blob.
+            session.run = replace(run, input=await database.read(blobs.full(run.input)))
         if run.epoch == 1:
             context = RunContext(session, Replay((), run.attempt), {})
         else:
-            replay = Replay(await database.read(journal.load(run.key)), run.attempt)
+            entries, waits = await database.read(journal.load(run.key)), await self._waits(run)
+            ended = (key for key, one in waits.items() if one.state is not WaitState.PENDING)
+            replay = Replay(entries, run.attempt, ended)
             session.seq = replay.last
-            context = RunContext(session, replay, await self._waits(run))
+            context = RunContext(session, replay, waits)
             session.seen = max([run.wakes, *(one.wake for one in context.known.values())])
         context.max_duration = self.task.options.max_duration
         return context
@@ -231,9 +241,19 @@ class Execution:
 
     async def _finish(self, end: End) -> None:
         spent = self.session.spent()
-        ended = await self.session.transact(lambda lease: transitions.finish(lease, end, spent, self._services.clock.now()))
+        try:
+            ended = await self.session.transact(lambda lease: transitions.finish(lease, end, spent, self._services.clock.now()))
+        except LeaseLost:
+            ended = await self._recorded_end(end)
         self._services.host.ended(ended, self.session.epoch)
         self.session.closed = True
+
+    async def _recorded_end(self, end: End) -> Ended:
+        """The end that this very epoch has recorded, though the connection broke before it heard so; else `LeaseLost`."""
+        run = await self._services.database.read(runs.get(self.run_id))
+        if run.epoch != self.session.epoch or run.state is not end.state:
+            raise LeaseLost(self.run_id)
+        return Ended(run)
 
     async def _retry(self, outcome: Retrying) -> None:
         clock, session = self._services.clock, self.session

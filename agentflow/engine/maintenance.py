@@ -138,6 +138,8 @@ class Maintenance:
 
     async def _recover(self, now: int) -> None:
         for worker_id, died_at in await self._database.read(workers.dead(now, ROUND)):
+            if worker_id == self.worker:
+                continue  # It slept, with all of its machine perhaps, and renews in a moment.
             for run_id in await self._database.read(workers.held_by(worker_id, ROUND)):
                 found = await self._database.transact(transitions.recover(run_id, worker_id, self._max_recoveries, died_at, now))
                 if isinstance(found, Ended):

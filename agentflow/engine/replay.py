@@ -11,10 +11,11 @@ from agentflow.records import EntryKind, JournalEntry
 class Replay:
     """The journal of one run, as its code asks for it again.
 
-    `attempt` is the run's present attempt: an error that an earlier attempt recorded does not stand in the way of a new one.
+    `attempt` is the run's present attempt: an error that an earlier attempt recorded does not stand in the way of a new one. `waits` are
+    the keys of waits that have ended.
     """
 
-    def __init__(self, entries: Iterable[JournalEntry], attempt: int) -> None:
+    def __init__(self, entries: Iterable[JournalEntry], attempt: int, waits: Iterable[str] = ()) -> None:
         self._found: dict[str, JournalEntry] = {}
         self._tries: dict[str, JournalEntry] = {}
         self._asked: set[str] = set()
@@ -28,7 +29,12 @@ class Replay:
                     self._tries[entry.key] = entry
             elif entry.kind is not EntryKind.ERROR or entry.attempt == attempt:
                 self._found[entry.key] = entry
-        self.replaying = bool(self._found)
+        self._ahead = self._found.keys() | set(waits)
+
+    @property
+    def ahead(self) -> bool:
+        """Whether there is something recorded that the code has not asked for yet."""
+        return bool(self._ahead)
 
     def ask(self, key: str) -> JournalEntry | None:
         """The record under `key`, if there is one. Raises `DuplicateName` when the run asks twice for one key."""
@@ -37,12 +43,8 @@ class Replay:
                 f"Two calls in this run have the key {key!r}.", hint="An explicit key must be unique among the calls of one step.", key=key
             )
         self._asked.add(key)
-        found = self._found.get(key)
-        if found is None:
-            self.replaying = False
-        elif self.replaying and len(self._asked) >= len(self._found):
-            self.replaying = any(known not in self._asked for known in self._found)
-        return found
+        self._ahead.discard(key)
+        return self._found.get(key)
 
     def tried(self, key: str) -> JournalEntry | None:
         """The last failed try of the step under `key`."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import sys
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, MutableMapping
 from contextvars import Context
 from datetime import UTC, datetime
+from types import FrameType
 from typing import Any
 
 from agentflow.clock import SECOND
@@ -17,8 +19,8 @@ from agentflow.engine.context import StartCall, StepCall, WaitRequest, WaitResul
 from agentflow.engine.replay import Replay
 from agentflow.engine.session import Session
 from agentflow.engine.tries import Tries, recorded
-from agentflow.errors import RunPaused
-from agentflow.records import EntryKind, WaitKind, WaitpointRecord, WaitState, new_id
+from agentflow.errors import DuplicateName, RunPaused
+from agentflow.records import EntryKind, JournalEntry, WaitKind, WaitpointRecord, WaitState, new_id
 from agentflow.serde import dumps, loads
 from agentflow.storage import waitpoints
 from agentflow.storage.runs import Lease, NewRun, Started, start
@@ -40,6 +42,7 @@ class RunContext:
         self.metadata: MutableMapping[str, Any] = Metadata(loads(session.run.metadata), self._tell)
         self.log = _ReplayLogger(_log, {"run": session.run.id}, self)
         self.max_duration: int | None = None
+        self._places: dict[str, str] = {}
 
     @property
     def run_id(self) -> str:
@@ -63,7 +66,7 @@ class RunContext:
 
     @property
     def replaying(self) -> bool:
-        return self._replay.replaying
+        return self._replay.ahead and not (branch.get() or self.root).live
 
     @property
     def cancelled(self) -> str | None:
@@ -87,12 +90,20 @@ class RunContext:
         return await self._value("random", lambda: random.random())  # noqa: S311
 
     def key(self, name: str, explicit: str | None = None) -> str:
-        if explicit is not None:
-            return f"{name}:{explicit}"
-        return (branch.get() or self.root).key(name)
+        if explicit is None:
+            return (branch.get() or self.root).key(name)
+        key, place = f"{name}:{explicit}", _place(sys._getframe(2))
+        if key in self._places:
+            raise DuplicateName(
+                f"Two calls in this run have the key {key!r}: one at {self._places[key]}, one at {place}.",
+                hint="An explicit key must be unique among the calls of one step.",
+                key=key,
+            )
+        self._places[key] = place
+        return key
 
     async def step(self, key: str, call: StepCall) -> Any:
-        found = self._replay.ask(key)
+        found = self._ask(key)
         if found is not None:
             self._check(found, call)
             return recorded(found, call)
@@ -117,28 +128,35 @@ class RunContext:
             one = None
         if one is None:
             one = await self._start_child(key, call)
-        fresh = one.state is WaitState.PENDING
         result = await self._ended(one)
-        if fresh:
-            self.publish(ChildFinished(one.target or "", result.state.value, step=key))
+        self.publish(ChildFinished(one.target or "", result.state.value, call.call, step=key))
         return result
 
     async def start(self, key: str, call: StartCall) -> str:
-        found = self._replay.ask(key)
+        found = self._ask(key)
         if found is not None:
             return loads(found.value or "null")
         started = await self._working(lambda: self._start_detached(key, call))
         return started.run.id
 
     def publish(self, event: Event) -> None:
-        if not self._replay.replaying:
+        if not self.replaying:
             self._session.publish(event)
+
+    def _ask(self, key: str) -> JournalEntry | None:
+        found = self._replay.ask(key)
+        if found is None:
+            (branch.get() or self.root).live = True
+        return found
 
     # -- how ----------------------------------------------------------------------------------------------------------------------------
 
     def _find(self, key: str) -> WaitpointRecord | None:
         self._replay.ask(key)
-        return self.known.get(key)
+        one = self.known.get(key)
+        if one is None or one.state is WaitState.PENDING:
+            (branch.get() or self.root).live = True
+        return one
 
     async def _ended(self, one: WaitpointRecord) -> WaitResult:
         if one.state is WaitState.PENDING:
@@ -195,7 +213,7 @@ class RunContext:
             raise
         place(host, new, started)
         self.known[key] = one
-        session.publish(ChildStarted(started.run.id, call.task, call=None, step=key))
+        session.publish(ChildStarted(started.run.id, call.task, call.call, step=key))
         return one
 
     async def _start_detached(self, key: str, call: StartCall) -> Started:
@@ -213,7 +231,7 @@ class RunContext:
 
     async def _value(self, name: str, make: Callable[[], Any]) -> Any:
         key = self.key(name)
-        found = self._replay.ask(key)
+        found = self._ask(key)
         if found is not None:
             return loads(found.value or "null")
         value = make()
@@ -225,7 +243,7 @@ class RunContext:
         return value
 
     def _tell(self) -> None:
-        if not self._replay.replaying and self._session.lease is not None:
+        if not self.replaying and self._session.lease is not None:
             self._session.in_background(self._write_metadata())
 
     async def _write_metadata(self) -> None:
@@ -300,7 +318,12 @@ def _requested(one: WaitpointRecord, request: WaitRequest) -> ApprovalRequested:
         input=subject.get("body"),
         schema=None if request.schema is None else dict(request.schema),
         expires_at=None if one.due_at is None else one.due_at // 1_000,
+        can_edit=subject.get("can_edit"),
     )
+
+
+def _place(frame: FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def _moment(micros: int) -> datetime:

@@ -6,13 +6,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from agentflow.clock import SECOND, Clock
 from agentflow.database.port import Database, T, Transaction
 from agentflow.errors import ControlFlow, LeaseLost, StorageError
-from agentflow.records import EntryKind, JournalEntry, RunRecord
+from agentflow.records import EntryKind, JournalEntry, RunRecord, RunState
 from agentflow.storage import journal, transitions, waitpoints
 from agentflow.storage.runs import Lease
 from agentflow.storage.statements import SQL
@@ -22,6 +22,8 @@ from agentflow.streams.events import Event
 from agentflow.streams.log import Streams
 
 _PATIENCE = 64
+_SAY = 8
+"""Turns of the loop that code gets, after a call of it returned or a wait began, before its run is let go: an error passes one `gather` in two."""
 _log = logging.getLogger("agentflow.engine")
 
 
@@ -97,8 +99,10 @@ class Session:
         self.closed = False
         self.waiting: dict[str, asyncio.Future[WaitpointRecord]] = {}
         self.inflight = 0
+        self._ended: dict[str, WaitpointRecord] = {}
         self._delivered = False
         self._raised = 0
+        self._considering = False
         self._suspending = False
         self._roused: asyncio.Future[None] | None = None
         self._active = run.active
@@ -110,6 +114,9 @@ class Session:
 
     async def control(self, *, waits: bool) -> None:
         """Raise what is latched, as often as it is swallowed; code that never stops swallowing is parked until it is dropped."""
+        asked = self.cancel_reason is not None and (waits or not self._delivered)
+        if self.latched is None and not asked:
+            return
         self._raised += 1
         if self._raised > _PATIENCE:
             await self._loop.create_future()
@@ -117,9 +124,8 @@ class Session:
             await asyncio.sleep(0)
         if self.latched is not None:
             raise self.latched
-        if self.cancel_reason is not None and (waits or not self._delivered):
-            self._delivered = True
-            raise asyncio.CancelledError(self.cancel_reason)
+        self._delivered = True
+        raise asyncio.CancelledError(self.cancel_reason)
 
     async def enter(self, *, waits: bool = False) -> None:
         """Begin something that will be recorded: with the lease held, and the run kept from suspending until `leave()`."""
@@ -211,22 +217,44 @@ class Session:
         """Wait until a waitpoint of this run has ended. The run lets go of its lease once nothing else is under way."""
         if self.blocked:
             await self.control(waits=True)
-        future = self.waiting.get(waitpoint_id)
-        if future is None:
-            future = self.waiting[waitpoint_id] = self._loop.create_future()
+        ended = self._ended.pop(waitpoint_id, None)
+        if ended is not None:
+            return ended
+        future = self.waiting[waitpoint_id] = self._loop.create_future()
         self.consider()
-        return await asyncio.shield(future)
+        try:
+            return await future
+        finally:
+            self.waiting.pop(waitpoint_id, None)
 
     def consider(self) -> None:
-        """Suspend if nothing but waits is left, once the code that runs in this turn of the loop has had its say."""
-        if not self._suspending and self.inflight == 0 and self.lease is not None:
-            self._loop.call_soon(self._loop.call_soon, self._suspend_if_quiet)
+        """Suspend if nothing but waits is left, once the code that this turn of the loop lets go on has had its say."""
+        if not self._considering and self._quiet():
+            self._considering = True
+            self._loop.call_soon(self._suspend_if_quiet, _SAY)
 
-    def _suspend_if_quiet(self) -> None:
-        quiet = self.inflight == 0 and self.lease is not None and self.waiting and not self._suspending and not self.blocked
-        if quiet:
+    def _quiet(self) -> bool:
+        return self.inflight == 0 and self.lease is not None and bool(self.waiting) and not self._suspending and not self.blocked
+
+    def _suspend_if_quiet(self, turns: int) -> None:
+        if turns and self._quiet():
+            self._loop.call_soon(self._suspend_if_quiet, turns - 1)
+            return
+        self._considering = False
+        if self._quiet():
             self._suspending = True
             self.in_background(self._suspend())
+
+    async def regain(self) -> None:
+        """The code has ended: what it still waits for counts no more, and how it ended is recorded under a lease."""
+        self.waiting.clear()
+        while self.latched is None and (self._suspending or self.lease is None):
+            await self._rouse()
+
+    async def rouse(self) -> None:
+        """Have a run that waits taken up again, though nothing woke it."""
+        await self.services.database.execute(SQL.runs.rouse(run=self.run.key, epoch=self.epoch))
+        self.services.host.announce(replace(self.run, state=RunState.QUEUED))
 
     def in_background(self, work: Awaitable[Any]) -> None:
         """Run the engine's own work for this run outside of its branches."""
@@ -250,6 +278,8 @@ class Session:
         finally:
             self._suspending = False
             self._release_rousers()
+            if self._roused is not None:
+                self.in_background(self.rouse())
             if self.waiting and self.lease is not None:
                 self.consider()
 
@@ -257,9 +287,8 @@ class Session:
         """Code of this run goes on although the run waits: get it a lease again."""
         if self._roused is None:
             self._roused = self._loop.create_future()
-            if self.lease is None:
-                await self.services.database.execute(SQL.runs.rouse(run=self.run.key, epoch=self.epoch))
-                self.services.host.announce(self.run)
+            if self.lease is None and not self._suspending:
+                await self.rouse()
         await asyncio.shield(self._roused)
 
     def _release_rousers(self) -> None:
@@ -273,7 +302,10 @@ class Session:
         for one in await database.read(waitpoints.ended_since(self.run.key, self.seen)):
             self.seen = max(self.seen, one.wake)
             future = self.waiting.pop(one.id, None)
-            if future is not None and not future.done():
+            if future is None:
+                # Ended before the code got as far as waiting for it.
+                self._ended[one.id] = one
+            elif not future.done():
                 future.set_result(one)
 
     def take(self, run: RunRecord) -> None:

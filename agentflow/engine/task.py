@@ -6,7 +6,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 from weakref import WeakValueDictionary
@@ -88,6 +88,12 @@ class Task(Generic[P, R]):
             return self.plain(*args, **kwargs)
         return self.child(run.key(f"{self.name}()"), self.payload.encode(args, kwargs))
 
+    def warm(self) -> None:
+        """Load what the first run would otherwise wait for; called in a thread when a worker starts."""
+
+    async def close(self) -> None:
+        """Let go of connections; called when the app closes."""
+
     async def plain(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function itself, recording nothing."""
         result = self.function(*args, **kwargs)
@@ -103,12 +109,12 @@ class Task(Generic[P, R]):
         result: Any = await in_thread(function, *positional, **named)
         return await result if inspect.isawaitable(result) else result
 
-    async def child(self, key: str, payload: str) -> R:
-        """Run as a child of the run around this code under an explicit key; `payload` is JSON text."""
+    async def child(self, key: str, payload: str, *, tool_call: str | None = None) -> R:
+        """Run as a child of the run around this code under a key; `payload` is JSON text, `tool_call` the call that asks for it."""
         run = recording()
         if run is None:
             raise NotInRun(f"{self.name}.child() was called outside of a run.", hint="Use start().")
-        result = await run.child(key, self.call(payload))
+        result = await run.child(key, replace(self.call(payload), call=tool_call))
         return self.answer(result, key)
 
     def answer(self, result: WaitResult, key: str) -> R:

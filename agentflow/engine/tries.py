@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from typing import Any
 
@@ -120,7 +120,8 @@ class Tries:
     async def _until(self, tries: int, until: int) -> None:
         clock = self._session.services.clock
         if until - clock.now() > LONG_DELAY:
-            await self._wait(f"{self._key}~{tries}", WaitRequest(kind=WaitKind.TIMER, due_at=until))
+            # Each attempt of the run waits anew.
+            await self._wait(f"{self._key}~{self._session.run.attempt}.{tries}", WaitRequest(kind=WaitKind.TIMER, due_at=until))
             return
         await self._session.enter()
         try:
@@ -144,24 +145,21 @@ class Tries:
         body = asyncio.ensure_future(self._call.body())
         try:
             while True:
-                ends = _ends(here, options, began)
-                timer = asyncio.get_running_loop().create_task(clock.sleep_until(ends), context=Context())
-                await asyncio.wait({body, timer}, return_when=asyncio.FIRST_COMPLETED)
-                timer.cancel()
+                await _either(body, clock.sleep_until(_ends(here, options, began)))
                 if body.done():
                     return body.result()
                 if clock.now() >= _ends(here, options, began):
                     raise await self._stop(body, options, idle=options.timeout is None or clock.now() < began + options.timeout)
-        finally:
+        except asyncio.CancelledError:
             body.cancel()
+            await asyncio.wait({body})
+            raise
 
     async def _stop(self, body: asyncio.Future[Any], options: StepOptions, *, idle: bool) -> StepTimeout:
         """Stop a body that is out of time; one that will not stop is left behind after a second."""
         body.cancel("timeout")
         clock = self._session.services.clock
-        grace = asyncio.get_running_loop().create_task(clock.sleep_until(clock.now() + SECOND), context=Context())
-        await asyncio.wait({body, grace}, return_when=asyncio.FIRST_COMPLETED)
-        grace.cancel()
+        await _either(body, clock.sleep_until(clock.now() + SECOND))
         limit = (options.idle_timeout if idle else options.timeout) or 0
         what = "was silent for" if idle else "ran longer than"
         return StepTimeout(
@@ -170,6 +168,15 @@ class Tries:
             step=self._key,
             idle=idle,
         )
+
+
+async def _either(body: asyncio.Future[Any], time: Coroutine[Any, Any, None]) -> None:
+    """Return once the body is done or the time has come."""
+    timer = asyncio.get_running_loop().create_task(time, context=Context())
+    try:
+        await asyncio.wait({body, timer}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        timer.cancel()
 
 
 def _ends(here: Scope, options: StepOptions, began: int) -> int:

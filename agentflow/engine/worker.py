@@ -103,6 +103,8 @@ class Worker:
     async def _join(self) -> None:
         self.id = await self._lease.take(self.settings.slots, self.queues, [task.record() for task in self._tasks.values()])
         self.maintenance.worker = self.id
+        self.maintenance.look()
+        self._streams.signal("due", str(self._lease.expires_at))
         self._accepting = True
         self._work.set()
 

@@ -59,7 +59,7 @@ class Started:
 
 
 def start(new: NewRun, now: int, parent: Lease | None = None) -> Transaction[Started]:
-    """Store a run; leased at once when `new.lessee` names a worker with a free slot.
+    """Store a run; leased at once when `new.lessee` names a living worker, which has a slot free for it.
 
     Raises `IdempotencyConflict` when the key belongs to another payload, `LeaseLost` when `parent` lost its lease.
     """
@@ -71,19 +71,21 @@ def start(new: NewRun, now: int, parent: Lease | None = None) -> Transaction[Sta
             return Started(known, existed=True)
     text = yield from blobs.stow(new.input, now)
     found = yield SQL.runs.insert(**_columns(new, now, parent), input=text)
+    if not found:
+        # It is there: the connection broke after it was committed.
+        found = yield SQL.runs.get(id=new.id)
     return Started(replace(rows.run(found[0]), input=new.input), existed=False)
 
 
 def _columns(new: NewRun, now: int, parent: Lease | None) -> dict[str, object]:
-    leased = new.lessee is not None and new.ready_at is None
-    state = RunState.RUNNING if leased else RunState.QUEUED if new.ready_at is None else RunState.SCHEDULED
+    state = RunState.QUEUED if new.ready_at is None else RunState.SCHEDULED
     return {
         "id": new.id,
         "task": new.task,
         "queue": new.queue,
         "state": state.value,
-        "epoch": new.epoch + 1 if leased else new.epoch,
-        "worker": new.lessee if leased else None,
+        "epoch": new.epoch,
+        "worker": new.lessee if new.ready_at is None else None,
         "position": (new.ready_at or now) - new.priority * SECOND,
         "ready_at": new.ready_at,
         "expires_at": new.expires_at,
@@ -97,8 +99,6 @@ def _columns(new: NewRun, now: int, parent: Lease | None) -> dict[str, object]:
         "priority": new.priority,
         "version": new.version,
         "hooks": "wanted" if new.hooked else "none",
-        "leased_at": now if leased else None,
-        "started_at": now if leased else None,
         "created_at": now,
     }
 

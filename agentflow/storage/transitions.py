@@ -211,7 +211,8 @@ def expire(run_id: str, now: int) -> Transaction[Ended | None]:
 
 
 def recover(run_id: str, worker: str, limit: int, died_at: int, now: int) -> Transaction[RunRecord | Ended | None]:
-    """Take a run from a worker whose lease has ended: queue it again, or after `limit` crashes in a row fail it as crashed.
+    """Take a run from a worker whose lease has ended: queue it again, or after `limit` crashes in a row, between which it recorded nothing,
+    fail it as crashed.
 
     None when the worker does not hold it any more, so a late second sweep changes nothing.
     """
@@ -220,16 +221,19 @@ def recover(run_id: str, worker: str, limit: int, died_at: int, now: int) -> Tra
         return None
     run = rows.run(found[0])
     spent = max(0, died_at - (found[0]["leased_at"] or died_at))
-    if run.recoveries >= limit:
+    last = yield SQL.journal.last_epoch(run=run.key)
+    # A run that has recorded something since its last crash goes on by itself: it is not what kills its workers.
+    crashes = 1 if last and last[0]["epoch"] == run.epoch else run.recoveries + 1
+    if crashes > limit:
         crashed = Failure(
             code="crashed",
             type="RunCrashed",
-            message=f"Its worker died {run.recoveries + 1} times in a row while it ran; the last was {worker}.",
+            message=f"Its worker died {crashes} times in a row while it ran and recorded nothing; the last was {worker}.",
             hint="Find what kills the process, then take the run up again with `agentflow runs revive`.",
-            details={"recoveries": run.recoveries + 1, "worker": worker},
+            details={"recoveries": crashes, "worker": worker},
         )
         return (yield from _end(run, End(state=RunState.FAILED, error=crashed), Spent(active=run.active + spent), now))
-    queued = yield SQL.runs.recover(run=run.key, worker=worker, spent=spent, note=f"recovered from {worker}")
+    queued = yield SQL.runs.recover(run=run.key, worker=worker, recoveries=crashes, spent=spent, note=f"recovered from {worker}")
     return rows.run(queued[0])
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from agentflow.database.port import Rows, Transaction
 from agentflow.errors import LeaseLost, WaitpointAlreadyAnswered, WaitpointNotFound, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState, new_id
-from agentflow.serde import encode_failure, loads
+from agentflow.serde import dumps, encode_failure, loads
 from agentflow.storage import blobs, rows, runs
 from agentflow.storage.runs import Lease, NewRun, Started
 from agentflow.storage.statements import SQL
@@ -61,6 +61,8 @@ def start_child(lease: Lease, child: NewRun, wait: NewWaitpoint, now: int) -> Tr
     """Start a child run, or find the one of its idempotency key, and the waitpoint that its parent waits on."""
     started = yield from runs.start(child, now, lease)
     ending = (yield from _end_of(started.run)) if started.existed else None
+    if started.existed:
+        wait = replace(wait, target=started.run.id, subject=dumps({"task": child.task, "run": started.run.id}))
     waiting = yield from _insert(lease, wait, ending, now)
     return started, waiting
 
@@ -86,8 +88,12 @@ def _insert(lease: Lease, new: NewWaitpoint, ending: Ending | None, now: int) ->
         wake=0,
     )
     if not found:
+        # Either the lease is lost, or this very wait is there: the connection broke after it was committed.
+        yield from runs.hold(lease)
+        found = yield SQL.waitpoints.get(id=new.id)
+    if not found:
         raise LeaseLost(lease.run_id)
-    return rows.waitpoint(found[0])
+    return (yield from _whole(found))[0]
 
 
 def _ended_target(target: str) -> Transaction[Ending | None]:
@@ -134,7 +140,7 @@ def get(waitpoint_id: str) -> Transaction[WaitpointRecord]:
     found = yield SQL.waitpoints.get(id=waitpoint_id)
     if not found:
         _no_waitpoint(waitpoint_id)
-    return rows.waitpoint(found[0])
+    return (yield from _whole(found))[0]
 
 
 def listed(
@@ -172,7 +178,7 @@ def _end_locked(one: WaitpointRecord, ending: Ending, now: int, lessee: str | No
     if not found:
         raise _refusal(rows.waitpoint((yield SQL.waitpoints.get(id=one.id))[0]))
     more_woken, more_leased = yield from end_targets(one.id, ending, now, lessee)
-    return Woken(rows.waitpoint(found[0]), [*woken, *more_woken], [*leased, *more_leased])
+    return Woken(replace(rows.waitpoint(found[0]), answer=ending.answer), [*woken, *more_woken], [*leased, *more_leased])
 
 
 def end_targets(target: str, ending: Ending, now: int, lessee: str | None = None) -> Transaction[tuple[list[RunRecord], list[RunRecord]]]:

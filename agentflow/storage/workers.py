@@ -27,9 +27,9 @@ def register(worker: WorkerRecord, known: Sequence[TaskRecord], now: int) -> Tra
     )
 
 
-def renew(worker_id: str, expires_at: int, claimed_at: int, now: int) -> Transaction[bool]:
-    """Keep a worker's lease until `expires_at`; False when it had ended before, which cannot be undone."""
-    found = yield SQL.workers.renew(id=worker_id, expires_at=expires_at, claimed_at=claimed_at, now=now)
+def renew(worker_id: str, expires_at: int, claimed_at: int) -> Transaction[bool]:
+    """Keep a worker's lease until `expires_at`; False when the worker was declared dead, which cannot be undone."""
+    found = yield SQL.workers.renew(id=worker_id, expires_at=expires_at, claimed_at=claimed_at)
     return bool(found)
 
 

@@ -31,22 +31,22 @@ PATIENCE = 10.0
 class Waiting:
     """An open waitpoint of a run under test."""
 
-    def __init__(self, app: Agentflow, record: WaitpointRecord) -> None:
-        self._app = app
+    def __init__(self, engine: Engine, record: WaitpointRecord) -> None:
+        self._engine = engine
         self.record = record
         self.id = record.id
 
     async def approve(self, *, by: str, reason: str | None = None, edits: dict[str, Any] | None = None) -> None:
         """Answer an approval with yes."""
-        await self._app.waitpoints.approve(self.id, by=by, reason=reason, edits=edits)
+        await self._engine.app.waitpoints.approve(self.id, by=by, reason=reason, edits=edits)
 
     async def deny(self, *, by: str, reason: str | None = None) -> None:
         """Answer an approval with no."""
-        await self._app.waitpoints.deny(self.id, by=by, reason=reason)
+        await self._engine.app.waitpoints.deny(self.id, by=by, reason=reason)
 
     async def answer(self, value: Any, *, by: str = "test") -> None:
         """Answer with a JSON value."""
-        await self._app.waitpoints.answer(self.id, value, by=by)
+        await self._engine.app.waitpoints.answer(self.id, value, by=by)
 
 
 class Engine:
@@ -114,7 +114,7 @@ class Engine:
         async with asyncio.timeout(PATIENCE):
             while len(found := await self.app.runs.waiting_for(run.id)) < count:
                 await asyncio.sleep(0)
-        return [Waiting(self.app, one) for one in reversed(found)]
+        return [Waiting(self, one) for one in reversed(found)]
 
     async def _until(self, run: RunHandle[Any], test: Callable[[RunRecord], bool], what: str) -> RunRecord:
         record = await self.get(run)

@@ -24,6 +24,7 @@ LAYERS = [
     "engine",
     "prompts",
     "agents, ai",
+    "settings",
     "app",
     "server",
     "cli | dashboard",

@@ -1,8 +1,14 @@
+-- Leased at once when the worker named has not been declared dead: a run leased to one that was would be nobody's for ever.
 INSERT INTO runs (
   id, task, queue, state, epoch, worker, position, ready_at, expires_at, input, parent, parent_id, on_parent_cancel, tags, metadata,
   idempotency_key, concurrency_key, priority, version, hooks, leased_at, started_at, created_at
-) VALUES (
-  :id, :task, :queue, :state, :epoch, :worker, :position, :ready_at, :expires_at, :input, :parent, :parent_id, :on_parent_cancel, :tags, :metadata,
-  :idempotency_key, :concurrency_key, :priority, :version, :hooks, :leased_at, :started_at, :created_at
 )
+SELECT
+  :id, :task, :queue, CASE WHEN lessee.id IS NULL THEN :state ELSE 'running' END, CASE WHEN lessee.id IS NULL THEN :epoch ELSE :epoch + 1 END,
+  lessee.id, :position, :ready_at, :expires_at, :input, :parent, :parent_id, :on_parent_cancel, :tags, :metadata,
+  :idempotency_key, :concurrency_key, :priority, :version, :hooks, CASE WHEN lessee.id IS NULL THEN NULL ELSE :created_at END,
+  CASE WHEN lessee.id IS NULL THEN NULL ELSE :created_at END, :created_at
+FROM (SELECT 1) AS one LEFT JOIN workers AS lessee ON lessee.id = :worker AND lessee.expires_at > :created_at
+WHERE TRUE
+ON CONFLICT (id) DO NOTHING
 RETURNING *;

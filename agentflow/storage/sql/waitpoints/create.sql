@@ -3,4 +3,5 @@ INSERT INTO waitpoints (
 )
 SELECT :id, :run, :run_id, :step, :kind, :state, :target, :subject, :schema, :answer, :answered_by, :due_at, :attempt, :now, :ended_at, :wake
 FROM runs WHERE key = :run AND epoch = :epoch AND state = 'running'
+ON CONFLICT DO NOTHING
 RETURNING *;

@@ -1,2 +1,2 @@
--- A worker that was declared dead is not revived: it must register anew, under another id.
-UPDATE workers SET expires_at = :expires_at, claimed_at = :claimed_at WHERE id = :id AND expires_at > :now RETURNING id;
+-- A lease that ended while nobody swept its worker goes on. A worker that was swept is not revived: it registers anew, under another id.
+UPDATE workers SET expires_at = :expires_at, claimed_at = :claimed_at WHERE id = :id RETURNING id;

@@ -1,0 +1,128 @@
+"""Where an installation is: what was given, then the environment, then `[tool.agentflow]` of the nearest pyproject.toml."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, cast
+
+from agentflow.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the command line and an app are set to; `queues` None means those of the tasks, `concurrency` is runs at once."""
+
+    app: str | None = None
+    database: str | None = None
+    redis: str | None = None
+    directory: str = ".agentflow"
+    api_key: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8000
+    concurrency: int = 100
+    queues: tuple[str, ...] | None = None
+
+    @property
+    def database_url(self) -> str:
+        """The database, by default a file in `directory`."""
+        return self.database or str(Path(self.directory) / "agentflow.db")
+
+
+NAMES = tuple(field.name for field in fields(Settings))
+_NUMBERS = {"port": 65_535, "concurrency": 100_000}
+_PATHS = ("app", "directory", "database")
+
+
+def find_settings(
+    given: Mapping[str, Any] | None = None, *, environment: Mapping[str, str] = os.environ, start: Path | None = None
+) -> Settings:
+    """The settings that hold: `given` where it is not None, then `AGENTFLOW_…` variables, then the pyproject.toml of `start` or above it.
+
+    Raises `ConfigurationError` for a value or a name that cannot be.
+    """
+    found = _of_project(start or Path.cwd())
+    found |= {name: text for name in NAMES if (text := environment.get(variable(name)))}
+    found |= {name: value for name, value in (given or {}).items() if value is not None}
+    return Settings(**{name: _checked(name, value) for name, value in found.items()})
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting.
+
+    >>> variable("api_key")
+    'AGENTFLOW_API_KEY'
+    """
+    return f"AGENTFLOW_{name.upper()}"
+
+
+def _of_project(start: Path) -> dict[str, Any]:
+    for folder in (start, *start.parents):
+        file = folder / "pyproject.toml"
+        if file.is_file():
+            table = _read(file).get("tool", {}).get("agentflow")
+            if table is not None:
+                return _beside(folder, start, _known(file, table))
+    return {}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{file} cannot be read: {error}.", hint="Mend it, or run from another folder.") from error
+
+
+def _known(file: Path, table: Any) -> dict[str, Any]:
+    given = {str(name).replace("-", "_"): value for name, value in table.items()}
+    if unknown := given.keys() - set(NAMES):
+        raise ConfigurationError(
+            f"[tool.agentflow] in {file} knows no {', '.join(sorted(unknown))}.", hint=f"It knows {', '.join(sorted(NAMES))}."
+        )
+    return given
+
+
+def _beside(folder: Path, start: Path, table: dict[str, Any]) -> dict[str, Any]:
+    """Relative paths are meant from the file that says them."""
+    if folder == start:
+        return table
+    moved = dict(table)
+    for name in _PATHS:
+        if isinstance(text := moved.get(name), str):
+            moved[name] = _moved(folder, text, module=name == "app")
+    return moved
+
+
+def _moved(folder: Path, text: str, *, module: bool) -> str:
+    if module and not text.endswith(".py"):
+        return text
+    scheme, path = ("sqlite:///", text.removeprefix("sqlite:///")) if text.startswith("sqlite:///") else ("", text)
+    return text if "://" in path else f"{scheme}{folder / path}"
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name in _NUMBERS:
+        return _number(name, value)
+    if name == "queues":
+        return _names(value)
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{name} = {value!r} is not text.", hint=f"Give {name} in quotes.")
+    return value
+
+
+def _number(name: str, value: Any) -> int:
+    most = _NUMBERS[name]
+    text = str(value)
+    if isinstance(value, bool) or not text.isascii() or not text.isdigit() or not 0 < int(text) <= most:
+        raise ConfigurationError(f"{name} = {value!r} is not a number from 1 to {most}.", hint=f"Set {variable(name)}, or the option.")
+    return int(text)
+
+
+def _names(value: Any) -> tuple[str, ...] | None:
+    given = value.split(",") if isinstance(value, str) else value
+    if not isinstance(given, list | tuple) or not all(isinstance(one, str) for one in cast("list[Any]", given)):
+        raise ConfigurationError(f"queues = {value!r} is no list of names.", hint='Write ["default", "research"], or default,research.')
+    return tuple(one.strip() for one in cast("list[str]", given) if one.strip()) or None
