@@ -1,0 +1,1 @@
+"""An agent that drafts the release notes of a git repository, is killed half-way, and goes on."""
