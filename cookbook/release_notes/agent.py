@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from agentflow import Agent, ai, context, current_step, step, task
 from agentflow.errors import NonRetryable
+from agentflow.testing.models import ScriptedModel
 from cookbook.release_notes.script import scripted
 
 REPOSITORY = Path(os.environ.get("RELEASE_NOTES_REPOSITORY", "."))
@@ -78,7 +79,7 @@ async def write_notes(text: str) -> str:
     return await save(text)
 
 
-def chosen_model() -> tuple[str | object, str]:
+def chosen_model() -> tuple[str | ScriptedModel, str]:
     """The model to use, and how it was chosen."""
     named = os.environ.get("RELEASE_NOTES_MODEL")
     if os.environ.get("ANTHROPIC_API_KEY"):
