@@ -17,6 +17,7 @@ from agentflow.errors import ConfigurationError, StreamUnavailable
 _Client = Any
 """A redis-py client; the library leaves its replies untyped."""
 
+_CONNECT_SECONDS = 5.0
 _HINT = "Check that Redis runs and that redis= is its URL; runs go on meanwhile."
 
 
@@ -78,10 +79,11 @@ class Wire:
 
     async def _call(self, command: Sequence[Any], unknown: Any = None) -> Any:
         try:
-            client = self._client
-            if client is None:
-                client = self._client = await _open(await self._endpoint.url(), self._timeout)
-            return await client.execute_command(*command)
+            if self._client is None:
+                self._client = await _open(await self._endpoint.url(), single=True)
+            # Not redis-py's own timeout: its `wait_for` swallows a cancellation that comes while a command is being sent.
+            async with asyncio.timeout(self._timeout):
+                return await self._client.execute_command(*command)
         except asyncio.CancelledError:
             await self._drop()
             raise
@@ -117,7 +119,7 @@ class Ears:
     async def open(cls, endpoint: Endpoint) -> Ears:
         """Connect. Raises `StreamUnavailable`."""
         try:
-            ears = cls(await _open(await endpoint.url(), None))
+            ears = cls(await _open(await endpoint.url(), single=False))
         except _faults() as error:
             raise _unavailable(error) from error
         # redis-py stops listening when no channel is left, so there always is one.
@@ -156,7 +158,7 @@ class Ears:
         await _shut(self._client)
 
 
-async def _open(url: str, timeout: float | None) -> _Client:
+async def _open(url: str, *, single: bool) -> _Client:
     # The import takes a third of a second: the loop goes on meanwhile.
     redis = await asyncio.to_thread(importlib.import_module, "redis.asyncio")
     retry = importlib.import_module("redis.asyncio.retry").Retry
@@ -165,13 +167,14 @@ async def _open(url: str, timeout: float | None) -> _Client:
         url,
         protocol=2,
         retry=retry(backoff(), 0),
-        socket_timeout=timeout,
-        socket_connect_timeout=5.0,
+        socket_timeout=None,
+        socket_connect_timeout=_CONNECT_SECONDS,
         **({} if url.startswith("unix:") else {"socket_keepalive": True}),
-        single_connection_client=timeout is not None,
+        single_connection_client=single,
     )
     try:
-        await client.initialize()
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            await client.initialize()
     except BaseException:
         await _shut(client)
         raise

@@ -11,6 +11,7 @@ from agentflow.errors import ConfigurationError, StreamUnavailable
 from agentflow.streams import StoredEvent, StreamLost, Streams
 from agentflow.streams.embedded import EmbeddedServer
 from agentflow.streams.events import Data, End, RunStarted, TextDelta
+from agentflow.streams.wire import Remote, Wire
 
 Collect = Callable[..., Coroutine[Any, Any, list[StoredEvent]]]
 Open = Callable[..., Streams]
@@ -111,3 +112,21 @@ async def test_what_was_published_before_closing_is_sent(server: EmbeddedServer,
     other.publish("run_1", 1, RunStarted("tell"))
     await other.close()
     assert len(await streams.read("run_1")) == 1
+
+
+async def test_a_call_that_is_cancelled_while_it_sends_does_not_go_on(server: EmbeddedServer) -> None:
+    async def ask_for_ever(wire: Wire) -> None:
+        while True:
+            await wire.call("PING")
+
+    for turns in range(60):
+        wire = Wire(Remote(await server.url()))
+        await wire.call("PING")
+        asking = asyncio.create_task(ask_for_ever(wire))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        asking.cancel()
+        async with asyncio.timeout(2):
+            await asyncio.wait([asking])
+        assert asking.cancelled()
+        await wire.close()

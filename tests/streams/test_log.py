@@ -224,14 +224,46 @@ async def test_a_reader_that_goes_away_releases_its_listener(streams: Streams, w
             await asyncio.sleep(0)
 
 
-async def test_a_lost_wake_up_is_found_by_the_sweep(open_streams: Open, wire: Wire, collect: Collect, eventually: Eventually) -> None:
-    streams = open_streams(settings=Settings(sweep=0.05))
+async def _say_unheard(wire: Wire, kind: str, data: str) -> None:
+    """Append past the script: nobody is woken."""
+    await wire.call("XADD", "af:{run_1}:ev", "1-*", "t", kind, "p", "", "d", data, "ts", "1")
+
+
+async def _listening(streams: Streams, wire: Wire, seen: list[StoredEvent], eventually: Eventually) -> asyncio.Task[None]:
+    """A reader of run_1 that has caught up and is fed by messages."""
+
+    async def read() -> None:
+        async for entry in streams.follow("run_1"):
+            seen.append(entry)
+
     await _publish(streams, "run_1", [RunStarted("tell")])
-    reading = asyncio.create_task(collect(streams, "run_1"))
-    await eventually(lambda: streams.counters["followed"] == 1)
-    # Written past the script: nobody is told.
-    await wire.call("XADD", "af:{run_1}:ev", "1-*", "t", "end", "p", "", "d", '{"status":"completed"}', "ts", "1")
-    assert (await reading)[-1].event == End("completed")
+    reading = asyncio.create_task(read())
+    async with asyncio.timeout(10):
+        while not (await wire.call("PUBSUB", "NUMSUB", "af:{run_1}:ch"))[1]:
+            await asyncio.sleep(0)
+    await _publish(streams, "run_1", [Data("tick", 1)])
+    await eventually(lambda: len(seen) == 2)
+    return reading
+
+
+async def test_a_lost_wake_up_is_found_by_the_sweep(open_streams: Open, wire: Wire, eventually: Eventually) -> None:
+    seen: list[StoredEvent] = []
+    reading = await _listening(open_streams(settings=Settings(sweep=0.05)), wire, seen, eventually)
+    await _say_unheard(wire, "end", '{"status":"completed"}')
+    async with asyncio.timeout(10):
+        await reading
+    assert [entry.type for entry in seen] == ["run.started", "data", "end"]
+
+
+async def test_a_reader_that_missed_a_message_reads_it_before_the_next(open_streams: Open, wire: Wire, eventually: Eventually) -> None:
+    seen: list[StoredEvent] = []
+    streams = open_streams(settings=Settings(sweep=3_600))
+    reading = await _listening(streams, wire, seen, eventually)
+    await _say_unheard(wire, "source", '{"url":"https://a.test"}')
+    await _publish(streams, "run_1", [End("completed")])
+    async with asyncio.timeout(10):
+        await reading
+    assert [entry.type for entry in seen] == ["run.started", "data", "source", "end"]
 
 
 async def test_a_cursor_of_a_stream_that_is_gone_is_told_apart_from_a_quiet_one(streams: Streams, collect: Collect) -> None:
