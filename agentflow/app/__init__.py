@@ -31,6 +31,7 @@ from agentflow.handle import RunHandle
 from agentflow.serde import ANY, dumps
 from agentflow.settings import find_settings
 from agentflow.storage import runs, workers
+from agentflow.storage.runs import NewRun, Started
 from agentflow.storage.statements import MIGRATIONS
 from agentflow.streams.log import Streams
 
@@ -270,6 +271,7 @@ class _Open:
         if self.worker is not None:
             await self.worker.drain()
             await asyncio.gather(*(task.close() for task in self._tasks.values()))
+        await self.runs.close()
         await self.streams.close()
         await self.database.close()
 
@@ -278,9 +280,17 @@ class _Open:
         lessee = None if call.delay or call.task not in self._tasks else self.host.offer()
         new = new_run(call, now, scope="", lessee=lessee)
         try:
-            started = await self.database.transact(runs.start(new, now))
+            started = await runs.start_simply(self.database, new, now) or await self.database.transact(runs.start(new, now))
+        except asyncio.CancelledError:
+            # It may be stored all the same, leased to this worker: nobody else would ever run it.
+            self._late = asyncio.ensure_future(self._place_late(new))
+            raise
         except BaseException:
             place(self.host, new, None)
             raise
         place(self.host, new, started)
         return started.run.id
+
+    async def _place_late(self, new: NewRun) -> None:
+        found = await self.database.transact(runs.find(new.id))
+        place(self.host, new, None if found is None else Started(found, existed=False))

@@ -25,13 +25,14 @@ LEAST_SPACE = 256 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something to know. `level` is ok, warning or problem; `code` is for programs, `hint` says what to do next."""
+    """Something to know: `level` is ok, warning or problem, `code` is for programs, `hint` says what to do next, `runs` are ids."""
 
     level: str
     code: str
     message: str
     hint: str = ""
     details: dict[str, Any] = field(default_factory=dict[str, Any])
+    runs: tuple[str, ...] = ()
 
 
 async def checkup(app: Agentflow) -> list[Finding]:
@@ -58,7 +59,9 @@ async def _streams(app: Agentflow) -> Finding:
     try:
         await app.streams.tail("doctor")
     except AgentflowError as error:
-        return Finding("problem", "streams", f"The stream server ({where}) does not answer: {error.message}", f"{error.hint} Runs go on meanwhile.")
+        return Finding(
+            "problem", "streams", f"The stream server ({where}) does not answer: {error.message}", f"{error.hint} Runs go on meanwhile."
+        )
     return Finding("ok", "streams", f"The stream server answers ({where}).")
 
 
@@ -82,15 +85,26 @@ async def _workers(app: Agentflow, known: Sequence[WorkerRecord], now: int) -> l
             message = f"{one.id} ({one.host}, pid {one.pid}) is dead and still holds {held} runs."
             found.append(Finding("problem", "worker_dead", message, "A live worker takes them over by itself; start one.", details))
         elif held < one.slots and now - one.claimed_at > QUIET:
-            message = f"{one.id} ({one.host}, pid {one.pid}) lives and has free slots, but took no run for {(now - one.claimed_at) // SECOND} s."
-            hint = "Code that blocks its event loop, or a database that it cannot write to: its log tells. Its runs wait until it can record them."
+            message = (
+                f"{one.id} ({one.host}, pid {one.pid}) lives and has free slots, but took no run for {(now - one.claimed_at) // SECOND} s."
+            )
+            hint = "Its log tells: code blocks its event loop, or it cannot write to the database and its runs wait until it can."
             found.append(Finding("problem", "worker_quiet", message, hint, details))
     living = [one for one in known if one.expires_at > now]
     if living:
         slots = sum(one.slots for one in living)
-        found.append(Finding("ok", "workers", f"{_many(len(living), 'worker')} with {_many(slots, 'slot')} at work.", details={"live": len(living)}))
+        found.append(
+            Finding("ok", "workers", f"{_many(len(living), 'worker')} with {_many(slots, 'slot')} at work.", details={"live": len(living)})
+        )
     else:
-        found.append(Finding("problem", "no_worker", "No worker is alive: nothing runs.", "Start one: `agentflow worker app.py`, or `agentflow dev app.py`."))
+        found.append(
+            Finding(
+                "problem",
+                "no_worker",
+                "No worker is alive: nothing runs.",
+                "Start one: `agentflow worker app.py`, or `agentflow dev app.py`.",
+            )
+        )
     return found
 
 
@@ -127,8 +141,15 @@ def _nobody(task: str, queue: str, waiting: Sequence[RunRecord], living: Sequenc
         why, hint = f"no live worker knows {task}", f"Start a worker with the code that defines {task}."
     else:
         why, hint = f"no live worker that knows {task} serves queue {queue}", f"Start one with --queues {queue}."
-    details = {"task": task, "queue": queue, "runs": [run.id for run in waiting]}
-    return Finding("problem", "nobody_takes", f"{_many(len(waiting), 'run')} of {task} cannot start: {why}.", hint, details)
+    details = {"task": task, "queue": queue}
+    return Finding(
+        "problem",
+        "nobody_takes",
+        f"{_many(len(waiting), 'run')} of {task} cannot start: {why}.",
+        hint,
+        details,
+        tuple(run.id for run in waiting),
+    )
 
 
 async def _paused(app: Agentflow) -> list[Finding]:
@@ -139,16 +160,18 @@ def _difference(run: RunRecord) -> Finding:
     difference = {} if run.error is None else decode_failure(run.error).details or {}
     step = difference.get("step", "a step")
     message = f"{run.id} ({run.task}) is paused: its code has changed, and {step} is asked something else than what it has recorded."
-    hint = f"`agentflow runs resume {run.id}` keeps the record, `--rerun` does it again from {step}, `agentflow runs cancel {run.id}` ends it."
-    return Finding("problem", "paused", message, hint, {"run": run.id, "difference": difference})
+    hint = (
+        f"`agentflow runs resume {run.id}` keeps the record, `--rerun` does it again from {step}, `agentflow runs cancel {run.id}` ends it."
+    )
+    return Finding("problem", "paused", message, hint, {"difference": difference}, (run.id,))
 
 
 async def _cancels(app: Agentflow, now: int) -> list[Finding]:
-    late = [row["id"] for row in await app.database.fetch(SQL.runs.overdue_cancels(now=now, limit=LIMIT))]
+    late: list[str] = [row["id"] for row in await app.database.fetch(SQL.runs.overdue_cancels(now=now, limit=LIMIT))]
     if not late:
         return []
-    message = f"{_many(len(late), 'run')} should have been stopped by now: {', '.join(late[:3])}{' …' if len(late) > 3 else ''}."
-    return [Finding("problem", "cancel_overdue", message, "A live worker stops them by force; start one.", {"runs": late})]
+    message = f"{_many(len(late), 'run')} should have been stopped by now."
+    return [Finding("problem", "cancel_overdue", message, "A live worker stops them by force; start one.", runs=tuple(late))]
 
 
 def _many(count: int, word: str) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
+from contextvars import Context
 from typing import Any
 
 from agentflow.clock import Clock, Duration, microseconds
 from agentflow.database.port import Database
 from agentflow.engine.maintenance import Maintenance
 from agentflow.engine.worker import Worker
-from agentflow.errors import RunTimeout, StreamError
+from agentflow.errors import RunNotFound, RunTimeout, StreamError
 from agentflow.records import JournalEntry, RunRecord, RunState, WaitpointRecord
 from agentflow.serde import decode_failure
 from agentflow.storage import journal, runs, transitions, waitpoints
@@ -33,8 +34,9 @@ class Runs:
         self._streams = streams
         self._clock = clock
         self._maintenance = maintenance
-        self._local = worker is not None
-        self._waiters: dict[str, asyncio.Future[None]] = {}
+        self._worker = worker
+        self._waiters: dict[str, asyncio.Future[RunRecord]] = {}
+        self._looking: asyncio.Task[None] | None = None
         if worker is not None:
             worker.on_ended(self._heard_end)
 
@@ -100,35 +102,52 @@ class Runs:
         future = self._waiters.get(run_id)
         if future is None:
             future = self._waiters[run_id] = asyncio.get_running_loop().create_future()
-        run = await self.get(run_id)
-        if run.state.terminal:
-            self._heard_end(run)
-            return run
-        await self._until_end(run_id, future, None if timeout is None else self._clock.now() + microseconds(timeout))
-        return await self.get(run_id)
+        if self._worker is None or run_id not in self._worker.active:
+            run = await self.get(run_id)
+            if run.state.terminal:
+                self._heard_end(run)
+                return run
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.get_running_loop().create_task(self._look(), context=Context())
+        run = await self._until_end(run_id, future, None if timeout is None else self._clock.now() + microseconds(timeout))
+        return run if run.output is None or not run.output.startswith("@") else await self.get(run_id)
 
-    async def _until_end(self, run_id: str, future: asyncio.Future[None], deadline: int | None) -> None:
-        waits: list[Coroutine[Any, Any, None]] = [self._look(run_id)]
-        if not self._local:
+    async def _until_end(self, run_id: str, future: asyncio.Future[RunRecord], deadline: int | None) -> RunRecord:
+        if self._worker is not None and deadline is None:
+            return await asyncio.shield(future)
+        waits: list[Coroutine[Any, Any, None]] = []
+        if self._worker is None:
             waits.append(self._follow_end(run_id))
         if deadline is not None:
             waits.append(self._clock.sleep_until(deadline))
         tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(one) for one in waits]
         try:
-            done, _ = await asyncio.wait({future, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({future, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
                 task.cancel()
-        if deadline is not None and done == {tasks[-1]}:
+        if future.done():
+            return future.result()
+        run = await self.get(run_id)
+        if not run.state.terminal:
             raise RunTimeout(f"{run_id} has not ended yet.", hint="It goes on; ask again later.", run_id=run_id)
+        return run
 
-    async def _look(self, run_id: str) -> None:
-        while True:
+    async def _look(self) -> None:
+        """Look at all runs that somebody waits for: one may have ended in a process which could not tell."""
+        while self._waiters:
             await asyncio.sleep(POLL)
-            run = await self.get(run_id)
-            if run.state.terminal:
-                self._heard_end(run)
-                return
+            for run_id in list(self._waiters):
+                with suppress(RunNotFound):
+                    run = await self.get(run_id)
+                    if run.state.terminal:
+                        self._heard_end(run)
+
+    async def close(self) -> None:
+        """Stop looking."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait({self._looking})
 
     async def _follow_end(self, run_id: str) -> None:
         """Return at the `end` event; where the stream cannot tell, leave it to the slow look."""
@@ -141,7 +160,7 @@ class Runs:
     def _heard_end(self, run: RunRecord) -> None:
         future = self._waiters.pop(run.id, None)
         if future is not None and not future.done():
-            future.set_result(None)
+            future.set_result(run)
 
 
 def _difference(run: RunRecord) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -71,10 +72,13 @@ class Waitpoints:
         """
         one = await self.get(waitpoint_id)
         ending = Ending(WaitState.ANSWERED, _checked(one, value), by)
-        now = self._clock.now()
+        # Whoever is cancelled here, the work goes on: a run that it leased to this worker must be taken over.
+        return await asyncio.shield(asyncio.ensure_future(self._end(one, ending)))
+
+    async def _end(self, one: WaitpointRecord, ending: Ending) -> WaitpointRecord:
         lessee = self._lessee(one)
         try:
-            woken = await self._database.transact(waitpoints.end(waitpoint_id, ending, now, lessee))
+            woken = await self._database.transact(waitpoints.end(one.id, ending, self._clock.now(), lessee))
         except BaseException:
             self._retract(lessee)
             raise

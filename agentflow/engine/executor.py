@@ -19,7 +19,7 @@ from agentflow.engine.replay import Replay
 from agentflow.engine.run_context import RunContext
 from agentflow.engine.session import Services, Session
 from agentflow.engine.task import Task
-from agentflow.errors import LeaseLost, StreamError, Suspend, UnserializableValue
+from agentflow.errors import LeaseLost, StorageError, StreamError, Suspend, UnserializableValue
 from agentflow.records import RunRecord, RunState, WaitpointRecord, WaitState
 from agentflow.serde import failure
 from agentflow.storage import blobs, journal, runs, transitions, waitpoints
@@ -232,6 +232,14 @@ class Execution:
         except UnserializableValue as error:
             await self._finish(End(state=RunState.FAILED, error=failure(error)))
             return
+        session = self.session
+        with suppress(StorageError):
+            now = self._services.clock.now()
+            ended = await transitions.complete(self._services.database, session.run, output, session.spent(), now)
+            if ended is not None:
+                self._services.host.ended(ended, session.epoch)
+                session.closed = True
+                return
         await self._finish(End(state=RunState.COMPLETED, output=output, lessee=self._lessee()))
 
     def _lessee(self) -> str | None:

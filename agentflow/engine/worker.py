@@ -67,6 +67,7 @@ class Worker:
         self.maintenance = Maintenance(self._services, tasks, settings.max_recoveries)
         self._on_ended: list[Callable[[RunRecord], None]] = []
         self._work = asyncio.Event()
+        self._claiming = asyncio.Lock()
         self._parked = asyncio.Event()
         self._freed = asyncio.Event()
         self._reserved = 0
@@ -111,7 +112,8 @@ class Worker:
     async def drain(self) -> None:
         """Stop: take no more, let waiting runs go, give running steps their time, hand the rest back."""
         self._accepting = False
-        await self._database.transact(workers.drain(self.id))
+        async with self._claiming:
+            await self._database.transact(workers.drain(self.id))
         self._evict_all()
         deadline = asyncio.get_running_loop().create_task(self._clock.sleep_until(self._clock.now() + self.settings.drain))
         while self.active and not deadline.done():
@@ -185,7 +187,10 @@ class Worker:
 
     async def _claim(self) -> bool:
         """Fill free slots; True when there may be more."""
-        limit = min(self.free, CLAIM_LIMIT)
+        async with self._claiming:
+            return await self._claim_up_to(min(self.free, CLAIM_LIMIT))
+
+    async def _claim_up_to(self, limit: int) -> bool:
         self._reserved += limit
         claimed: list[RunRecord] = []
         try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from agentflow.clock import SECOND
-from agentflow.database.port import Transaction
+from agentflow.database.port import Database, Transaction
 from agentflow.errors import IdempotencyConflict, LeaseLost, RunNotFound
 from agentflow.records import RunRecord, RunState
 from agentflow.serde import dumps
@@ -74,7 +74,22 @@ def start(new: NewRun, now: int, parent: Lease | None = None) -> Transaction[Sta
     if not found:
         # It is there: the connection broke after it was committed.
         found = yield SQL.runs.get(id=new.id)
-    return Started(replace(rows.run(found[0]), input=new.input), existed=False)
+    run = rows.run(found[0])
+    return Started(run if text is new.input else replace(run, input=new.input), existed=False)
+
+
+async def start_simply(database: Database, new: NewRun, now: int) -> Started | None:
+    """As `start`, in one statement, for a run without parent and key. None when it is not that simple: then `start` decides."""
+    if new.idempotency_key is not None or len(new.input) > blobs.LIMIT:
+        return None
+    found = await database.execute(SQL.runs.insert(**_columns(new, now, None), input=new.input))
+    return Started(rows.run(found[0]), existed=False) if found else None
+
+
+def find(run_id: str) -> Transaction[RunRecord | None]:
+    """A run, if there is one."""
+    found = yield SQL.runs.get(id=run_id)
+    return (yield from _whole(rows.run(found[0]))) if found else None
 
 
 def _columns(new: NewRun, now: int, parent: Lease | None) -> dict[str, object]:

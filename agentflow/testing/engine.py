@@ -60,14 +60,16 @@ class Engine:
         assert (await run.result()).state == "refunded"
     """
 
-    def __init__(self, directory: Path, redis: str | None, settings: WorkerSettings | None = None) -> None:
+    def __init__(
+        self, directory: Path, redis: str | None, settings: WorkerSettings | None = None, *, wrap: Callable[[Database], Database] | None = None
+    ) -> None:
         self.clock = ManualClock()
         self.clock.settle = self.settle
         self.directory = directory
         self.settings = settings or WorkerSettings()
         self._redis = redis
         self._activity = 0
-        self.wrap: Callable[[Database], Database] = lambda database: database
+        self.wrap: Callable[[Database], Database] = wrap or (lambda database: database)
         self.app = self._app()
         self._handles: list[_LiveVerbs] = []
 
@@ -177,7 +179,11 @@ class Engine:
 
 
 class _Everything(Mapping[str, Task[..., Any]]):
-    """Every task of this process, looked up when it is asked for."""
+    """Every task of this process, looked up when it is asked for; one that nobody holds any more may vanish at any time."""
+
+    def values(self) -> Any:
+        """The tasks that are alive now."""
+        return list(defined.values())
 
     def __getitem__(self, name: str) -> Task[..., Any]:
         return defined[name]
