@@ -1,0 +1,90 @@
+"""The ASGI app."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from agentflow.app import Agentflow
+from agentflow.server.calls import Operation, Service
+from agentflow.server.errors import refused
+from agentflow.server.openapi import described
+from agentflow.server.pulse import Pulse
+from agentflow.server.routes import OPERATIONS
+
+_ASKED = ("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Agentflow-By")
+
+
+def create_asgi(
+    app: Agentflow,
+    *,
+    api_key: str | None = None,
+    cors_origins: Sequence[str] = (),
+    hosts: Sequence[str] = (),
+    heartbeat: float = 15.0,
+    max_body: int = 4 * 1024 * 1024,
+) -> Starlette:
+    """An ASGI app that serves `app` under `/v1`.
+
+    `api_key`: what callers send as `Authorization: Bearer <key>`; without one everybody may come in. `cors_origins`: web origins that may
+    call from a browser. `hosts`: the only names it answers to, if any. `heartbeat`: seconds without a byte until an open stream gets a
+    comment. `max_body`: bytes.
+
+    Served as it is, it opens and closes `app` by itself. Mounted, the app around it does, for nobody tells a mounted app when to begin:
+
+        @asynccontextmanager
+        async def lifespan(_: FastAPI):
+            async with flow:
+                yield
+
+        api = FastAPI(lifespan=lifespan)
+        api.mount("/agentflow", create_asgi(flow, api_key=key))
+
+    A server that stops should call `asgi.state.drain()` before it waits for open streams; uvicorn is noticed without.
+    """
+    pulse = Pulse(app, heartbeat)
+    service = Service(app=app, pulse=pulse, api_key=api_key, hosts=frozenset(hosts), max_body=max_body)
+    operations = (*OPERATIONS, described(OPERATIONS))
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        async with app:
+            yield
+
+    asgi = Starlette(
+        routes=[_route(service, operations, path) for path in dict.fromkeys(one.path for one in operations)],
+        middleware=[_cors(cors_origins)] if cors_origins else [],
+        exception_handlers={HTTPException: refused},
+        lifespan=lifespan,
+    )
+    asgi.router.redirect_slashes = False
+    asgi.state.drain = pulse.drain
+    return asgi
+
+
+def _route(service: Service, operations: Sequence[Operation], path: str) -> Route:
+    """One route for all methods of a path, so that any other is refused with all of them."""
+    methods = {one.method: one for one in operations if one.path == path}
+
+    async def endpoint(request: Request) -> Response:
+        return await methods["GET" if request.method == "HEAD" else request.method].answered(service, request)
+
+    return Route(path, endpoint, methods=list(methods), name=path)
+
+
+def _cors(origins: Sequence[str]) -> Middleware:
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=list(origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=list(_ASKED),
+        max_age=600,
+    )

@@ -1,0 +1,106 @@
+"""One task for all open streams of a process: heartbeats, readers that do not read, runs whose `end` got lost, and the farewell."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, Protocol
+
+from agentflow.app import Agentflow
+from agentflow.errors import RunNotFound, StorageError
+
+_TICK = 0.5
+
+
+class Beating(Protocol):
+    """An open stream."""
+
+    @property
+    def run_id(self) -> str:
+        """Whose stream it is."""
+        ...
+
+    def tick(self, now: float, heartbeat: float) -> Coroutine[Any, Any, None] | None:
+        """What is to be done now, if anything."""
+        ...
+
+    def doubts(self, now: float) -> bool:
+        """Whether it has been silent for so long that somebody should look whether the run has ended."""
+        ...
+
+    def looked(self, *, ended: bool) -> None:
+        """Somebody looked."""
+        ...
+
+    def stop(self, reason: str) -> None:
+        """End it; the reader is told why."""
+        ...
+
+
+class Pulse:
+    """Keeps the streams of a process alive. `heartbeat` is seconds without a byte until a comment is sent."""
+
+    def __init__(self, app: Agentflow, heartbeat: float) -> None:
+        self._app = app
+        self._heartbeat = heartbeat
+        self._open: set[Beating] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._errands: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+    def enter(self, stream: Beating) -> None:
+        """A stream opened."""
+        self._open.add(stream)
+        if self._draining:
+            stream.stop("drain")
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._beat(), name="agentflow-pulse")
+
+    def leave(self, stream: Beating) -> None:
+        """A stream closed."""
+        self._open.discard(stream)
+        if not self._open and self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def drain(self) -> None:
+        """The server stops: every reader is told to come back, and no stream is opened any more."""
+        self._draining = True
+        for stream in tuple(self._open):
+            stream.stop("drain")
+
+    async def _beat(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(min(_TICK, self._heartbeat / 4))
+            if _leaving():
+                self.drain()
+            now = loop.time()
+            silent: dict[str, list[Beating]] = {}
+            for stream in tuple(self._open):
+                work = stream.tick(now, self._heartbeat)
+                if work is not None:
+                    self._errand(work)
+                if stream.doubts(now):
+                    silent.setdefault(stream.run_id, []).append(stream)
+            for run_id, streams in silent.items():
+                self._errand(self._look(run_id, streams))
+
+    async def _look(self, run_id: str, streams: list[Beating]) -> None:
+        with suppress(StorageError, RunNotFound):
+            run = await self._app.runs.get(run_id)
+            for stream in streams:
+                stream.looked(ended=run.state.terminal)
+
+    def _errand(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+
+def _leaving() -> bool:
+    """Whether the uvicorn around us was asked to stop: it waits for open streams, but tells nobody."""
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return getattr(server, "should_exit", False) is True

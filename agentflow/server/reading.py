@@ -1,0 +1,136 @@
+"""What one reader of a run gets: its stream, and where that is gone, the same from the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, suppress
+
+from agentflow.app import Agentflow
+from agentflow.app.rebuild import Rebuilt, holds, load
+from agentflow.errors import StreamUnavailable
+from agentflow.records import RunRecord
+from agentflow.server.frames import frames, notice, untold
+from agentflow.server.views import run_view
+from agentflow.streams.codec import StoredEvent
+from agentflow.streams.cursor import Cursor
+from agentflow.streams.reader import PAGE, StreamLost
+
+_MOMENT = 0.5
+
+
+class Reading:
+    """A reader's place in a run's stream. `ended`: it has been given the `end`."""
+
+    def __init__(self, app: Agentflow, run_id: str, after: Cursor | None) -> None:
+        self._app = app
+        self.run_id = run_id
+        self.position = after
+        self.ended = False
+        self._gone = False
+        self._over = False
+        self._started_over = False
+
+    async def begin(self) -> bool:
+        """Look where the stream is; False when nothing will follow. Raises `RunNotFound`."""
+        run = await self._app.runs.get(self.run_id)
+        if not run.state.terminal:
+            return True
+        self._over = True
+        if holds(run, self.position):
+            self._gone = True
+            return bool(await self._rest_of_rebuilt())
+        tail = await self._tail()
+        self._gone = tail is None
+        return tail is None or tail != self.position or not await at_end(self._app, run, tail)
+
+    async def chunks(self, *, live: bool) -> AsyncGenerator[bytes]:
+        """Frames, as they come, to the `end` and with it; without `live`, to where the stream is now."""
+        while not self.ended:
+            if self._gone:
+                yield await self.rest()
+                return
+            source = self._app.streams.follow_batches(self.run_id, self.position) if live else self._pages()
+            try:
+                async with aclosing(source) as batches:
+                    async for batch in batches:
+                        yield await self._told(batch)
+                        if self.ended:
+                            return
+                if self._over and not self.ended:
+                    yield await self.rest()
+                return
+            except StreamLost as lost:
+                yield await self._reset(lost.details["tail"])
+
+    async def rest(self) -> bytes:
+        """All that follows in the rebuilt log of an ended run: from a cursor of it, or from its start with a reset."""
+        rebuilt = await self._app.database.read(load(self.run_id))
+        if holds(rebuilt.run, self.position) and self.position is not None:
+            return self._finished(rebuilt, rebuilt.after(self.position))
+        return snapshot(rebuilt.run, rebuilt.start) + self._finished(rebuilt, rebuilt.events)
+
+    async def _told(self, batch: Sequence[StoredEvent]) -> bytes:
+        head = b""
+        if self.position is None and not self._started_over and batch[0].type == "run.attempt":
+            # The run spoke before, but its stream begins here: what was before is in the database.
+            head = await self._reset("")
+            if self.ended:
+                return head
+        self.position = batch[-1].id
+        self.ended = batch[-1].ended
+        return head + frames(batch)
+
+    async def _reset(self, tail: str) -> bytes:
+        """Start over from the database; the reader goes on after `tail`."""
+        rebuilt = await self._app.database.read(load(self.run_id))
+        if rebuilt.run.state.terminal:
+            return snapshot(rebuilt.run, rebuilt.start) + self._finished(rebuilt, rebuilt.events)
+        self.position = Cursor.parse(tail) if tail else None
+        self._started_over = True
+        # Only the last frame is a place to resume from: a reader that is cut off before it starts over.
+        told = [snapshot(rebuilt.run, None), *(untold(event) for event in rebuilt.events)]
+        if tail:
+            told[-1] = b"id: %b\n" % tail.encode() + told[-1]
+        return b"".join(told)
+
+    def _finished(self, rebuilt: Rebuilt, events: Sequence[StoredEvent]) -> bytes:
+        self.position = rebuilt.events[-1].id
+        self.ended = True
+        return frames(events)
+
+    async def _rest_of_rebuilt(self) -> Sequence[StoredEvent]:
+        rebuilt = await self._app.database.read(load(self.run_id))
+        return [] if self.position is None else rebuilt.after(self.position)
+
+    async def _tail(self) -> Cursor | None:
+        with suppress(StreamUnavailable):
+            return await self._app.streams.tail(self.run_id)
+        return None
+
+    async def _pages(self) -> AsyncGenerator[Sequence[StoredEvent]]:
+        position = self.position
+        while page := await self._app.streams.read(self.run_id, position, PAGE):
+            yield page
+            position = page[-1].id
+            if len(page) < PAGE:
+                return
+
+
+async def at_end(app: Agentflow, run: RunRecord, cursor: Cursor) -> bool:
+    """Whether a cursor at the tail of an ended run's stream is its `end`."""
+    async with aclosing(app.streams.follow_batches(run.id, cursor)) as batches:
+        with suppress(TimeoutError, StreamLost):
+            async with asyncio.timeout(_MOMENT):
+                return not [batch async for batch in batches]
+    return False
+
+
+def snapshot(run: RunRecord, id: Cursor | None) -> bytes:
+    """The frame that says: forget all, this is the run now."""
+    return notice(snapshot_value(run), id)
+
+
+def snapshot_value(run: RunRecord) -> dict[str, object]:
+    """As `snapshot`, as a value."""
+    return {"type": "sync.snapshot", "reset": True, "run": run_view(run).model_dump(mode="json")}

@@ -1,0 +1,148 @@
+"""Runs over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from pydantic_core import from_json
+from starlette.requests import Request
+from starlette.responses import Response
+
+from agentflow.app import Agentflow
+from agentflow.app.rebuild import Rebuilt, holds, load
+from agentflow.errors import StreamUnavailable
+from agentflow.records import RunRecord
+from agentflow.serde import dumps
+from agentflow.server.calls import Call, answer
+from agentflow.server.errors import InvalidRequest
+from agentflow.server.models import CancelRun, EventPage, EventQuery, Journal, Nothing, ResumeRun, RunPage, RunQuery, StartRun, StreamQuery
+from agentflow.server.reading import Reading, at_end, snapshot_value
+from agentflow.server.stream import EventStream
+from agentflow.server.views import entry_view, run_detail, run_view
+from agentflow.streams.codec import StoredEvent
+from agentflow.streams.cursor import Cursor
+from agentflow.streams.reader import StreamLost
+
+
+async def start_run(call: Call[StartRun, Nothing]) -> Response:
+    """201 with the new run; 200 with the run that the idempotency key started before."""
+    options = call.body.options.model_dump(exclude_none=True)
+    key = _idempotency_key(call)
+    known = None
+    if key is not None:
+        options["idempotency_key"] = key
+        known = await call.app.runs.keyed(call.body.task, key)
+    handle = await call.app.start_json(call.body.task, dumps(call.body.payload), options)
+    return await _detail(call.app, handle.id, 200 if handle.id == known else 201)
+
+
+def _idempotency_key(call: Call[StartRun, Nothing]) -> str | None:
+    header, said = call.request.headers.get("idempotency-key"), call.body.options.idempotency_key
+    if header and said and header != said:
+        raise InvalidRequest("The header Idempotency-Key and options.idempotency_key differ.", hint="Send one of them.")
+    return header or said
+
+
+async def _detail(app: Agentflow, run_id: str, status: int = 200) -> Response:
+    # The cursor first: what happens in between is then both in the run and after the cursor, never in neither.
+    cursor = None
+    with suppress(StreamUnavailable):
+        cursor = await app.streams.tail(run_id)
+    run = await app.runs.get(run_id)
+    waiting = [] if run.state.terminal else await app.runs.waiting_for(run_id)
+    return answer(run_detail(run, waiting, None if cursor is None else str(cursor)), status)
+
+
+async def list_runs(call: Call[Nothing, RunQuery]) -> Response:
+    """A page of runs, newest first."""
+    wanted = call.query
+    found = await call.app.runs.list(
+        task=wanted.task, status=wanted.status, tag=wanted.tag, parent=wanted.parent, before=wanted.cursor, limit=wanted.limit + 1
+    )
+    page = found[: wanted.limit]
+    following = str(page[-1].key) if len(found) > wanted.limit else None
+    return answer(RunPage(runs=[run_view(run) for run in page], next=following))
+
+
+async def get_run(call: Call[Nothing, Nothing]) -> Response:
+    """A run with its values, its open waitpoints, and the cursor of its stream."""
+    return await _detail(call.app, call.id)
+
+
+async def cancel_run(call: Call[CancelRun, Nothing]) -> Response:
+    """Ask a run and its children to stop; again, or after its end, this changes nothing."""
+    await call.app.runs.cancel(call.id, call.body.reason)
+    return await _detail(call.app, call.id)
+
+
+async def resume_run(call: Call[ResumeRun, Nothing]) -> Response:
+    """Let a paused run go on."""
+    await call.app.runs.resume(call.id, rerun=call.body.rerun)
+    return await _detail(call.app, call.id)
+
+
+async def get_journal(call: Call[Nothing, Nothing]) -> Response:
+    """What a run has recorded, in order."""
+    return answer(Journal(entries=[entry_view(entry) for entry in await call.app.runs.journal(call.id)]))
+
+
+async def stream_run(call: Call[Nothing, StreamQuery]) -> Response:
+    """Server-sent events: the run's log after a cursor, live, to its `end`. 204 when nothing follows the cursor."""
+    reading = Reading(call.app, call.id, _cursor(call.request, call.query.after))
+    if not await reading.begin():
+        return Response(status_code=204)
+    return EventStream(reading, call.service.pulse, live=call.query.live)
+
+
+async def list_events(call: Call[Nothing, EventQuery]) -> Response:
+    """The run's log after a cursor, as far as it goes now."""
+    after = _cursor(call.request, call.query.after)
+    run = await call.app.runs.get(call.id)
+    if holds(run, after):
+        return _rebuilt(await call.app.database.read(load(call.id)), after, call.query.limit)
+    try:
+        events = await call.app.streams.read(call.id, after, call.query.limit)
+    except (StreamLost, StreamUnavailable) as error:
+        return await _instead(call, run, error)
+    if run.state.terminal and not events and not (after is not None and await at_end(call.app, run, after)):
+        return _rebuilt(await call.app.database.read(load(call.id)), None, call.query.limit)
+    ended = events[-1].ended if events else run.state.terminal
+    return _page(_shown(events), str(events[-1].id) if events else call.query.after, ended=ended)
+
+
+async def _instead(call: Call[Nothing, EventQuery], run: RunRecord, error: StreamLost | StreamUnavailable) -> Response:
+    """The stream is gone: the log from the database, all at once while the run still goes on."""
+    if isinstance(error, StreamUnavailable) and not run.state.terminal:
+        raise error
+    rebuilt = await call.app.database.read(load(call.id))
+    if rebuilt.run.state.terminal:
+        return _rebuilt(rebuilt, None, call.query.limit)
+    known = [from_json(event.json()) for event in rebuilt.events]
+    return _page([snapshot_value(rebuilt.run), *known], error.details.get("tail") or None, ended=False)
+
+
+def _rebuilt(rebuilt: Rebuilt, after: Cursor | None, limit: int) -> Response:
+    """A page of the rebuilt log; without a cursor of its own, from its start with a reset."""
+    if after is None:
+        page = rebuilt.events[: max(limit - 1, 0)]
+        head = [{"id": str(rebuilt.start), **snapshot_value(rebuilt.run)}]
+    else:
+        page, head = rebuilt.after(after)[:limit], []
+    position = page[-1].id if page else after or rebuilt.start
+    return _page([*head, *_shown(page)], str(position), ended=position >= rebuilt.events[-1].id)
+
+
+def _shown(events: Sequence[StoredEvent]) -> list[dict[str, Any]]:
+    return [{"id": str(event.id), **from_json(event.json())} for event in events]
+
+
+def _page(events: list[dict[str, Any]], following: str | None, *, ended: bool) -> Response:
+    return answer(EventPage(events=events, next=following, ended=ended))
+
+
+def _cursor(request: Request, after: str | None) -> Cursor | None:
+    # On its own reconnect an EventSource sends the header, and the old address with the old `after`.
+    text = request.headers.get("last-event-id") or after
+    return Cursor.parse(text) if text else None

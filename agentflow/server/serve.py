@@ -1,0 +1,138 @@
+"""Serving with uvicorn, in one process with the app's worker."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import signal
+import socket
+import threading
+from collections.abc import Callable, Generator, Sequence
+from types import FrameType
+
+import uvicorn
+from starlette.applications import Starlette
+
+from agentflow.app import Agentflow
+from agentflow.errors import ConfigurationError
+from agentflow.server.asgi import create_asgi
+
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+_GRACE = 5
+
+
+async def serve(
+    app: Agentflow,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    *,
+    api_key: str | None = None,
+    cors_origins: Sequence[str] = (),
+    heartbeat: float = 15.0,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Open `app` and serve it until SIGTERM or SIGINT; then tell open streams to reconnect, and let `app` drain.
+
+    A second signal ends the process at once.
+
+    `port` 0 takes a free one; `ready` is called with the URL once requests are answered. Other arguments: see `create_asgi`.
+    Raises `ConfigurationError` when `host` is not loopback and there is no `api_key`, and when the port is taken.
+    """
+    local = _is_loopback(host)
+    if not local and not api_key:
+        raise ConfigurationError(
+            f"Refusing to serve on {host} without an API key: anybody who reaches it could start runs.",
+            hint="Set AGENTFLOW_API_KEY or pass --api-key, or bind to 127.0.0.1.",
+            host=host,
+        )
+    asgi = create_asgi(app, api_key=api_key, cors_origins=cors_origins, hosts=() if api_key else _LOCAL, heartbeat=heartbeat)
+    with contextlib.closing(_bind(host, port)) as listening:
+        url = _url(host, listening.getsockname()[1])
+        server = _Server(asgi, lambda: ready(url) if ready else None)
+        with _signals(server):
+            async with app:
+                await server.serve(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which tells open streams before it waits for them."""
+
+    def __init__(self, asgi: Starlette, ready: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                asgi,
+                lifespan="off",
+                ws="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_GRACE,
+            )
+        )
+        self._asgi = asgi
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._asgi.state.drain()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        # Ours hold until the app has drained, and a server that was asked to stop did not fail.
+        yield
+
+
+@contextlib.contextmanager
+def _signals(server: uvicorn.Server) -> Generator[None]:
+    """The first signal asks the server to stop, the second ends the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def heard(number: int, _: FrameType | None) -> None:
+        if server.should_exit:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        server.should_exit = True
+
+    before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2_048)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigurationError(
+                f"Port {port} on {host} is taken by another process.",
+                hint=f"Stop that one (`lsof -i :{port}` names it), or choose another port: --port {port + 1}.",
+                host=host,
+                port=port,
+            ) from None
+        raise ConfigurationError(
+            f"Cannot serve on {host}:{port}: {error}.", hint="Check --host and --port.", host=host, port=port
+        ) from error
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
