@@ -33,7 +33,7 @@ class Settings:
 
 
 NAMES = tuple(field.name for field in fields(Settings))
-_NUMBERS = {"port": 65_535, "concurrency": 100_000}
+_NUMBERS = {"port": (0, 65_535), "concurrency": (1, 100_000)}
 _PATHS = ("app", "directory", "database")
 
 
@@ -114,10 +114,12 @@ def _checked(name: str, value: Any) -> Any:
 
 
 def _number(name: str, value: Any) -> int:
-    most = _NUMBERS[name]
+    least, most = _NUMBERS[name]
     text = str(value)
-    if isinstance(value, bool) or not text.isascii() or not text.isdigit() or not 0 < int(text) <= most:
-        raise ConfigurationError(f"{name} = {value!r} is not a number from 1 to {most}.", hint=f"Set {variable(name)}, or the option.")
+    if isinstance(value, bool) or not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise ConfigurationError(
+            f"{name} = {value!r} is not a number from {least} to {most}.", hint=f"Set {variable(name)}, or the option."
+        )
     return int(text)
 
 

@@ -23,7 +23,7 @@ from agentflow.engine.executor import Middleware
 from agentflow.engine.maintenance import Maintenance
 from agentflow.engine.run_context import new_run, place
 from agentflow.engine.session import Host, Services
-from agentflow.engine.starting import Launcher, StartOptions, TaskName, launcher, start_call, start_options
+from agentflow.engine.starting import Launcher, StartOptions, TaskName, launcher, opened, start_call, start_options
 from agentflow.engine.task import Task
 from agentflow.engine.worker import Worker, WorkerSettings
 from agentflow.errors import ConfigurationError, DuplicateName, UnknownTask
@@ -129,6 +129,7 @@ class Agentflow:
             await migrate(database, MIGRATIONS, self.clock)
             self._open = _Open(self, database, streams)
             await self._open.begin()
+            opened.append(self)
         except BaseException:
             await streams.close()
             await database.close()
@@ -137,9 +138,10 @@ class Agentflow:
 
     async def close(self) -> None:
         """Let running steps finish or hand them back, then close."""
-        opened, self._open = self._open, None
-        if opened is not None:
-            await opened.end()
+        closing, self._open = self._open, None
+        if closing is not None:
+            opened.remove(self)
+            await closing.end()
 
     @property
     def _opened(self) -> _Open:

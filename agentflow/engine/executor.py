@@ -14,7 +14,7 @@ from typing import Any
 
 from agentflow.engine.branch import branch
 from agentflow.engine.context import TaskContext, current
-from agentflow.engine.outcome import Cancelled, Completed, Dropped, Ending, Failed, Outcome, Paused, Retrying, decide
+from agentflow.engine.outcome import OUT_OF_TIME, Cancelled, Completed, Dropped, Ending, Failed, Outcome, Paused, Retrying, decide
 from agentflow.engine.replay import Replay
 from agentflow.engine.run_context import RunContext
 from agentflow.engine.session import Services, Session
@@ -30,6 +30,9 @@ from agentflow.streams.fold import Fold
 
 _log = logging.getLogger("agentflow.engine")
 Middleware = Callable[[TaskContext, Callable[[], Awaitable[Any]]], Awaitable[Any]]
+
+TURNS = 100
+"""Turns of the event loop that code gets to stop once its lease is gone, before nobody waits for it any more."""
 
 SETTLE = 5.0
 """Seconds that cancelled branches get to stop before their run ends without them."""
@@ -50,7 +53,6 @@ class Execution:
         self._services = services
         self._middleware = middleware
         self._context: RunContext | None = None
-        self._timed_out = False
         self._body: asyncio.Task[Any] | None = None
         self._live = asyncio.get_running_loop().create_task(self._run(), context=Context())
 
@@ -98,7 +100,16 @@ class Execution:
         self.session.latch(LeaseLost(self.run_id))
         self.session.closed = True
         (self._body or self._live).cancel()
+        self._wait_no_longer(TURNS)
         self._leave()
+
+    def _wait_no_longer(self, turns: int) -> None:
+        if self._body is not None and self._body.done():
+            return
+        if turns:
+            asyncio.get_running_loop().call_soon(self._wait_no_longer, turns - 1)
+        else:
+            self.session.give_up()
 
     async def hand_back(self) -> None:
         """Give the run back to its queue while its code still works, and drop the code: the worker shuts down."""
@@ -138,20 +149,15 @@ class Execution:
         await self._announce()
         if session.run.epoch == 1:
             await self._call_hooks("start")
-        own = Context()
-        self._body = asyncio.get_running_loop().create_task(self._code(context), context=own)
-        self._limit_duration()
         if session.run.cancel_reason is not None:
+            # The code comes back to where it was first: there it cleans up.
             self.cancel(session.run.cancel_reason)
-        value: Any = None
-        error: BaseException | None = None
-        try:
-            value = await self._body
-        except BaseException as raised:  # noqa: BLE001 - whatever the code raises, the run's outcome is decided from it
-            error = raised
+        self._body = asyncio.get_running_loop().create_task(self._code(context), context=Context())
+        self._limit_duration()
+        value, error = await self._end_of(self._body)
         await self._stop_branches(context)
         await session.regain()
-        return Ending(value, error, session.latched, session.cancel_reason, self._timed_out)
+        return Ending(value, error, session.latched, session.cancel_reason, session.timed_out)
 
     async def _load(self) -> RunContext:
         session, database = self.session, self._services.database
@@ -186,13 +192,29 @@ class Execution:
             call = functools.partial(layer, context, call)
         return await call()
 
+    async def _end_of(self, body: asyncio.Task[Any]) -> tuple[Any, BaseException | None]:
+        """What the code returned or raised; nothing of code that will not stop."""
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.session.give_up = functools.partial(_set, ended)
+        body.add_done_callback(functools.partial(_set, ended))
+        await ended
+        if not body.done():
+            abandon(body, self.run_id)
+            return None, None
+        if body.cancelled():
+            return None, asyncio.CancelledError()
+        error = body.exception()
+        return (None, error) if error is not None else (body.result(), None)
+
     async def _stop_branches(self, context: RunContext) -> None:
         """No branch outlives the code that made it: its side effects would be nobody's."""
         alive = [task for task in context.root.tasks if not task.done()]
         for task in alive:
             task.cancel()
         if alive:
-            await asyncio.wait(alive, timeout=SETTLE)
+            _, stubborn = await asyncio.wait(alive, timeout=SETTLE)
+            for task in stubborn:
+                abandon(task, self.run_id)
 
     def _limit_duration(self) -> None:
         longest = self.task.options.max_duration
@@ -201,11 +223,15 @@ class Execution:
 
     async def _end_at(self, when: int, epoch: int) -> None:
         await self._services.clock.sleep_until(when)
-        session = self.session
-        if session.epoch == epoch and session.lease is not None and self._body is not None and not self._body.done():
-            self._timed_out = True
-            session.blocked = True
-            self._body.cancel("max_duration")
+        session, body = self.session, self._body
+        if session.epoch != epoch or session.lease is None or body is None or body.done():
+            return
+        session.time_out(body)
+        await self._services.clock.sleep_until(when + self._services.cancel_grace)
+        if not self.gone:
+            with suppress(LeaseLost):
+                await self._settle(OUT_OF_TIME)
+            self.lose()
 
     # -- its end -------------------------------------------------------------------------------------------------------------------------
 
@@ -296,6 +322,23 @@ class Execution:
 
     async def _call_hooks(self, moment: str) -> None:
         await call_hooks(self.task, moment, self.session.run)
+
+
+def _set(ended: asyncio.Future[None], *_: Any) -> None:
+    if not ended.done():
+        ended.set_result(None)
+
+
+_abandoned: set[asyncio.Task[Any]] = set()
+
+
+def abandon(task: asyncio.Task[Any], run_id: str) -> None:
+    """Wait no longer for code that goes on whatever is raised in it; the process may end without it."""
+    _log.error("%s: its code swallows every exception and cannot be stopped; it stays in memory", run_id)
+    _abandoned.add(task)
+    task.add_done_callback(_abandoned.discard)
+    # A loop that closes waits for every task it knows, and this one would never end. (Documented for those who extend asyncio.)
+    asyncio.tasks._unregister_task(task)
 
 
 async def call_hooks(task: Task[..., Any], moment: str, run: RunRecord) -> None:

@@ -54,6 +54,7 @@ class Dropped:
     suspended: bool
 
 
+OUT_OF_TIME = Failed(Failure(code="timeout", type="RunTimeout", message="The run worked longer than its max_duration."))
 Outcome = Completed | Retrying | Failed | Cancelled | Paused | Dropped
 
 
@@ -75,7 +76,7 @@ def decide(ending: Ending, retry: Retry, attempt: int, now: int) -> Outcome:
     if ending.latched is not None:
         return Dropped(isinstance(ending.latched, Suspend))
     if ending.timed_out:
-        return Failed(Failure(code="timeout", type="RunTimeout", message="The run worked longer than its max_duration."))
+        return OUT_OF_TIME
     if ending.cancel_reason is not None:
         return Cancelled(ending.cancel_reason)
     if ending.error is None:

@@ -19,10 +19,12 @@ class Replay:
         self._found: dict[str, JournalEntry] = {}
         self._tries: dict[str, JournalEntry] = {}
         self._asked: set[str] = set()
+        self._accepted: set[str | None] = set()
         self.last = 0
         for entry in _standing(entries):
             self.last = max(self.last, entry.seq)
             if entry.kind is EntryKind.RESET:
+                self._accepted.add(entry.code)
                 continue
             if entry.kind is EntryKind.TRY:
                 if entry.attempt == attempt:
@@ -51,8 +53,8 @@ class Replay:
         return self._tries.get(key)
 
     def check(self, entry: JournalEntry, digest: str, code: str) -> None:
-        """Raise `RunPaused` when changed code asks a recorded step something else than what is recorded."""
-        if entry.digest is None or entry.digest == digest or entry.code == code:
+        """Raise `RunPaused` when changed code, not accepted by an operator, asks a recorded step something else than what is recorded."""
+        if entry.digest is None or entry.digest == digest or entry.code == code or code in self._accepted:
             return
         raise RunPaused(
             {

@@ -221,8 +221,9 @@ class RunContext:
         host = session.services.host
         new = new_run(call, now, scope=self.run_id, lessee=host.offer())
         session.seq += 1
+        seq = session.seq
         try:
-            started = await session.transact(lambda lease: _start_and_record(lease, new, key, session, now))
+            started = await session.transact(lambda lease: _start_and_record(lease, new, key, seq, session.code, now))
         except BaseException:
             place(host, new, None)
             raise
@@ -252,16 +253,18 @@ class RunContext:
         await session.services.database.execute(SQL.runs.tell(run=session.run.key, epoch=session.epoch, metadata=dumps(values)))
 
 
-def _start_and_record(lease: Lease, new: NewRun, key: str, session: Session, now: int) -> Any:
+def _start_and_record(lease: Lease, new: NewRun, key: str, seq: int, code: str, now: int) -> Any:
     started = yield from start(new, now, lease)
+    if (yield SQL.journal.found(run=lease.run, seq=seq)):
+        return started  # The connection broke after the commit.
     yield SQL.journal.append(
         run=lease.run,
-        seq=session.seq,
+        seq=seq,
         kind=EntryKind.VALUE.value,
         step=key,
         value=dumps(started.run.id),
         digest=None,
-        code=session.code,
+        code=code,
         attempt=session.run.attempt,
         tries=1,
         epoch=lease.epoch,

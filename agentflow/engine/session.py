@@ -95,6 +95,7 @@ class Session:
         self.seq = 0
         self.latched: ControlFlow | None = None
         self.cancel_reason: str | None = None
+        self.timed_out = False
         self.blocked = False
         self.closed = False
         self.waiting: dict[str, asyncio.Future[WaitpointRecord]] = {}
@@ -109,23 +110,25 @@ class Session:
         self._since = services.clock.now()
         self._loop = asyncio.get_running_loop()
         self.on_cancel: Callable[[str], None] = lambda reason: None
+        self.give_up: Callable[[], None] = lambda: None
 
     # -- what user code meets ------------------------------------------------------------------------------------------------------------
 
     async def control(self, *, waits: bool) -> None:
-        """Raise what is latched, as often as it is swallowed; code that never stops swallowing is parked until it is dropped."""
-        asked = self.cancel_reason is not None and (waits or not self._delivered)
+        """Raise what is latched, as often as it is swallowed; code that never stops swallowing is given up and goes no further."""
+        asked = self.stopping is not None and (waits or not self._delivered)
         if self.latched is None and not asked:
             return
         self._raised += 1
         if self._raised > _PATIENCE:
+            self.give_up()
             await self._loop.create_future()
         if self._raised > 1:
             await asyncio.sleep(0)
         if self.latched is not None:
             raise self.latched
         self._delivered = True
-        raise asyncio.CancelledError(self.cancel_reason)
+        raise asyncio.CancelledError(self.stopping)
 
     async def enter(self, *, waits: bool = False) -> None:
         """Begin something that will be recorded: with the lease held, and the run kept from suspending until `leave()`."""
@@ -340,6 +343,16 @@ class Session:
         self.cancel_reason = reason
         self.blocked = True
         return True
+
+    @property
+    def stopping(self) -> str | None:
+        """Why the code is to clean up and end, if it is."""
+        return "max_duration" if self.timed_out else self.cancel_reason
+
+    def time_out(self, task: asyncio.Task[Any]) -> None:
+        """Stop the code, which has worked for as long as it may."""
+        self.timed_out = self.blocked = self._delivered = True
+        task.cancel(self.stopping)
 
     def deliver_cancel(self, task: asyncio.Task[Any]) -> None:
         """Raise the cancellation where the code is now."""

@@ -114,6 +114,13 @@ class Launcher(Protocol):
 
 
 launcher: ContextVar[Launcher | None] = ContextVar("agentflow_launcher", default=None)
+opened: list[Launcher] = []
+"""The apps that are open in this process."""
+
+
+def around() -> Launcher | None:
+    """The open app around this code; where none is, as in a request handler of a mounted app, the only one that is open."""
+    return launcher.get() or (opened[0] if len(opened) == 1 else None)
 
 
 class Inside:
@@ -142,7 +149,7 @@ class Inside:
 
 
 def _app() -> RunVerbs:
-    app = launcher.get()
+    app = around()
     if app is None:
         raise NotInRun("There is no open app around this code.")
     return app.verbs

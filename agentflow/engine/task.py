@@ -21,7 +21,7 @@ from agentflow.engine.starting import (
     Queue,
     StartOptions,
     TaskName,
-    launcher,
+    around,
     start_call,
     start_options,
 )
@@ -137,7 +137,7 @@ class Task(Generic[P, R]):
             call = self.call(payload, detached=True)
             run_id = await run.start(run.key(f"{self.name}.start"), call)
             return RunHandle(run_id, Inside(self.name), self.codec)
-        app = launcher.get()
+        app = around()
         if app is None:
             raise NotInRun(f"{self.name}.start() found no open app.", hint="Use it inside `async with Agentflow(tasks=[...]):`.")
         return RunHandle(await app.launch(self.call(payload)), app.verbs, self.codec)

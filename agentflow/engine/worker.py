@@ -73,6 +73,7 @@ class Worker:
         self._reserved = 0
         self._accepting = False
         self._told: set[str] = set()
+        self._strays: set[tuple[str, int]] = set()
         self._chores: list[asyncio.Task[None]] = []
         self._errands: set[asyncio.Task[Any]] = set()
         self._unsubscribe: list[Callable[[], None]] = []
@@ -188,7 +189,8 @@ class Worker:
     async def _claim(self) -> bool:
         """Fill free slots; True when there may be more."""
         async with self._claiming:
-            return await self._claim_up_to(min(self.free, CLAIM_LIMIT))
+            # Runs that were leased to this worker by others' ends may have filled it up meanwhile.
+            return self.free > 0 and await self._claim_up_to(min(self.free, CLAIM_LIMIT))
 
     async def _claim_up_to(self, limit: int) -> bool:
         self._reserved += limit
@@ -320,6 +322,21 @@ class Worker:
             if execution is not None:
                 execution.cancel(reason)
 
+    async def _look_for_strays(self) -> None:
+        """Begin what is leased to this worker without its knowledge: the answer that said so was lost. Seen twice, it is not on its way."""
+        held = await self._database.read(workers.leased_to(self.id, 2 * self.settings.slots))
+        strays = {(run_id, epoch) for run_id, epoch in held if not self._works_on(run_id, epoch)}
+        known, self._strays = self._strays, strays
+        for run_id, epoch in strays & known:
+            run = await self._database.read(runs.get(run_id))
+            if run.worker == self.id and run.epoch == epoch and not self._works_on(run_id, epoch):
+                _log.warning("%s: is leased to this worker, which never heard of it, and begins now", run_id)
+                self._begin(run)
+
+    def _works_on(self, run_id: str, epoch: int) -> bool:
+        execution = self.active.get(run_id)
+        return execution is not None and execution.session.epoch == epoch
+
     async def _poll_always(self) -> None:
         while True:
             await asyncio.sleep(self.settings.poll)
@@ -327,6 +344,7 @@ class Worker:
             self.maintenance.look()
             try:
                 await self._look_for_cancels()
+                await self._look_for_strays()
                 for execution in list(self.active.values()):
                     if execution.session.waiting:
                         await execution.session.refresh()

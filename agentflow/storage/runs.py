@@ -68,7 +68,8 @@ def start(new: NewRun, now: int, parent: Lease | None = None) -> Transaction[Sta
     if new.idempotency_key is not None:
         known = yield from _known(new, now)
         if known is not None:
-            return Started(known, existed=True)
+            # Its own, when the connection broke after the commit.
+            return Started(known, existed=known.id != new.id)
     text = yield from blobs.stow(new.input, now)
     found = yield SQL.runs.insert(**_columns(new, now, parent), input=text)
     if not found:

@@ -159,22 +159,43 @@ def resume(run_id: str, code: str | None, rerun_from: int | None, now: int) -> T
     run = yield from runs.lock(run_id)
     if run.state is not RunState.PAUSED:
         raise RunError(f"{run_id} is {run.state.value}, not paused.", hint="Only a paused run can be resumed.", run_id=run_id)
-    if rerun_from is not None:
-        last = (yield SQL.journal.last(run=run.key))[0]["seq"]
-        yield SQL.journal.reset(run=run.key, seq=last + 1, value=str(rerun_from), attempt=run.attempt, epoch=run.epoch, now=now)
+    last = (yield SQL.journal.last(run=run.key))[0]["seq"]
+    yield SQL.journal.reset(
+        run=run.key,
+        seq=last + 1,
+        value=str(rerun_from or last + 1),
+        code=code if rerun_from is None else None,
+        attempt=run.attempt,
+        epoch=run.epoch,
+        now=now,
+    )
     found = yield SQL.runs.resume(run=run.key, code=code)
     return rows.run(found[0])
 
 
 def revive(run_id: str, now: int) -> Transaction[RunRecord]:
-    """Start a new run that takes over the input and the journal of a failed one. Terminal stays final: the failed run is not touched."""
-    dead = yield from runs.lock(run_id)
+    """Start a new run that takes over the input, the journal and the answers of a failed one, which is not touched: terminal is final."""
+    found = yield SQL.runs.lock(id=run_id)
+    dead = rows.run(found[0]) if found else (yield from runs.lock(run_id))
     if dead.state is not RunState.FAILED:
         raise RunError(f"{run_id} is {dead.state.value}, not failed.", hint="Only a failed run can be taken up again.", run_id=run_id)
-    # An epoch above 0 says that there is a journal to be read.
-    new = NewRun(id=new_id("run", now), task=dead.task, queue=dead.queue, input=dead.input, tags=dead.tags, metadata=dead.metadata, epoch=1)
+    new = NewRun(
+        id=new_id("run", now),
+        task=dead.task,
+        queue=dead.queue,
+        input=dead.input,
+        tags=dead.tags,
+        metadata=dead.metadata,
+        priority=dead.priority,
+        concurrency_key=dead.concurrency_key,
+        version=dead.version,
+        hooked=found[0]["hooks"] != "none",
+        # Above 0 says that there is a journal to be read.
+        epoch=1,
+    )
     started = yield from runs.start(new, now)
     yield SQL.journal.copy(source=dead.key, target=started.run.key)
+    yield SQL.waitpoints.copy(source=dead.key, target=started.run.key, target_id=new.id)
     return started.run
 
 

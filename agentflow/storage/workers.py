@@ -55,6 +55,12 @@ def held_by(worker_id: str, limit: int) -> Transaction[list[str]]:
     return [row["id"] for row in found]
 
 
+def leased_to(worker_id: str, limit: int) -> Transaction[set[tuple[str, int]]]:
+    """Ids and epochs of the runs that a worker holds."""
+    found = yield SQL.runs.of_worker(worker=worker_id, limit=limit)
+    return {(row["id"], row["epoch"]) for row in found}
+
+
 def cancelled_here(worker_id: str) -> Transaction[list[tuple[str, str]]]:
     """Runs that a worker holds and somebody asked to cancel, each with the reason."""
     found = yield SQL.runs.cancelled_here(worker=worker_id)

@@ -12,7 +12,7 @@ from agentflow.clock import SECOND
 from agentflow.database.port import BlockingDatabase, Database, Query, Rows, T, Transaction
 from agentflow.database.sqlite import SqliteDatabase
 from agentflow.engine.calls import performed
-from agentflow.engine.starting import launcher
+from agentflow.engine.starting import launcher, opened
 from agentflow.engine.step import Step
 from agentflow.engine.task import Task, defined
 from agentflow.engine.worker import WorkerSettings
@@ -154,6 +154,7 @@ class Engine:
     async def stop(self) -> None:
         """The worker dies as by `kill -9`, and none is left."""
         app = self.app
+        opened.remove(app)
         if app.worker is not None:
             await app.worker.kill()
         await app.streams.close()

@@ -15,7 +15,7 @@ from agentflow.engine.context import StartCall, StepCall, WaitRequest, WaitResul
 from agentflow.engine.replay import Replay
 from agentflow.engine.task import Task
 from agentflow.engine.tries import recorded
-from agentflow.errors import ControlFlow
+from agentflow.errors import ControlFlow, RunPaused
 from agentflow.records import EntryKind, JournalEntry, RunRecord
 from agentflow.serde import loads
 
@@ -46,7 +46,7 @@ async def replay(task: Task[..., Any], run: RunRecord, journal: list[JournalEntr
     >>> report = await engine.replay(run)
     >>> assert not report.diverges, report
     """
-    context = _DryContext(run, journal)
+    context = _DryContext(run, journal, task.code)
     token, spot = current.set(context), branch.set(context.root)
     finished = False
     try:
@@ -63,8 +63,9 @@ async def replay(task: Task[..., Any], run: RunRecord, journal: list[JournalEntr
 class _DryContext:
     """A run's context that answers from the journal alone."""
 
-    def __init__(self, run: RunRecord, journal: list[JournalEntry]) -> None:
+    def __init__(self, run: RunRecord, journal: list[JournalEntry], code: str) -> None:
         self._run = run
+        self._code = code
         self._replay = Replay(journal, run.attempt)
         self._recorded = [entry.key for entry in journal if entry.kind in (EntryKind.RESULT, EntryKind.VALUE)]
         self._asked: list[str] = []
@@ -103,7 +104,9 @@ class _DryContext:
 
     async def step(self, key: str, call: StepCall) -> Any:
         found = self._find(key)
-        if found.digest is not None and found.digest != call.digest:
+        try:
+            self._replay.check(found, call.digest, self._code)
+        except RunPaused:
             self._differs.append(key)
         return recorded(found, call)
 

@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 from agentflow import Agentflow
 from agentflow.server import create_asgi
 from tests.server.site import PATIENCE, Site, served
-from tests.server.tasks import TASKS
+from tests.server.tasks import TASKS, greet
 
 
 async def test_mounted_it_serves_beside_the_routes_of_the_other_app(app: Agentflow) -> None:
@@ -37,6 +37,23 @@ async def test_mounted_it_serves_beside_the_routes_of_the_other_app(app: Agentfl
         assert document["servers"] == [{"url": "/flows"}]
         validate(document)
         assert (await client.get(f"{url}/hello")).text == "hello"
+
+
+async def test_a_handler_of_the_other_app_starts_a_run_as_any_code_does(tmp_path: Path, stream_server: str) -> None:
+    app = Agentflow(TASKS, directory=tmp_path, redis=stream_server)
+
+    async def order(_: Request) -> PlainTextResponse:
+        run = await greet.start("ada")
+        return PlainTextResponse(await run.result(timeout="10s"))
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        async with app:
+            yield
+
+    outer = Starlette(routes=[Route("/order", order), Mount("/flows", create_asgi(app))], lifespan=lifespan)
+    async with running(outer) as (_, url), httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
+        assert (await client.get("/order")).text == "hello ada"
 
 
 @asynccontextmanager

@@ -36,7 +36,7 @@ CREATE TABLE runs (
   started_at BIGINT,
   finished_at BIGINT,
   note TEXT,
-  hooks TEXT NOT NULL DEFAULT 'none' CHECK (hooks IN ('none', 'wanted', 'due')),
+  hooks TEXT NOT NULL DEFAULT 'none' CHECK (hooks IN ('none', 'wanted', 'due', 'called')),
   hooks_at BIGINT,
   CHECK ((state = 'running') = (worker IS NOT NULL)),
   CHECK ((finished_at IS NOT NULL) = (state IN ('completed', 'failed', 'cancelled', 'expired')))

@@ -1,1 +1,1 @@
-UPDATE runs SET hooks = 'none', hooks_at = NULL WHERE key = :run AND hooks = 'due';
+UPDATE runs SET hooks = 'called', hooks_at = NULL WHERE key = :run AND hooks = 'due';

@@ -1,1 +1,1 @@
-SELECT key, id FROM runs WHERE worker = :worker ORDER BY key LIMIT :limit;
+SELECT key, id, epoch FROM runs WHERE worker = :worker ORDER BY key LIMIT :limit;

@@ -1,0 +1,159 @@
+"""`agentflow approve` and `agentflow approvals …`."""
+
+from __future__ import annotations
+
+from getpass import getuser
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agentflow.cli.opening import ask
+from agentflow.cli.options import Connection, Json, unfolded
+from agentflow.cli.screen import ago, colour, say, short, show_json, table, text
+from agentflow.errors import ConfigurationError, WaitpointNotFound
+
+if TYPE_CHECKING:
+    from agentflow.app import Agentflow
+    from agentflow.records import WaitpointRecord
+
+approvals = typer.Typer(no_args_is_help=True, help="What waits for people.")
+Id = Annotated[str, typer.Argument(help="The approval (wp_…), or its run (run_…).", metavar="ID")]
+By = Annotated[str | None, typer.Option(help="Who decides. [you]", metavar="NAME", show_default=False)]
+Reason = Annotated[str | None, typer.Option(help="Why.", metavar="TEXT")]
+Edits = Annotated[str | None, typer.Option(help="What to change in what is approved: a JSON object.", metavar="JSON")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("approve")(approve)
+    app.add_typer(approvals, name="approvals")
+
+
+@unfolded
+def approve(
+    id: Id,
+    deny: Annotated[bool, typer.Option("--deny", help="Say no.")] = False,
+    reason: Reason = None,
+    by: By = None,
+    edits: Edits = None,
+    *,
+    connection: Connection,
+) -> None:
+    """Answer an approval: yes, or no with --deny."""
+    done, title = ask(connection, lambda app: _decide(app, id, _answer(not deny, reason, edits), by or getuser()))
+    word = text("denied", "red") if deny else text("approved", "green")
+    say(text("✓ ") + word + text(f"  {title}", "bold") + text(f"  {done.run_id or ''}", "dim"))
+
+
+def _answer(approved: bool, reason: str | None, edits: str | None) -> dict[str, Any]:
+    from agentflow.cli.start import read_payload
+    from agentflow.serde import loads
+
+    answer: dict[str, Any] = {"approved": approved, "reason": reason}
+    return answer if edits is None else {**answer, "edits": loads(read_payload(edits))}
+
+
+async def _decide(app: Agentflow, id: str, answer: dict[str, Any], by: str) -> tuple[WaitpointRecord, str]:
+    one = await _find(app, id)
+    return await app.waitpoints.answer(one.id, answer, by=by), title_of(one)
+
+
+async def _find(app: Agentflow, id: str) -> WaitpointRecord:
+    """The approval of that id, or the one that a run waits for."""
+    if not id.startswith("run_"):
+        return await app.waitpoints.get(id)
+    await app.runs.get(id)
+    found = [one for one in await app.runs.waiting_for(id) if one.kind == "approval"]
+    if len(found) != 1:
+        hint = f"`agentflow runs show {id}` tells what it waits for."
+        raise WaitpointNotFound(f"{id} waits for {len(found) or 'no'} approvals.", hint=hint, run_id=id)
+    return found[0]
+
+
+def title_of(one: WaitpointRecord) -> str:
+    """What people are asked."""
+    from agentflow.serde import loads
+
+    return str(loads(one.subject).get("title", ""))
+
+
+@approvals.command("list")
+@unfolded
+def list_approvals(
+    every: Annotated[bool, typer.Option("--all", help="Answered ones, too.")] = False,
+    limit: Annotated[int, typer.Option(help="How many at most.", min=1, metavar="N")] = 50,
+    as_json: Json = False,
+    *,
+    connection: Connection,
+) -> None:
+    """Approvals that are open, newest first."""
+    found, now = ask(connection, lambda app: _list(app, None if every else "pending", limit))
+    if as_json:
+        show_json([_view(one) for one in found])
+    elif not found:
+        say(text("Nothing waits for an answer.", "dim"))
+    else:
+        rows = [
+            (one.id, text(title_of(one), "bold"), _state(one), ago(one.created_at, now), text(one.run_id or "", "dim")) for one in found
+        ]
+        say(table(("approval", "title", "state", "asked", "run"), rows))
+
+
+async def _list(app: Agentflow, state: str | None, limit: int) -> tuple[list[WaitpointRecord], int]:
+    return await app.waitpoints.list(kind="approval", state=state, limit=limit), app.clock.now()
+
+
+def _state(one: WaitpointRecord) -> Any:
+    from agentflow.engine.maintenance import decided
+
+    return text("open", "yellow") if one.ended_at is None else colour(decided(one))
+
+
+def _view(one: WaitpointRecord) -> Any:
+    from agentflow.server.views import waitpoint_view
+
+    return waitpoint_view(one)
+
+
+@approvals.command("show")
+@unfolded
+def show_approval(id: Id, as_json: Json = False, *, connection: Connection) -> None:
+    """One approval, with what is to be approved."""
+    from agentflow.serde import loads
+
+    one, now = ask(connection, lambda app: _get(app, id))
+    if as_json:
+        return show_json(_view(one))
+    say(text(title_of(one), "bold") + text("  ") + _state(one), text(f"{one.id}  {one.run_id or ''}", "dim"), "")
+    body = loads(one.subject).get("body")
+    if body is not None:
+        say(text(body if isinstance(body, str) else short(body, 20_000)), "")
+    if one.ended_at is None:
+        until = "" if one.due_at is None else f"  ends {ago(one.due_at, now)}"
+        say(
+            text(f"agentflow approve {one.id}", "cyan") + text(until, "dim"),
+            text(f"agentflow approve {one.id} --deny --reason '…'", "cyan"),
+        )
+    else:
+        say(text(f"by {one.answered_by or 'nobody'}, {ago(one.ended_at, now)}: {short(one.answer or '')}", "dim"))
+
+
+async def _get(app: Agentflow, id: str) -> tuple[WaitpointRecord, int]:
+    return await _find(app, id), app.clock.now()
+
+
+@approvals.command("decide")
+@unfolded
+def decide(
+    id: Id,
+    approved: Annotated[bool | None, typer.Option("--approve/--deny", help="Yes or no.", show_default=False)] = None,
+    reason: Reason = None,
+    by: By = None,
+    edits: Edits = None,
+    *,
+    connection: Connection,
+) -> None:
+    """Answer an approval, as `agentflow approve` does."""
+    if approved is None:
+        raise ConfigurationError("Yes or no?", hint="Say --approve or --deny.")
+    approve(id=id, deny=not approved, reason=reason, by=by, edits=edits, **connection.given())

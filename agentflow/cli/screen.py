@@ -1,0 +1,144 @@
+"""What the terminal shows: colours where there is a terminal, plain lines where there is none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from agentflow.errors import AgentflowError, DefinitionError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+COLOURS = {
+    "completed": "green",
+    "failed": "red",
+    "running": "cyan",
+    "waiting": "yellow",
+    "paused": "magenta",
+    "cancelled": "dim",
+    "expired": "dim",
+    "scheduled": "blue",
+    "queued": "blue",
+    "live": "green",
+    "draining": "yellow",
+    "dead": "red",
+}
+_PIPE_WIDTH = 200
+
+
+def screen(*, errors: bool = False) -> Console:
+    """The terminal; what is piped has room enough for whole ids."""
+    from rich.console import Console
+
+    made = Console(stderr=errors, highlight=False, emoji=False)
+    if not made.is_terminal:
+        made = Console(stderr=errors, highlight=False, emoji=False, width=_PIPE_WIDTH)
+    return made
+
+
+def say(*lines: Any) -> None:
+    """Print lines."""
+    made = screen()
+    for line in lines:
+        made.print(line, soft_wrap=True)
+
+
+def whisper(*lines: Any) -> None:
+    """Print lines for people, beside what a program reads."""
+    made = screen(errors=True)
+    for line in lines:
+        made.print(line, soft_wrap=True, style="dim")
+
+
+def text(words: Any, style: str = "") -> Text:
+    """Words as they are: no markup is read into them."""
+    from rich.text import Text
+
+    return Text(str(words), style)
+
+
+def colour(state: str) -> Text:
+    """A state in its colour."""
+    return text(state, COLOURS.get(state, ""))
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
+    """A plain table; the first column is never cut."""
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
+    for place, title in enumerate(titles):
+        right = title.startswith(">")
+        made.add_column(
+            title.lstrip(">"), no_wrap=True, overflow="ellipsis", justify="right" if right else "left", min_width=_least(place, title)
+        )
+    for row in rows:
+        made.add_row(*(cell if not isinstance(cell, str | int) else text(cell) for cell in row))
+    return made
+
+
+def _least(place: int, title: str) -> int | None:
+    return 36 if place == 0 and title == "run" else 35 if place == 0 and title == "approval" else None
+
+
+def show_json(value: Any) -> None:
+    """Print JSON: a pydantic model, or what `json` knows."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=lambda one: one.model_dump(mode="json", by_alias=True)))
+
+
+def complain(error: AgentflowError) -> int:
+    """Tell of an error; returns the exit code: 2 where the command was wrong, 1 where it could not be done."""
+    made = screen(errors=True)
+    made.print(text("✗ ", "bold red") + text(error.message, "red"), soft_wrap=True)
+    if error.hint:
+        made.print(text(f"  {error.hint}"), soft_wrap=True)
+    return 2 if isinstance(error, DefinitionError) else 1
+
+
+def span(micros: int) -> str:
+    """A length of time for people.
+
+    >>> span(2_300_000)
+    '2.3 s'
+    """
+    seconds = micros / 1_000_000
+    if seconds < 1:
+        return f"{max(0, micros) // 1_000} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    for size, unit, rest, small in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= size:
+            left = int(seconds % size // rest)
+            return f"{int(seconds // size)} {unit}" + (f" {left} {small}" if left else "")
+    return ""
+
+
+def ago(then: int | None, now: int) -> str:
+    """How long ago something was, or how soon it will be."""
+    if then is None:
+        return ""
+    return f"{span(now - then)} ago" if then <= now else f"in {span(then - now)}"
+
+
+def clock_time(millis: int) -> str:
+    """The time of day here, of milliseconds since 1970."""
+    return f"{datetime.fromtimestamp(millis / 1_000, tz=UTC).astimezone():%H:%M:%S}"
+
+
+def moment(millis: int, seen: int) -> str:
+    """The time of day, and the day where it is not that of `seen`; both in milliseconds since 1970."""
+    then, day = (datetime.fromtimestamp(one / 1_000, tz=UTC).astimezone() for one in (millis, seen))
+    return f"{then:%H:%M:%S}" if then.date() == day.date() else f"{then:%a %d %b, %H:%M}"
+
+
+def short(value: Any, limit: int = 100) -> str:
+    """A JSON value in one short line."""
+    words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    line = " ".join(words.split())
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
