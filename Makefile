@@ -24,7 +24,7 @@ help: ## List the targets
 demo: $(READY) ## Run the demo: an agent that survives a crash (DEMO=cookbook.module)
 	$(BIN)/python -m $(DEMO)
 
-dev: $(READY) ## Serve an app: server, worker and dashboard in one process (APP=path/to/app.py)
+dev: $(READY) ## Serve an app: server and worker in one process (APP=path/to/app.py)
 	$(BIN)/agentflow dev $(APP)
 
 test: $(READY) ## Run the tests (PYTEST_ARGS="-k name", PYTEST_ARGS="-n 2")
