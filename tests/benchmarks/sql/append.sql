@@ -1,0 +1,1 @@
+INSERT OR REPLACE INTO journal (run, seq, step, value, ended_at) VALUES (?, ?, ?, ?, ?);

@@ -1,0 +1,2 @@
+CREATE TABLE IF NOT EXISTS journal (run INTEGER NOT NULL, seq INTEGER NOT NULL, step TEXT NOT NULL, value TEXT, ended_at INTEGER NOT NULL);
+CREATE UNIQUE INDEX IF NOT EXISTS journal_run ON journal (run, seq);

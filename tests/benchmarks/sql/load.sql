@@ -1,0 +1,1 @@
+SELECT value FROM journal ORDER BY run, seq;
