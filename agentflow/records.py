@@ -181,13 +181,14 @@ class WorkerRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRecord:
-    """A task that some worker has served. `schema` is the JSON schema of its payload, `kind` is task or agent."""
+    """A task that some worker has served. `schema` is the JSON schema of its payload, `kind` is task or agent, `hooked` whether ends are to be told."""
 
     name: str
     queue: str
     description: str
     schema: str
     kind: str
+    hooked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

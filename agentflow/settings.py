@@ -117,9 +117,7 @@ def _number(name: str, value: Any) -> int:
     least, most = _NUMBERS[name]
     text = str(value)
     if isinstance(value, bool) or not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-        raise ConfigurationError(
-            f"{name} = {value!r} is not a number from {least} to {most}.", hint=f"Set {variable(name)}, or the option."
-        )
+        raise ConfigurationError(f"{name} = {value!r} is no number from {least} to {most}.", hint=f"Set {variable(name)}, or the option.")
     return int(text)
 
 

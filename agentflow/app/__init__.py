@@ -211,7 +211,7 @@ class Agentflow:
                 hint=f"Known here: {', '.join(sorted(self.tasks)) or 'none'}. Is a worker running?",
                 task=name,
             )
-        call = start_call(TaskName(name, record.queue), payload, start_options(StartOptions(), options or {}))
+        call = start_call(TaskName(name, record.queue, hooked=record.hooked), payload, start_options(StartOptions(), options or {}))
         return RunHandle(await self.launch(call), self.runs, ANY)
 
     async def launch(self, call: StartCall) -> str:
@@ -279,7 +279,7 @@ class _Open:
 
     async def launch(self, call: StartCall) -> str:
         now = self._clock.now()
-        lessee = None if call.delay or call.task not in self._tasks else self.host.offer()
+        lessee = None if call.delay else self.host.offer(call)
         new = new_run(call, now, scope="", lessee=lessee)
         try:
             started = await runs.start_simply(self.database, new, now) or await self.database.transact(runs.start(new, now))

@@ -160,9 +160,8 @@ def _difference(run: RunRecord) -> Finding:
     difference = {} if run.error is None else decode_failure(run.error).details or {}
     step = difference.get("step", "a step")
     message = f"{run.id} ({run.task}) is paused: its code has changed, and {step} is asked something else than what it has recorded."
-    hint = (
-        f"`agentflow runs resume {run.id}` keeps the record, `--rerun` does it again from {step}, `agentflow runs cancel {run.id}` ends it."
-    )
+    verbs = "`resume --continue` keeps the record, `resume --rerun` runs again from that step, `cancel` ends it"
+    hint = f"Decide with `agentflow runs`: {verbs}."
     return Finding("problem", "paused", message, hint, {"difference": difference}, (run.id,))
 
 

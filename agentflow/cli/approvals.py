@@ -93,10 +93,11 @@ def list_approvals(
     elif not found:
         say(text("Nothing waits for an answer.", "dim"))
     else:
-        rows = [
-            (one.id, text(title_of(one), "bold"), _state(one), ago(one.created_at, now), text(one.run_id or "", "dim")) for one in found
-        ]
-        say(table(("approval", "title", "state", "asked", "run"), rows))
+        say(table(("approval", "state", "asked", "title"), [_row(one, now) for one in found]))
+
+
+def _row(one: WaitpointRecord, now: int) -> tuple[Any, ...]:
+    return one.id, _state(one), ago(one.created_at, now), text(title_of(one), "bold")
 
 
 async def _list(app: Agentflow, state: str | None, limit: int) -> tuple[list[WaitpointRecord], int]:

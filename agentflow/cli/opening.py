@@ -45,8 +45,11 @@ async def _ask(settings: Settings, question: Callable[[Agentflow], Awaitable[T]]
 
 
 def _check_there(url: str) -> None:
-    path = Path(url.removeprefix("sqlite:///"))
-    if "://" not in str(path) and not path.exists():
+    file = url.removeprefix("sqlite:///")
+    if "://" in file:
+        return
+    path = Path(file)
+    if not path.exists():
         raise NoInstallation(
             f"There is no database at {path}.",
             hint="Run `agentflow dev app.py` in this folder first, or say where it is: --database, --directory, AGENTFLOW_DATABASE.",

@@ -8,7 +8,6 @@ from typing import Any
 
 from agentflow.app import Agentflow
 from agentflow.app.doctor import Finding, stuck
-from agentflow.app.rebuild import step_name
 from agentflow.cli.screen import ago, colour, say, short, span, table, text
 from agentflow.records import EntryKind, JournalEntry, RunRecord, RunState, WaitKind, WaitpointRecord
 from agentflow.serde import decode_failure, loads
@@ -100,25 +99,32 @@ def _draw_end(run: RunRecord) -> None:
 def _draw_difference(run: RunRecord, difference: dict[str, Any]) -> None:
     for name in ("recorded", "asked"):
         say(text(f"  {name:<9} ", "dim") + text(f"{difference.get('step', '')}  {json.dumps(difference.get(name))}"))
-    for what, option in (("keep the record", "resume"), ("do it again from there", "resume"), ("end it", "cancel")):
-        again = " --rerun" if "again" in what else ""
-        say(text(f"  {what:<23} ", "dim") + text(f"agentflow runs {option} {run.id}{again}", "cyan"))
+    choices = {
+        "keep the record": f"resume {run.id} --continue",
+        "run again from there": f"resume {run.id} --rerun",
+        "end it": f"cancel {run.id}",
+    }
+    for what, words in choices.items():
+        say(text(f"  {what:<20} ", "dim") + text(f"agentflow runs {words}", "cyan"))
 
 
 def _draw_journal(seen: Portrait) -> None:
     drawn = [_recorded(one) for one in seen.journal if one.kind in _MARKS]
     if drawn:
-        say("", table(("   step", "", ">took", ""), drawn))
+        say("", table(("  step", ">took", ""), drawn))
 
 
 def _recorded(one: JournalEntry) -> tuple[Any, ...]:
     mark, style = _MARKS[one.kind]
-    value = (
-        decode_failure(one.value or "{}").message
-        if one.kind is EntryKind.ERROR
-        else short(one.value if one.value not in (None, "null") else "", 80)
-    )
-    return text(f"{mark} ", style) + text(step_name(one.key)), text(one.key, "dim"), span(one.ended_at - one.started_at), text(value, "dim")
+    return text(f"{mark} ", style) + text(one.key), span(one.ended_at - one.started_at), text(_value(one), "dim")
+
+
+def _value(one: JournalEntry) -> str:
+    if one.value is None or one.value == "null":
+        return ""
+    if one.kind is EntryKind.TRY:
+        return short(loads(one.value).get("error", {}).get("message", ""), 80)
+    return short(decode_failure(one.value).message if one.kind is EntryKind.ERROR else one.value, 80)
 
 
 def _draw_waits(seen: Portrait) -> None:

@@ -10,6 +10,7 @@ import typer
 from agentflow.cli.opening import ask
 from agentflow.cli.options import Connection, Json, unfolded
 from agentflow.cli.screen import ago, colour, say, show_json, span, table, text
+from agentflow.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from agentflow.app import Agentflow
@@ -57,7 +58,6 @@ async def _list(app: Agentflow, which: Which) -> tuple[list[RunRecord], int]:
 
 
 def _state(word: str | None) -> Any:
-    from agentflow.errors import ConfigurationError
     from agentflow.records import RunState
 
     if word is not None and word not in set(RunState):
@@ -124,11 +124,18 @@ def cancel(
 @unfolded
 def resume(
     id: Id,
-    rerun: Annotated[bool, typer.Option("--rerun", help="Do it again from the step that differs.")] = False,
+    rerun: Annotated[
+        bool | None,
+        typer.Option("--rerun/--continue", help="From the step that differs again, or with the record as it is.", show_default=False),
+    ] = None,
     *,
     connection: Connection,
 ) -> None:
-    """Let a paused run go on, with its record as it is."""
+    """Let a paused run go on."""
+    if rerun is None:
+        raise ConfigurationError(
+            "How shall it go on?", hint="Say --continue to keep the record, or --rerun to run again from the step that differs."
+        )
     run = ask(connection, lambda app: app.runs.resume(id, rerun=rerun))
     say(text("✓ ") + colour(run.state.value) + text(f"  {run.id}", "dim"))
 

@@ -60,7 +60,8 @@ def text(words: Any, style: str = "") -> Text:
     """Words as they are: no markup is read into them."""
     from rich.text import Text
 
-    return Text(str(words), style)
+    # A style of the whole would spread over what is added to it.
+    return Text().append(str(words), style)
 
 
 def colour(state: str) -> Text:
@@ -68,23 +69,24 @@ def colour(state: str) -> Text:
     return text(state, COLOURS.get(state, ""))
 
 
-def table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
-    """A plain table; the first column is never cut."""
-    from rich.table import Table
+def table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> Text:
+    """A plain table. Ids and numbers stay whole: only the last column is cut to the width of the terminal. `>` aligns to the right."""
+    heads = [text(title.lstrip(">"), "dim") for title in titles]
+    cells = [heads, *([text(cell) if isinstance(cell, str | int) else cell for cell in row] for row in rows)]
+    widths = [max(row[place].cell_len for row in cells) for place in range(len(titles))]
+    left = max(10, screen().width - sum(widths[:-1]) - 2 * (len(widths) - 1))
+    lines = [_line(row, titles, [*widths[:-1], min(widths[-1], left)]) for row in cells]
+    return text("\n").join(lines)
 
-    made = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
-    for place, title in enumerate(titles):
-        right = title.startswith(">")
-        made.add_column(
-            title.lstrip(">"), no_wrap=True, overflow="ellipsis", justify="right" if right else "left", min_width=_least(place, title)
-        )
-    for row in rows:
-        made.add_row(*(cell if not isinstance(cell, str | int) else text(cell) for cell in row))
+
+def _line(row: Sequence[Text], titles: Sequence[str], widths: Sequence[int]) -> Text:
+    cells = [cell.copy() for cell in row]
+    for cell, title, width in zip(cells, titles, widths, strict=True):
+        cell.truncate(width, overflow="ellipsis")
+        cell.align("right" if title.startswith(">") else "left", width)
+    made = text("  ").join(cells)
+    made.rstrip()
     return made
-
-
-def _least(place: int, title: str) -> int | None:
-    return 36 if place == 0 and title == "run" else 35 if place == 0 and title == "approval" else None
 
 
 def show_json(value: Any) -> None:

@@ -28,6 +28,8 @@ class Teller:
         self._speaking: str | None = None
         self._began: int | None = None
         self._now = 0
+        self.noted = False
+        self.used: dict[str, str] = {}
         self._seen: set[str] = set()
         self._named: set[str] = set()
 
@@ -60,10 +62,12 @@ class Teller:
         self.line("…", "dim", text(words, "dim"))
         for one in below:
             self.below(one)
+        self.noted = True
 
     def line(self, mark: str, style: str, *words: Any) -> None:
         """A line of what happened."""
         self._hush()
+        self.noted = False
         made = text(f"{clock_time(self._now)}  ", "dim") + text(f"{mark} ", style)
         for word in words:
             made += word if not isinstance(word, str) else text(word)
@@ -71,6 +75,7 @@ class Teller:
 
     def below(self, *words: Any) -> None:
         """A line under the one before."""
+        self._hush()
         made = text(f"{MARGIN}  ")
         for word in words:
             made += word if not isinstance(word, str) else text(word)
@@ -142,10 +147,11 @@ def _started(teller: Teller, event: e.RunStarted) -> None:
 
 
 def _attempt(teller: Teller, event: e.RunAttempt) -> None:
-    if event.reason == "resume":
+    if event.reason != "resume":
+        again = f" (attempt {event.attempt})" if event.reason == "retry" else ""
+        teller.line("↻", "yellow", text(f"{_REASONS.get(event.reason, event.reason)}{again}", "yellow"))
+    elif teller.noted:
         teller.line("▶", "dim", text("goes on", "dim"))
-        return
-    teller.line("↻", "yellow", _REASONS.get(event.reason, event.reason), f" (attempt {event.attempt})" if event.attempt else "")
 
 
 _REASONS = {
@@ -165,7 +171,8 @@ _WAITS = {"retry": "its next attempt", "operator": "an operator: `agentflow runs
 
 def _step_completed(teller: Teller, event: e.StepCompleted) -> None:
     took = "" if event.duration_ms is None else text(f"  {span(event.duration_ms * 1_000)}", "dim")
-    teller.line("✓", "green", event.name, took, _shown(event.output))
+    used = teller.used.pop(event.step, "")
+    teller.line("✓", "green", event.name, took, text(f"  {used}" if used else "", "dim"), _shown(event.output))
 
 
 def _shown(value: Any) -> Text:
@@ -251,8 +258,8 @@ def _usage(teller: Teller, event: e.Usage) -> None:
         f"${event.cost:.4f}" if event.cost else "",
     ]
     told = ", ".join(part for part in parts if part)
-    if told:
-        teller.below(text(f"{event.model or ''} {told}".strip(), "dim"))
+    if told and event.step:
+        teller.used[event.step] = f"{event.model or ''} {told}".strip()
 
 
 def _data(teller: Teller, event: e.Data) -> None:
@@ -265,10 +272,10 @@ def _progress(teller: Teller, event: e.RunProgress) -> None:
 
 def _completed(teller: Teller, event: e.RunCompleted) -> None:
     teller.line("✓", "bold green", text("completed", "bold green"), text(f"  {teller.took()}", "dim"))
-    if event.output is not None:
-        words = event.output if isinstance(event.output, str) else short(event.output, 2_000)
-        for line in words.splitlines():
-            teller.below(line)
+    words = event.output if isinstance(event.output, str) else "" if event.output is None else short(event.output, 2_000)
+    # An agent's answer was told as it came.
+    for line in words.splitlines() if not (words and teller.fold.text.endswith(words)) else ():
+        teller.below(line)
 
 
 def _failed(teller: Teller, event: e.RunFailed) -> None:

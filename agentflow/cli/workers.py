@@ -31,7 +31,7 @@ def list_workers(as_json: Json = False, *, connection: Connection) -> None:
     else:
         say(
             table(
-                ("worker", "state", "host", ">pid", ">runs", ">slots", "queues", "started"), [_row(one, held, now) for one, held in found]
+                ("worker", "state", "host", ">pid", ">runs", ">slots", "started", "queues"), [_row(one, held, now) for one, held in found]
             )
         )
 
@@ -45,7 +45,7 @@ async def _list(app: Agentflow) -> tuple[list[tuple[WorkerRecord, int]], int]:
 
 def _row(one: WorkerRecord, held: int, now: int) -> tuple[object, ...]:
     state = one.state if one.expires_at > now else "dead"
-    return one.id, colour(state), one.host, one.pid, held, one.slots, ", ".join(one.queues), ago(one.started_at, now)
+    return one.id, colour(state), one.host, one.pid, held, one.slots, ago(one.started_at, now), ", ".join(one.queues)
 
 
 def _view(one: WorkerRecord, held: int, now: int) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from agentflow.engine.context import StartCall
 from agentflow.engine.maintenance import last_words
 from agentflow.engine.session import Session
 from agentflow.records import RunRecord, RunState
@@ -21,7 +22,7 @@ class Bystander:
     def parked(self, session: Session) -> None:
         """Never called: no run lives here."""
 
-    def offer(self) -> str | None:
+    def offer(self, call: StartCall | None = None) -> str | None:
         """No slot."""
         return None
 

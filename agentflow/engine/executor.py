@@ -24,7 +24,6 @@ from agentflow.records import RunRecord, RunState, WaitpointRecord, WaitState
 from agentflow.serde import failure
 from agentflow.storage import blobs, journal, runs, transitions, waitpoints
 from agentflow.storage.transitions import End, Ended, Release
-from agentflow.streams.codec import StoredEvent
 from agentflow.streams.events import RunAttempt, RunStarted, RunWaiting
 from agentflow.streams.fold import Fold
 
@@ -54,7 +53,7 @@ class Execution:
         self._middleware = middleware
         self._context: RunContext | None = None
         self._body: asyncio.Task[Any] | None = None
-        self._live = asyncio.get_running_loop().create_task(self._run(), context=Context())
+        self.life = asyncio.get_running_loop().create_task(self._run(), context=Context())
 
     @property
     def run_id(self) -> str:
@@ -99,7 +98,7 @@ class Execution:
         """Stop at once and write nothing more: the lease is gone."""
         self.session.latch(LeaseLost(self.run_id))
         self.session.closed = True
-        (self._body or self._live).cancel()
+        (self._body or self.life).cancel()
         self._wait_no_longer(TURNS)
         self._leave()
 
@@ -120,10 +119,6 @@ class Execution:
             await session.transact(lambda lease: transitions.release(lease, how, spent, self._services.clock.now()))
             self._services.host.announce(session.run)
         self.lose()
-
-    async def left(self) -> None:
-        """Return once the run has left memory."""
-        await asyncio.wait({self._live})
 
     # -- its life ------------------------------------------------------------------------------------------------------------------------
 
@@ -311,13 +306,11 @@ class Execution:
         self.session.publish(RunAttempt(run.epoch, reason, run.attempt, void))
 
     async def _left_open(self) -> tuple[str, ...]:
-        """The steps that a lost worker had begun and not recorded, as far as its stream tells."""
+        """The steps that a lost worker had begun and not recorded, as far as the last page of its stream tells."""
         fold = Fold()
-        page: list[StoredEvent] = []
         with suppress(StreamError, TimeoutError):
             async with asyncio.timeout(STREAM_PATIENCE):
-                while page := await self._services.streams.read(self.run_id, page[-1].id if page else None):
-                    fold.apply_all(page)
+                fold.apply_all(await self._services.streams.newest(self.run_id))
         return tuple(step.id for step in fold.steps.values() if step.state in ("running", "retrying"))
 
     async def _call_hooks(self, moment: str) -> None:
@@ -329,16 +322,15 @@ def _set(ended: asyncio.Future[None], *_: Any) -> None:
         ended.set_result(None)
 
 
-_abandoned: set[asyncio.Task[Any]] = set()
-
-
 def abandon(task: asyncio.Task[Any], run_id: str) -> None:
     """Wait no longer for code that goes on whatever is raised in it; the process may end without it."""
+    import ctypes
+
     _log.error("%s: its code swallows every exception and cannot be stopped; it stays in memory", run_id)
-    _abandoned.add(task)
-    task.add_done_callback(_abandoned.discard)
     # A loop that closes waits for every task it knows, and this one would never end. (Documented for those who extend asyncio.)
     asyncio.tasks._unregister_task(task)
+    # Nor may it ever be collected: whoever deletes a coroutine raises in it too, and would wait at the exit of the process.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(task))
 
 
 async def call_hooks(task: Task[..., Any], moment: str, run: RunRecord) -> None:

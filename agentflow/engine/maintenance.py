@@ -15,7 +15,7 @@ from agentflow.engine.task import Task
 from agentflow.errors import StorageError, WaitpointError
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import decode_failure, dumps, loads
-from agentflow.storage import rows, transitions, waitpoints, workers
+from agentflow.storage import rows, runs, transitions, waitpoints, workers
 from agentflow.storage.statements import SQL
 from agentflow.storage.transitions import Ended
 from agentflow.storage.waitpoints import Ending, Woken
@@ -40,6 +40,7 @@ class Maintenance:
         self._max_recoveries = max_recoveries
         self.worker = ""
         self._news = asyncio.Event()
+        self._calling: dict[int, asyncio.Task[None]] = {}
         self._next: int | None = 0
 
     def hint(self, when: int | None) -> None:
@@ -53,7 +54,15 @@ class Maintenance:
         self._news.set()
 
     async def work(self) -> None:
-        """Do rounds for ever."""
+        """Do rounds for ever. Hooks that are cut short are called again, here or elsewhere."""
+        try:
+            await self._work()
+        finally:
+            for calling in self._calling.values():
+                calling.cancel()
+            await asyncio.gather(*self._calling.values(), return_exceptions=True)
+
+    async def _work(self) -> None:
         while True:
             self._news.clear()
             try:
@@ -154,11 +163,21 @@ class Maintenance:
             return
         known = dumps([name for name, task in self._tasks.items() if task.hooks])
         for row in await self._database.execute(SQL.runs.hooks_due(now=now, again=now + HOOK_TIME, tasks=known, limit=ROUND)):
-            run = rows.run(row)
+            if row["key"] not in self._calling:
+                # Beside the rounds: a slow hook holds up nobody else's timer.
+                self._calling[row["key"]] = asyncio.get_running_loop().create_task(self._call_hooks(rows.run(row)))
+
+    async def _call_hooks(self, run: RunRecord) -> None:
+        try:
+            run = await self._database.read(runs.get(run.id))
             for moment in (_MOMENTS.get(run.state), "complete"):
                 if moment is not None:
                     await call_hooks(self._tasks[run.task], moment, run)
             await self._database.execute(SQL.runs.hooks_called(run=run.key))
+        except StorageError as error:
+            _log.error("%s: its hooks are called again in a minute: %s", run.id, error)
+        finally:
+            self._calling.pop(run.key, None)
 
     def _ended(self, ended: Ended | None) -> None:
         """A run was ended by somebody who did not hold it: the next epoch says so, for the last holder may still be talking."""

@@ -204,7 +204,7 @@ class RunContext:
     async def _create_child(self, key: str, call: StartCall) -> WaitpointRecord:
         session, now = self._session, self._session.services.clock.now()
         host = session.services.host
-        new = new_run(call, now, scope=self.run_id, lessee=host.offer())
+        new = new_run(call, now, scope=self.run_id, lessee=host.offer(call))
         wait = self._new_waitpoint(key, WaitRequest(kind=WaitKind.CHILD, target=new.id, subject={"task": call.task, "run": new.id}), now)
         try:
             started, one = await session.transact(lambda lease: waitpoints.start_child(lease, new, wait, now))
@@ -219,11 +219,11 @@ class RunContext:
     async def _start_detached(self, key: str, call: StartCall) -> Started:
         session, now = self._session, self._session.services.clock.now()
         host = session.services.host
-        new = new_run(call, now, scope=self.run_id, lessee=host.offer())
+        new = new_run(call, now, scope=self.run_id, lessee=host.offer(call))
         session.seq += 1
         seq = session.seq
         try:
-            started = await session.transact(lambda lease: _start_and_record(lease, new, key, seq, session.code, now))
+            started = await session.transact(lambda lease: _start_and_record(lease, new, key, seq, session, now))
         except BaseException:
             place(host, new, None)
             raise
@@ -245,7 +245,8 @@ class RunContext:
 
     def _tell(self) -> None:
         if not self.replaying and self._session.lease is not None:
-            self._session.in_background(self._write_metadata())
+            # From whatever thread: a blocking step may tell of its progress.
+            self._session.call_soon(lambda: self._session.in_background(self._write_metadata()))
 
     async def _write_metadata(self) -> None:
         session, values = self._session, dict(self.metadata)
@@ -253,7 +254,7 @@ class RunContext:
         await session.services.database.execute(SQL.runs.tell(run=session.run.key, epoch=session.epoch, metadata=dumps(values)))
 
 
-def _start_and_record(lease: Lease, new: NewRun, key: str, seq: int, code: str, now: int) -> Any:
+def _start_and_record(lease: Lease, new: NewRun, key: str, seq: int, session: Session, now: int) -> Any:
     started = yield from start(new, now, lease)
     if (yield SQL.journal.found(run=lease.run, seq=seq)):
         return started  # The connection broke after the commit.
@@ -264,7 +265,7 @@ def _start_and_record(lease: Lease, new: NewRun, key: str, seq: int, code: str, 
         step=key,
         value=dumps(started.run.id),
         digest=None,
-        code=code,
+        code=session.code,
         attempt=session.run.attempt,
         tries=1,
         epoch=lease.epoch,

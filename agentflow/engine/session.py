@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import Any, Protocol
 
 from agentflow.clock import SECOND, Clock
 from agentflow.database.port import Database, T, Transaction
+from agentflow.engine.context import StartCall
 from agentflow.errors import ControlFlow, LeaseLost, StorageError
 from agentflow.records import EntryKind, JournalEntry, RunRecord, RunState
 from agentflow.storage import journal, transitions, waitpoints
@@ -23,7 +25,8 @@ from agentflow.streams.log import Streams
 
 _PATIENCE = 64
 _SAY = 8
-"""Turns of the loop that code gets, after a call of it returned or a wait began, before its run is let go: an error passes one `gather` in two."""
+"""Turns of the loop that code gets, after a call of it returned or a wait began, before its run is let go: an error takes two to leave a
+`gather`."""
 _log = logging.getLogger("agentflow.engine")
 
 
@@ -34,8 +37,8 @@ class Host(Protocol):
         """The run waits: its slot is free."""
         ...
 
-    def offer(self) -> str | None:
-        """The worker's id if it has a slot for one more run, which is then reserved."""
+    def offer(self, call: StartCall | None = None) -> str | None:
+        """The worker's id if it has a slot for one more run and serves what is to be started; the slot is then reserved."""
         ...
 
     def retract(self) -> None:
@@ -108,7 +111,9 @@ class Session:
         self._roused: asyncio.Future[None] | None = None
         self._active = run.active
         self._since = services.clock.now()
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
+        self.thread = threading.get_ident()
+        self._thread = threading.get_ident()
         self.on_cancel: Callable[[str], None] = lambda reason: None
         self.give_up: Callable[[], None] = lambda: None
 
@@ -122,7 +127,7 @@ class Session:
         self._raised += 1
         if self._raised > _PATIENCE:
             self.give_up()
-            await self._loop.create_future()
+            await self.loop.create_future()
         if self._raised > 1:
             await asyncio.sleep(0)
         if self.latched is not None:
@@ -155,15 +160,15 @@ class Session:
 
     def held(self) -> Lease:
         """The lease; raises `LeaseLost` without one."""
-        if self.lease is None:
+        if self.lease is None or self.closed:
             self.latch(LeaseLost(self.run.id))
             raise LeaseLost(self.run.id)
         return self.lease
 
     async def append(
         self, kind: EntryKind, key: str, value: str | None, *, digest: str | None = None, tries: int = 1, started: int = 0
-    ) -> None:
-        """Record an entry; when this returns it is durable. Raises `LeaseLost`."""
+    ) -> int:
+        """Record an entry; when this returns it is durable. Returns its time. Raises `LeaseLost`."""
         self.seq += 1
         now = self.services.clock.now()
         entry = JournalEntry(self.seq, kind, key, value, digest, self.code, self.run.attempt, tries, started or now, now, self.epoch)
@@ -174,6 +179,7 @@ class Session:
         except LeaseLost as lost:
             self.latch(lost)
             raise
+        return now
 
     async def _append_again(self, entry: JournalEntry, error: StorageError) -> None:
         """The database failed: either the entry is there all the same, or it is written once that works. The body is not run again."""
@@ -223,7 +229,7 @@ class Session:
         ended = self._ended.pop(waitpoint_id, None)
         if ended is not None:
             return ended
-        future = self.waiting[waitpoint_id] = self._loop.create_future()
+        future = self.waiting[waitpoint_id] = self.loop.create_future()
         self.consider()
         try:
             return await future
@@ -234,14 +240,14 @@ class Session:
         """Suspend if nothing but waits is left, once the code that this turn of the loop lets go on has had its say."""
         if not self._considering and self._quiet():
             self._considering = True
-            self._loop.call_soon(self._suspend_if_quiet, _SAY)
+            self.loop.call_soon(self._suspend_if_quiet, _SAY)
 
     def _quiet(self) -> bool:
         return self.inflight == 0 and self.lease is not None and bool(self.waiting) and not self._suspending and not self.blocked
 
     def _suspend_if_quiet(self, turns: int) -> None:
         if turns and self._quiet():
-            self._loop.call_soon(self._suspend_if_quiet, turns - 1)
+            self.loop.call_soon(self._suspend_if_quiet, turns - 1)
             return
         self._considering = False
         if self._quiet():
@@ -259,16 +265,26 @@ class Session:
         await self.services.database.execute(SQL.runs.rouse(run=self.run.key, epoch=self.epoch))
         self.services.host.announce(replace(self.run, state=RunState.QUEUED))
 
+    def call_soon(self, call: Callable[[], None]) -> None:
+        """Call it on the run's loop: at once when this is its thread."""
+        if threading.get_ident() == self._thread:
+            call()
+        else:
+            self.loop.call_soon_threadsafe(call)
+
     def in_background(self, work: Awaitable[Any]) -> None:
         """Run the engine's own work for this run outside of its branches."""
-        task = self._loop.create_task(_run(work), context=Context())
+        task = self.loop.create_task(_run(work), context=Context())
         _background.add(task)
         task.add_done_callback(_background.discard)
 
     async def _suspend(self) -> None:
         try:
-            spent = self.spent()
-            woken = await self.transact(lambda lease: transitions.suspend(lease, self.seen, spent))
+            if not self.waiting:
+                # What it waited for has ended since: whatever is noticed after this line is refused by the number of wake-ups seen.
+                return
+            seen, spent = self.seen, self.spent()
+            woken = await self.transact(lambda lease: transitions.suspend(lease, seen, spent))
             if woken is None:
                 self._active, self.lease = spent.active, None
                 self.services.host.parked(self)
@@ -289,7 +305,7 @@ class Session:
     async def _rouse(self) -> None:
         """Code of this run goes on although the run waits: get it a lease again."""
         if self._roused is None:
-            self._roused = self._loop.create_future()
+            self._roused = self.loop.create_future()
             if self.lease is None and not self._suspending:
                 await self.rouse()
         await asyncio.shield(self._roused)

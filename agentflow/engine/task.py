@@ -158,7 +158,7 @@ class Task(Generic[P, R]):
     def call(self, payload: str, *, detached: bool = False) -> StartCall:
         """The start call for a payload of JSON text."""
         return start_call(
-            TaskName(self.name, self.options.queue.name, self.options.version, bool(self.hooks.keys() - {"start"})),
+            TaskName(self.name, self.options.queue.name, self.options.version, self._hooked),
             payload,
             self._start,
             detached=detached,
@@ -167,8 +167,17 @@ class Task(Generic[P, R]):
     def record(self) -> TaskRecord:
         """What others may know of this task without its code."""
         return TaskRecord(
-            name=self.name, queue=self.options.queue.name, description=self.description, schema=dumps(self.payload.schema), kind=self.kind
+            name=self.name,
+            queue=self.options.queue.name,
+            description=self.description,
+            schema=dumps(self.payload.schema),
+            kind=self.kind,
+            hooked=self._hooked,
         )
+
+    @property
+    def _hooked(self) -> bool:
+        return bool(self.hooks.keys() - {"start"})
 
     def using(self, **options: Any) -> Task[P, R]:
         """A copy with start options.

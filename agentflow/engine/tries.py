@@ -26,17 +26,15 @@ Wait = Callable[[str, WaitRequest], Awaitable[Any]]
 class Scope:
     """What the body of one try of a step can reach."""
 
-    __slots__ = ("_alive", "_loop", "_session", "_thread", "attempt", "id", "idempotency_key", "parts")
+    __slots__ = ("_alive", "_session", "attempt", "id", "idempotency_key", "parts")
 
-    def __init__(self, session: Session, key: str, attempt: int) -> None:
+    def __init__(self, session: Session, key: str, attempt: int, now: int) -> None:
         self.id = key
         self.attempt = attempt
         self.idempotency_key = f"{session.run.id}:{key}"
         self.parts: list[str] = []
         self._session = session
-        self._loop = asyncio.get_running_loop()
-        self._thread = threading.get_ident()
-        self._alive = session.services.clock.now()
+        self._alive = now
 
     @property
     def alive(self) -> int:
@@ -45,8 +43,8 @@ class Scope:
 
     def publish(self, event: Event) -> None:
         """Send an event to the run's stream, from any thread."""
-        if threading.get_ident() != self._thread:
-            self._loop.call_soon_threadsafe(self.publish, event)
+        if threading.get_ident() != self._session.thread:
+            self._session.loop.call_soon_threadsafe(self.publish, event)
             return
         self._alive = self._session.services.clock.now()
         if (part := getattr(event, "part", None) or getattr(event, "call", None)) and part not in self.parts:
@@ -89,15 +87,15 @@ class Tries:
         session, call = self._session, self._call
         started = session.services.clock.now()
         session.publish(StepStarted(self._key, call.name, call.options.kind, tries))
-        here = Scope(session, self._key, tries)
+        here = Scope(session, self._key, tries, started)
         try:
             value = await self._body(here)
             text = call.codec.encode(value, what=f"the result of step {call.name!r}")
             live = call.codec.decode(text, what=f"the result of step {call.name!r}")
         except Exception as error:
             raise await self._failed(error, here, tries, started) from error
-        await session.append(EntryKind.RESULT, self._key, text, digest=call.digest, tries=tries, started=started)
-        took = (session.services.clock.now() - started) // 1_000
+        ended = await session.append(EntryKind.RESULT, self._key, text, digest=call.digest, tries=tries, started=started)
+        took = (ended - started) // 1_000
         session.publish(StepCompleted(self._key, call.name, call.options.kind, tries, duration_ms=took))
         return live
 

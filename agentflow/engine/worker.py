@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,8 @@ from typing import Any
 from agentflow.clock import SECOND, Clock
 from agentflow.database.port import Database
 from agentflow.engine.branch import BranchingTasks
-from agentflow.engine.executor import Execution, Middleware
+from agentflow.engine.context import StartCall
+from agentflow.engine.executor import SETTLE, Execution, Middleware
 from agentflow.engine.lease import LeaseTerms, WorkerLease
 from agentflow.engine.maintenance import Maintenance
 from agentflow.engine.session import Services, Session
@@ -27,7 +29,8 @@ from agentflow.streams.events import RunQueued
 from agentflow.streams.log import Streams
 
 _log = logging.getLogger("agentflow.engine")
-CLAIM_LIMIT = 64
+CLAIM_LIMIT = 256
+_GC_DEFAULTS = (700, 2_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,7 @@ class Worker:
         self._strays: set[tuple[str, int]] = set()
         self._chores: list[asyncio.Task[None]] = []
         self._errands: set[asyncio.Task[Any]] = set()
+        self._lives: set[asyncio.Task[None]] = set()
         self._unsubscribe: list[Callable[[], None]] = []
         self._branching: BranchingTasks | None = None
 
@@ -94,6 +98,7 @@ class Worker:
     async def start(self) -> None:
         """Register, and begin to take runs."""
         self._branching = BranchingTasks(asyncio.get_running_loop())
+        _collect_less_often()
         await self._join()
         topics = (("queued", self._heard_queued), ("woken", self._heard_woken), ("cancel", self._heard_cancel), ("due", self._heard_due))
         for topic, heard in topics:
@@ -138,6 +143,11 @@ class Worker:
     async def _stop_chores(self) -> None:
         for unsubscribe in self._unsubscribe:
             unsubscribe()
+        if self._lives:
+            # Code whose run was taken from it gets its time to stop before the loop may close.
+            await asyncio.wait(self._lives, timeout=SETTLE)
+        for life in self._lives:
+            life.cancel()
         for chore in self._chores:
             chore.cancel()
         await asyncio.gather(*self._chores, *self._errands, return_exceptions=True)
@@ -218,7 +228,9 @@ class Worker:
         for stale in (known, self.active.get(run.id)):
             if stale is not None:
                 stale.lose()
-        self.active[run.id] = Execution(self._services, run, task, self.middleware)
+        execution = self.active[run.id] = Execution(self._services, run, task, self.middleware)
+        self._lives.add(execution.life)
+        execution.life.add_done_callback(self._lives.discard)
 
     async def _give_back(self, run: RunRecord) -> None:
         now = self._clock.now()
@@ -256,11 +268,14 @@ class Worker:
         self._freed.set()
         self._work.set()
 
-    def offer(self) -> str | None:
-        if self.free <= 0:
+    def offer(self, call: StartCall | None = None) -> str | None:
+        if self.free <= 0 or not (call is None or self._serves(call)):
             return None
         self._reserved += 1
         return self.id
+
+    def _serves(self, call: StartCall) -> bool:
+        return call.task in self._tasks and (self.settings.queues is None or call.queue in self.settings.queues)
 
     def retract(self) -> None:
         self._reserved -= 1
@@ -345,9 +360,7 @@ class Worker:
             try:
                 await self._look_for_cancels()
                 await self._look_for_strays()
-                for execution in list(self.active.values()):
-                    if execution.session.waiting:
-                        await execution.session.refresh()
+                await asyncio.gather(*(one.session.refresh() for one in self.active.values() if one.session.waiting))
             except StorageError as error:
                 _log.error("cannot look for news, trying on: %s", error)
 
@@ -355,19 +368,32 @@ class Worker:
 
     async def _evict_always(self) -> None:
         while True:
-            if not self.hot:
+            due = self._next_eviction()
+            if due is None:
                 self._parked.clear()
                 await self._parked.wait()
-            oldest = next(iter(self.hot.values()), None)
-            if oldest is None:
-                continue
-            await self._clock.sleep_until(oldest.parked_at + self.settings.hot_window)
-            now = self._clock.now()
-            for run_id, execution in list(self.hot.items()):
-                if execution.parked_at + self.settings.hot_window <= now:
-                    del self.hot[run_id]
-                    execution.evict()
+            else:
+                await self._clock.sleep_until(due)
+                self._evict_due(self._clock.now())
+
+    def _next_eviction(self) -> int | None:
+        return next((oldest.parked_at + self.settings.hot_window for oldest in self.hot.values()), None)
+
+    def _evict_due(self, now: int) -> None:
+        for run_id, execution in list(self.hot.items()):
+            if execution.parked_at + self.settings.hot_window <= now:
+                del self.hot[run_id]
+                execution.evict()
 
     def _evict_all(self) -> None:
         while self.hot:
             self.hot.popitem()[1].evict()
+
+
+def _collect_less_often() -> None:
+    """Runs in memory are many objects that live for a while: with the default, the collector goes through all of them again and again.
+
+    Thresholds that somebody chose are left alone.
+    """
+    if gc.get_threshold()[0] in _GC_DEFAULTS:
+        gc.set_threshold(20_000, 20, 50)

@@ -102,4 +102,11 @@ def worker(row: Row) -> WorkerRecord:
 
 def task(row: Row) -> TaskRecord:
     """A row of `tasks`."""
-    return TaskRecord(name=row["name"], queue=row["queue"], description=row["description"], schema=row["schema"], kind=row["kind"])
+    return TaskRecord(
+        name=row["name"],
+        queue=row["queue"],
+        description=row["description"],
+        schema=row["schema"],
+        kind=row["kind"],
+        hooked=bool(row["hooked"]),
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from agentflow.clock import SECOND
-from agentflow.database.port import Database, Transaction
+from agentflow.database.port import Database, Row, Transaction
 from agentflow.errors import IdempotencyConflict, LeaseLost, RunNotFound
 from agentflow.records import RunRecord, RunState
 from agentflow.serde import dumps
@@ -75,8 +75,7 @@ def start(new: NewRun, now: int, parent: Lease | None = None) -> Transaction[Sta
     if not found:
         # It is there: the connection broke after it was committed.
         found = yield SQL.runs.get(id=new.id)
-    run = rows.run(found[0])
-    return Started(run if text is new.input else replace(run, input=new.input), existed=False)
+    return Started(_stored(new, now, parent, found[0]), existed=False)
 
 
 async def start_simply(database: Database, new: NewRun, now: int) -> Started | None:
@@ -84,7 +83,43 @@ async def start_simply(database: Database, new: NewRun, now: int) -> Started | N
     if new.idempotency_key is not None or len(new.input) > blobs.LIMIT:
         return None
     found = await database.execute(SQL.runs.insert(**_columns(new, now, None), input=new.input))
-    return Started(rows.run(found[0]), existed=False) if found else None
+    return Started(_stored(new, now, None, found[0]), existed=False) if found else None
+
+
+def _stored(new: NewRun, now: int, parent: Lease | None, row: Row) -> RunRecord:
+    """A new run's record: only key and lease were decided by the database."""
+    leased = row["worker"] is not None
+    return RunRecord(
+        key=row["key"],
+        id=new.id,
+        task=new.task,
+        queue=new.queue,
+        state=RunState(row["state"]),
+        epoch=row["epoch"],
+        attempt=1,
+        recoveries=0,
+        worker=row["worker"],
+        ready_at=new.ready_at,
+        expires_at=new.expires_at,
+        input=new.input,
+        output=None,
+        error=None,
+        parent_id=None if parent is None else parent.run_id,
+        tags=tuple(new.tags),
+        metadata=new.metadata,
+        idempotency_key=new.idempotency_key,
+        concurrency_key=new.concurrency_key,
+        priority=new.priority,
+        version=new.version,
+        code=None,
+        cancel_reason=None,
+        wakes=0,
+        active=0,
+        created_at=now,
+        started_at=now if leased else None,
+        finished_at=None,
+        note=None,
+    )
 
 
 def find(run_id: str) -> Transaction[RunRecord | None]:

@@ -170,9 +170,9 @@ def _end_locked(one: WaitpointRecord, ending: Ending, now: int, lessee: str | No
     leased: list[RunRecord] = []
     wake = 0
     if one.run_id is not None:
-        roused = yield from _wake(one.run_id, now, lessee)
+        roused, at_once = yield from _wake(one.run_id, now, lessee)
         wake = roused.wakes
-        (leased if roused.state is RunState.RUNNING and roused.worker == lessee and lessee else woken).append(roused)
+        (leased if at_once else woken).append(roused)
     answer = None if ending.answer is None else (yield from blobs.stow(ending.answer, now))
     found = yield SQL.waitpoints.end(id=one.id, state=ending.state.value, answer=answer, by=ending.by, now=now, wake=wake)
     if not found:
@@ -195,15 +195,13 @@ def end_targets(target: str, ending: Ending, now: int, lessee: str | None = None
     return woken, leased
 
 
-def _wake(run_id: str, now: int, lessee: str | None) -> Transaction[RunRecord]:
+def _wake(run_id: str, now: int, lessee: str | None) -> Transaction[tuple[RunRecord, bool]]:
+    """The run, woken, and whether it was leased for that: one that runs already, on whatever worker, is not leased twice."""
     run = yield from runs.lock(run_id)
     if run.state.terminal:
-        return run
-    if run.state is RunState.WAITING and lessee is not None:
-        leased = yield SQL.runs.lease(run=run.key, worker=lessee, now=now)
-        if leased:
-            return rows.run((yield SQL.runs.wake(run=run.key))[0])
-    return rows.run((yield SQL.runs.wake(run=run.key))[0])
+        return run, False
+    leased = run.state is RunState.WAITING and lessee is not None and (yield SQL.runs.lease(run=run.key, worker=lessee, now=now))
+    return rows.run((yield SQL.runs.wake(run=run.key))[0]), bool(leased)
 
 
 def _refusal(one: WaitpointRecord) -> WaitpointAlreadyAnswered | WaitpointTimedOut:

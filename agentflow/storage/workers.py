@@ -14,7 +14,15 @@ from agentflow.storage.statements import SQL
 def register(worker: WorkerRecord, known: Sequence[TaskRecord], now: int) -> Transaction[None]:
     """Enter a worker into the list of the living, and what it knows into the list of tasks."""
     for task in known:
-        yield SQL.tasks.put(name=task.name, queue=task.queue, description=task.description, schema=task.schema, kind=task.kind, now=now)
+        yield SQL.tasks.put(
+            name=task.name,
+            queue=task.queue,
+            description=task.description,
+            schema=task.schema,
+            kind=task.kind,
+            hooked=int(task.hooked),
+            now=now,
+        )
     yield SQL.workers.register(
         id=worker.id,
         host=worker.host,

@@ -78,6 +78,10 @@ class Streams:
         """Up to `limit` events after a cursor. Raises `StreamLost` and `StreamUnavailable`."""
         return list((await self._reader.page(run_id, after, limit)).events)
 
+    async def newest(self, run_id: str, limit: int = PAGE) -> list[StoredEvent]:
+        """The last `limit` events, in order. Raises `StreamUnavailable`."""
+        return await self._reader.newest(run_id, limit)
+
     async def tail(self, run_id: str) -> Cursor | None:
         """The cursor of the last event, or None where there is no stream. Raises `StreamUnavailable`."""
         return await self._reader.tail(run_id)

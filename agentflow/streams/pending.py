@@ -42,7 +42,8 @@ class Entry:
 
 @dataclass(slots=True)
 class Batch:
-    """What waits of one run. `due` is when to send it though nothing in it is urgent; `serial` orders batches by age."""
+    """What waits of one run. `due` is when to send it though nothing in it is urgent; `serial` orders batches by age; `raw` says that
+    entries are to be dropped or encoded yet."""
 
     run_id: str
     serial: int
@@ -52,15 +53,18 @@ class Batch:
     size: int = 0
     open: dict[tuple[str, str], Entry] = field(default_factory=dict[tuple[str, str], Entry])
     started: dict[str, Entry] = field(default_factory=dict[str, Entry])
+    raw: bool = False
 
     def live(self) -> list[Entry]:
         """The events to send, in order."""
-        entries = [entry for entry in self.entries if not entry.gone]
-        for entry in entries:
-            if entry.late is not None:
-                entry.text = encode(entry.late)[2]
-                entry.late = None
-        return entries
+        if self.raw:
+            self.raw = False
+            self.entries = [entry for entry in self.entries if not entry.gone]
+            for entry in self.entries:
+                if entry.late is not None:
+                    entry.text = encode(entry.late)[2]
+                    entry.late = None
+        return self.entries
 
 
 class Pending:
@@ -143,6 +147,7 @@ class Pending:
 
     def _begin(self, batch: Batch, event: StepStarted, entry: Entry) -> None:
         batch.open.clear()
+        batch.raw = True
         batch.started[event.step] = entry
         batch.entries.append(entry)
         self._events += 1
@@ -154,6 +159,7 @@ class Pending:
             start = batch.started.pop(event.step, None)
             if start is not None and start.epoch == entry.epoch:
                 start.gone = True
+                batch.raw = True
                 self._events -= 1
         else:
             self._mention(batch, event, entry)

@@ -53,6 +53,11 @@ class Reader:
         full = len(entries) == count
         return Page(entries if after is None else entries[1:], ended, full)
 
+    async def newest(self, run_id: str, limit: int = PAGE) -> list[StoredEvent]:
+        """The last events, in order. Raises `StreamUnavailable`."""
+        entries = [_entry(*raw) for raw in await self._wire.call("XREVRANGE", stream_key(run_id), "+", "-", "COUNT", limit)]
+        return entries[::-1]
+
     async def tail(self, run_id: str) -> Cursor | None:
         """The id of the last event, or None where there is no stream. Raises `StreamUnavailable`."""
         return (await self.tails([run_id]))[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -185,7 +185,7 @@ class Writer:
     async def _deliver(self, batches: list[Batch], signals: list[bytes]) -> None:
         self._number += 1
         keys = [f"af:w:{self.id}", *(stream_key(batch.run_id) for batch in batches)]
-        arguments = list(self._arguments(batches, signals))
+        arguments = self._arguments(batches, signals)
         failures = 0
         while True:
             try:
@@ -202,19 +202,16 @@ class Writer:
         if reply:
             self._refuse(batches, reply.decode())
 
-    def _arguments(self, batches: list[Batch], signals: list[bytes]) -> Iterator[str | bytes | int]:
+    def _arguments(self, batches: list[Batch], signals: list[bytes]) -> list[str | bytes | int]:
         settings = self._settings
         live, ended = int(settings.live * 1_000), int(settings.ended * 1_000)
-        yield from (self._number, live, ended, live, SIGNALS, len(signals), *signals)
+        arguments: list[str | bytes | int] = [self._number, live, ended, live, SIGNALS, len(signals), *signals]
         for batch in batches:
             entries = batch.live()
-            yield from (channel(batch.run_id), int(batch.lost), len(entries))
+            arguments += (channel(batch.run_id), int(batch.lost), len(entries))
             for entry in entries:
-                yield f"{entry.epoch}-*"
-                yield entry.type
-                yield entry.about
-                yield entry.text
-                yield entry.ts
+                arguments += (f"{entry.epoch}-*", entry.type, entry.about, entry.text, entry.ts)
+        return arguments
 
     def _refuse(self, batches: list[Batch], reply: str) -> None:
         stale: dict[str, int] = {}

@@ -61,7 +61,12 @@ class Engine:
     """
 
     def __init__(
-        self, directory: Path, redis: str | None, settings: WorkerSettings | None = None, *, wrap: Callable[[Database], Database] | None = None
+        self,
+        directory: Path,
+        redis: str | None,
+        settings: WorkerSettings | None = None,
+        *,
+        wrap: Callable[[Database], Database] | None = None,
     ) -> None:
         self.clock = ManualClock()
         self.clock.settle = self.settle

@@ -120,6 +120,7 @@ CREATE TABLE tasks (
   description TEXT NOT NULL,
   schema TEXT NOT NULL,
   kind TEXT NOT NULL,
+  hooked BIGINT NOT NULL DEFAULT 0,
   seen_at BIGINT NOT NULL
 );
 

@@ -11,4 +11,4 @@ SELECT
 FROM (SELECT 1) AS one LEFT JOIN workers AS lessee ON lessee.id = :worker AND lessee.expires_at > :created_at
 WHERE TRUE
 ON CONFLICT (id) DO NOTHING
-RETURNING *;
+RETURNING key, state, epoch, worker;

@@ -1,3 +1,5 @@
-INSERT INTO tasks (name, queue, description, schema, kind, seen_at) VALUES (:name, :queue, :description, :schema, :kind, :now)
+INSERT INTO tasks (name, queue, description, schema, kind, hooked, seen_at)
+VALUES (:name, :queue, :description, :schema, :kind, :hooked, :now)
 ON CONFLICT (name) DO UPDATE
-SET queue = excluded.queue, description = excluded.description, schema = excluded.schema, kind = excluded.kind, seen_at = excluded.seen_at;
+SET queue = excluded.queue, description = excluded.description, schema = excluded.schema, kind = excluded.kind, hooked = excluded.hooked,
+    seen_at = excluded.seen_at;
