@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agentflow.database.port import Transaction
-from agentflow.engine.maintenance import decided, last_words
+from agentflow.engine.telling import decided, last_words
 from agentflow.records import EntryKind, JournalEntry, RunRecord, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import decode_failure, loads
 from agentflow.storage import journal, runs, waitpoints

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from agentflow.engine.context import StartCall
-from agentflow.engine.maintenance import last_words
 from agentflow.engine.session import Session
+from agentflow.engine.telling import last_words
 from agentflow.records import RunRecord, RunState
 from agentflow.storage.transitions import Ended
 from agentflow.streams.events import RunQueued

@@ -36,8 +36,9 @@ TURNS = 100
 SETTLE = 5.0
 """Seconds that cancelled branches get to stop before their run ends without them."""
 
-STREAM_PATIENCE = 1.0
-"""Seconds that a recovery waits for the stream to tell what the lost worker had begun."""
+STREAM_PATIENCE = 5.0
+"""Seconds that a recovery waits for the stream to tell what the lost worker had begun. A worker that has just started is slow to ask: it
+loads the SDKs of its models meanwhile."""
 
 
 class Execution:

@@ -12,21 +12,19 @@ from agentflow.clock import SECOND
 from agentflow.engine.executor import call_hooks
 from agentflow.engine.session import Services
 from agentflow.engine.task import Task
+from agentflow.engine.telling import last_words, tell_answer
 from agentflow.errors import StorageError, WaitpointError
-from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState
-from agentflow.serde import decode_failure, dumps, loads
+from agentflow.records import RunRecord, RunState
+from agentflow.serde import dumps
 from agentflow.storage import rows, runs, transitions, waitpoints, workers
 from agentflow.storage.statements import SQL
 from agentflow.storage.transitions import Ended
 from agentflow.storage.waitpoints import Ending, Woken
-from agentflow.streams.events import ApprovalResolved, End, Event, RunCancelled, RunCompleted, RunExpired, RunFailed
-from agentflow.streams.log import Streams
 
 _log = logging.getLogger("agentflow.engine")
 ROUND = 256
 HOOK_TIME = 60 * SECOND
 RETRY = SECOND
-LARGE = 16 * 1024
 
 
 class Maintenance:
@@ -207,40 +205,3 @@ _MOMENTS = {
     RunState.EXPIRED: "failure",
     RunState.CANCELLED: "cancel",
 }
-
-
-def last_words(run: RunRecord) -> list[Event]:
-    """The last events of a run that has ended; an output too large for the stream is left to the run itself."""
-    failed = Failure(code="error", type="", message="") if run.error is None else decode_failure(run.error)
-    said: Event
-    match run.state:
-        case RunState.COMPLETED:
-            small = run.output is not None and len(run.output) <= LARGE and not run.output.startswith("@")
-            said = RunCompleted(loads(run.output or "null") if small else None)
-        case RunState.CANCELLED:
-            said = RunCancelled(reason=failed.message)
-        case RunState.EXPIRED:
-            said = RunExpired(failed.message)
-        case _:
-            said = RunFailed({"code": failed.code, "type": failed.type, "message": failed.message, "hint": failed.hint})
-    return [said, End(run.state.value)]
-
-
-def tell_answer(streams: Streams, woken: Woken) -> None:
-    """Show an approval's answer to the readers of its run."""
-    one = woken.waitpoint
-    if one.kind is not WaitKind.APPROVAL or one.run_id is None:
-        return
-    epoch = max((run.epoch for run in [*woken.runs, *woken.leased] if run.id == one.run_id), default=0)
-    streams.publish(one.run_id, epoch, ApprovalResolved(one.id, decided(one), one.answered_by, _reason(one)))
-
-
-def decided(one: WaitpointRecord) -> str:
-    """The word for an approval's end: approved, denied, expired or cancelled."""
-    if one.state is WaitState.ANSWERED:
-        return "approved" if loads(one.answer or "{}").get("approved") is True else "denied"
-    return "expired" if one.state is WaitState.TIMED_OUT else "cancelled"
-
-
-def _reason(one: WaitpointRecord) -> str | None:
-    return loads(one.answer or "{}").get("reason") if one.state is WaitState.ANSWERED else None

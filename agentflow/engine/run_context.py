@@ -160,7 +160,7 @@ class RunContext:
 
     async def _ended(self, one: WaitpointRecord) -> WaitResult:
         if one.state is WaitState.PENDING:
-            one = await self._session.park(one.id)
+            one = await self._session.park(one)
             self.known[one.key or one.id] = one
         return WaitResult(one.id, one.state, one.answer, one.answered_by)
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from agentflow.clock import SECOND, Clock
 from agentflow.database.port import Database, T, Transaction
 from agentflow.engine.context import StartCall
+from agentflow.engine.telling import waits_for
 from agentflow.errors import ControlFlow, LeaseLost, StorageError
 from agentflow.records import EntryKind, JournalEntry, RunRecord, RunState
 from agentflow.storage import journal, transitions, waitpoints
@@ -102,6 +103,7 @@ class Session:
         self.blocked = False
         self.closed = False
         self.waiting: dict[str, asyncio.Future[WaitpointRecord]] = {}
+        self._awaited: dict[str, WaitpointRecord] = {}
         self.inflight = 0
         self._ended: dict[str, WaitpointRecord] = {}
         self._delivered = False
@@ -222,19 +224,21 @@ class Session:
 
     # -- waiting -------------------------------------------------------------------------------------------------------------------------
 
-    async def park(self, waitpoint_id: str) -> WaitpointRecord:
+    async def park(self, one: WaitpointRecord) -> WaitpointRecord:
         """Wait until a waitpoint of this run has ended. The run lets go of its lease once nothing else is under way."""
         if self.blocked:
             await self.control(waits=True)
-        ended = self._ended.pop(waitpoint_id, None)
+        ended = self._ended.pop(one.id, None)
         if ended is not None:
             return ended
-        future = self.waiting[waitpoint_id] = self.loop.create_future()
+        future = self.waiting[one.id] = self.loop.create_future()
+        self._awaited[one.id] = one
         self.consider()
         try:
             return await future
         finally:
-            self.waiting.pop(waitpoint_id, None)
+            self.waiting.pop(one.id, None)
+            self._awaited.pop(one.id, None)
 
     def consider(self) -> None:
         """Suspend if nothing but waits is left, once the code that this turn of the loop lets go on has had its say."""
@@ -287,6 +291,7 @@ class Session:
             woken = await self.transact(lambda lease: transitions.suspend(lease, seen, spent))
             if woken is None:
                 self._active, self.lease = spent.active, None
+                self.publish(waits_for(list(self._awaited.values())))
                 self.services.host.parked(self)
             elif woken.cancel_reason is not None:
                 self.on_cancel(woken.cancel_reason)
@@ -304,11 +309,12 @@ class Session:
 
     async def _rouse(self) -> None:
         """Code of this run goes on although the run waits: get it a lease again."""
-        if self._roused is None:
-            self._roused = self.loop.create_future()
+        roused = self._roused
+        if roused is None:
+            roused = self._roused = self.loop.create_future()
             if self.lease is None and not self._suspending:
                 await self.rouse()
-        await asyncio.shield(self._roused)
+        await asyncio.shield(roused)
 
     def _release_rousers(self) -> None:
         if self._roused is not None and (self.lease is not None or self.latched is not None):

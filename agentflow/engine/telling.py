@@ -1,0 +1,59 @@
+"""What the engine tells the readers of a run, from what is stored."""
+
+from __future__ import annotations
+
+from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState
+from agentflow.serde import decode_failure, loads
+from agentflow.storage.waitpoints import Woken
+from agentflow.streams.events import ApprovalResolved, End, Event, RunCancelled, RunCompleted, RunExpired, RunFailed, RunWaiting
+from agentflow.streams.log import Streams
+
+LARGE = 16 * 1024
+"""Characters of JSON above which an output is left to the run itself."""
+
+_TELLING = (WaitKind.APPROVAL, WaitKind.CALLBACK, WaitKind.TOKEN, WaitKind.CHILD, WaitKind.TIMER)
+
+
+def waits_for(waits: list[WaitpointRecord]) -> RunWaiting:
+    """What a run that suspends says: the wait that a reader can do most about, the ids of the first ones, and when one ends by itself."""
+    first = min(waits, key=lambda one: _TELLING.index(one.kind), default=None)
+    due = min((one.due_at for one in waits if one.due_at is not None), default=None)
+    kind = "event" if first is None else first.kind.value
+    return RunWaiting(kind, tuple(one.id for one in waits[:20]), None if due is None else due // 1_000)
+
+
+def last_words(run: RunRecord) -> list[Event]:
+    """The last events of a run that has ended; an output too large for the stream is left to the run itself."""
+    failed = Failure(code="error", type="", message="") if run.error is None else decode_failure(run.error)
+    said: Event
+    match run.state:
+        case RunState.COMPLETED:
+            small = run.output is not None and len(run.output) <= LARGE and not run.output.startswith("@")
+            said = RunCompleted(loads(run.output or "null") if small else None)
+        case RunState.CANCELLED:
+            said = RunCancelled(reason=failed.message)
+        case RunState.EXPIRED:
+            said = RunExpired(failed.message)
+        case _:
+            said = RunFailed({"code": failed.code, "type": failed.type, "message": failed.message, "hint": failed.hint})
+    return [said, End(run.state.value)]
+
+
+def tell_answer(streams: Streams, woken: Woken) -> None:
+    """Show an approval's answer to the readers of its run."""
+    one = woken.waitpoint
+    if one.kind is not WaitKind.APPROVAL or one.run_id is None:
+        return
+    epoch = max((run.epoch for run in [*woken.runs, *woken.leased] if run.id == one.run_id), default=0)
+    streams.publish(one.run_id, epoch, ApprovalResolved(one.id, decided(one), one.answered_by, _reason(one)))
+
+
+def decided(one: WaitpointRecord) -> str:
+    """The word for an approval's end: approved, denied, expired or cancelled."""
+    if one.state is WaitState.ANSWERED:
+        return "approved" if loads(one.answer or "{}").get("approved") is True else "denied"
+    return "expired" if one.state is WaitState.TIMED_OUT else "cancelled"
+
+
+def _reason(one: WaitpointRecord) -> str | None:
+    return loads(one.answer or "{}").get("reason") if one.state is WaitState.ANSWERED else None
