@@ -181,7 +181,10 @@ class WorkerRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRecord:
-    """A task that some worker has served. `schema` is the JSON schema of its payload, `kind` is task or agent, `hooked` whether ends are to be told."""
+    """A task that some worker has served. `schema` is the JSON schema of its payload, `kind` is task or agent.
+
+    `hooked`: whether it has hooks that hear of the end of its runs.
+    """
 
     name: str
     queue: str

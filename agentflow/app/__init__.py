@@ -129,7 +129,7 @@ class Agentflow:
             await migrate(database, MIGRATIONS, self.clock)
             self._open = _Open(self, database, streams)
             await self._open.begin()
-            opened.append(self)
+            opened.add(self)
         except BaseException:
             await streams.close()
             await database.close()
@@ -140,7 +140,7 @@ class Agentflow:
         """Let running steps finish or hand them back, then close."""
         closing, self._open = self._open, None
         if closing is not None:
-            opened.remove(self)
+            opened.discard(self)
             await closing.end()
 
     @property

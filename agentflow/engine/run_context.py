@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import random
-import sys
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, MutableMapping
 from contextvars import Context
 from datetime import UTC, datetime
-from types import FrameType
 from typing import Any
 
 from agentflow.clock import SECOND
@@ -92,7 +91,7 @@ class RunContext:
     def key(self, name: str, explicit: str | None = None) -> str:
         if explicit is None:
             return (branch.get() or self.root).key(name)
-        key, place = f"{name}:{explicit}", _place(sys._getframe(2))
+        key, place = f"{name}:{explicit}", _place()
         if key in self._places:
             raise DuplicateName(
                 f"Two calls in this run have the key {key!r}: one at {self._places[key]}, one at {place}.",
@@ -326,8 +325,12 @@ def _requested(one: WaitpointRecord, request: WaitRequest) -> ApprovalRequested:
     )
 
 
-def _place(frame: FrameType) -> str:
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+def _place() -> str:
+    """Where the code is that called a step: two frames above the context."""
+    frame = inspect.currentframe()
+    for _ in range(3):
+        frame = frame and frame.f_back
+    return "?" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def _moment(micros: int) -> datetime:

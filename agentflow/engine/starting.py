@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from agentflow.clock import Duration, microseconds
 from agentflow.engine.context import StartCall, WaitRequest, WaitResult, recording
@@ -114,13 +115,13 @@ class Launcher(Protocol):
 
 
 launcher: ContextVar[Launcher | None] = ContextVar("agentflow_launcher", default=None)
-opened: list[Launcher] = []
+opened: WeakSet[Launcher] = WeakSet()
 """The apps that are open in this process."""
 
 
 def around() -> Launcher | None:
     """The open app around this code; where none is, as in a request handler of a mounted app, the only one that is open."""
-    return launcher.get() or (opened[0] if len(opened) == 1 else None)
+    return launcher.get() or (next(iter(opened), None) if len(opened) == 1 else None)
 
 
 class Inside:

@@ -159,7 +159,7 @@ class Engine:
     async def stop(self) -> None:
         """The worker dies as by `kill -9`, and none is left."""
         app = self.app
-        opened.remove(app)
+        opened.discard(app)
         if app.worker is not None:
             await app.worker.kill()
         await app.streams.close()

@@ -70,7 +70,7 @@ class Demo:
             show(entry.event)
             if isinstance(entry.event, e.ToolOutput):
                 self.results += 1
-            if isinstance(entry.event, e.ReasoningDelta | e.TextDelta) and self.results >= 2 and not self.killed:
+            if isinstance(entry.event, e.ReasoningDelta | e.TextDelta) and self.results >= 1 and not self.killed:
                 await self.kill_worker(run)
             if isinstance(entry.event, e.ApprovalRequested):
                 self.asking = asyncio.create_task(self.ask(entry.event))

@@ -64,6 +64,7 @@ def imports(path: Path) -> Iterator[Import]:
                 yield Import(f"{source}.{name.name}" if _is_module(f"{source}.{name.name}") else source, node.lineno)
 
 
+@cache
 def aliases(path: Path) -> Mapping[str, str]:
     """What each imported name of a file stands for: `from time import sleep as nap` gives `{"nap": "time.sleep"}`."""
     known: dict[str, str] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pydantic_core import from_json
 
 from agentflow import Agentflow
 from agentflow.server import create_asgi
+from agentflow.server.serve import bind
 
 PATIENCE = 20.0
 
@@ -98,7 +98,7 @@ class Frame:
 @asynccontextmanager
 async def served(asgi: Any) -> AsyncGenerator[str]:
     """Serve an ASGI app on a free port of this machine; gives its URL."""
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = bind("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(asgi, lifespan="off", ws="none", log_config=None, timeout_graceful_shutdown=1))
     task = asyncio.create_task(server.serve(sockets=[listening]))
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import statistics
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
@@ -73,6 +74,19 @@ async def test_a_taken_port_is_named_with_what_to_do(tmp_path: Path) -> None:
 async def test_a_host_that_cannot_be_bound_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"Cannot serve on 192\.0\.2\.1:0"):
         await serve(Agentflow(directory=tmp_path), "192.0.2.1", 0, api_key="k")
+
+
+async def test_an_answer_in_small_writes_does_not_wait_for_the_acknowledgement_of_the_first(tmp_path: Path) -> None:
+    loop, took = asyncio.get_running_loop(), list[float]()
+    async with shop(tmp_path) as process, visited(tmp_path, await line(process)) as site:
+        run_id = await site.start("work", seconds=0)
+        await site.read(run_id)
+        for _ in range(11):
+            began = loop.time()
+            await site.read(run_id)
+            took.append(loop.time() - began)
+    # Delayed acknowledgements come after 40 ms.
+    assert statistics.median(took) < 0.035, took
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -87,7 +87,7 @@ async def test_a_reader_that_only_catches_up_is_let_go_at_the_tail(site: Site) -
     await site.waiting(run_id)
     await site.app.streams.flush()
     frames = await site.read(run_id, live="0")
-    assert [frame.type for frame in frames] == ["", "run.started", "approval.requested"]
+    assert [frame.type for frame in frames] == ["", "run.started", "approval.requested", "run.waiting"]
 
 
 async def test_no_event_is_lost_or_doubled_at_any_cut_point_of_a_live_run(site: Site) -> None:
@@ -218,5 +218,5 @@ async def test_a_reader_that_reads_nothing_holds_up_nobody(site: Site) -> None:
     await site.waiting(run_id)
     async with httpx.AsyncClient(base_url=site.url) as lazy, lazy.stream("GET", f"/v1/runs/{run_id}/stream"):
         frames = await site.read(run_id, live="0")
-        assert frames[-1].type == "approval.requested"
+        assert frames[-1].type == "run.waiting"
     await until(lambda: site.app.streams.counters["followed"] == 0)

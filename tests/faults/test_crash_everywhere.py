@@ -1,0 +1,208 @@
+"""A worker that dies at any write, or whose connection breaks there, costs no result and no second call of what was recorded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import pytest
+
+from agentflow.database.port import Database
+from agentflow.database.sqlite import SqliteDatabase
+from agentflow.engine.worker import WorkerSettings
+from agentflow.errors import ConnectionLost, StorageError, WaitpointAlreadyAnswered
+from agentflow.handle import outcome
+from agentflow.records import EntryKind, RunRecord, RunState
+from agentflow.serde import decode_failure
+from agentflow.storage import journal, runs
+from agentflow.storage.runs import RunFilter
+from agentflow.testing import Engine
+from agentflow.testing.faults import Crashed, CrashingDatabase
+from tests.faults.flaky import Break, FlakyDatabase
+from tests.faults.workloads import Workload, everything, talking
+
+T = TypeVar("T")
+Mode = Literal["before", "after"]
+WORKLOADS: dict[str, Callable[[], Workload]] = {"everything": everything, "an agent": talking}
+PATIENCE = 20.0
+
+
+class Driver:
+    """Takes a workload to its end: starts it, answers, lets time pass, and once replaces the worker when it has died."""
+
+    def __init__(self, engine: Engine, work: Workload, died: asyncio.Event | None = None) -> None:
+        self._engine = engine
+        self._work = work
+        self._died = died
+        self._opened = False
+        self._replaced = False
+        self.recorded: set[str] = set()
+        self.called_before = 0
+
+    async def run(self) -> RunRecord:
+        """The run once it has ended."""
+        run_id = await self._surely(self._start)
+        async with asyncio.timeout(PATIENCE):
+            while not (run := await self._surely(lambda: self._look(run_id))).state.terminal:
+                await self._surely(self._let_time_pass)
+        await self._surely(self._engine.settle)
+        return run
+
+    async def open(self) -> None:
+        """Begin. An app that dies while it opens has closed what it had."""
+        with suppress(Crashed):
+            await self._engine.open()
+            self._opened = True
+        if self._dead:
+            await self._replace()
+
+    @property
+    def _dead(self) -> bool:
+        return self._died is not None and self._died.is_set() and not self._replaced
+
+    async def _surely(self, work: Callable[[], Awaitable[T]]) -> T:
+        while True:
+            with suppress(Crashed, ConnectionLost):
+                result = await work()
+                if not self._dead:
+                    return result
+            if self._dead:
+                await self._replace()
+
+    async def _replace(self) -> None:
+        """Another worker, on a sound database; what was recorded by now may not run again."""
+        engine = self._engine
+        engine.wrap = lambda database: database
+        if self._opened:
+            await engine.stop()
+        self._replaced = True
+        self.recorded = await recorded(engine.directory / "test.db")
+        self.called_before = len(self._work.called)
+        await engine.go_on()
+
+    async def _start(self) -> str:
+        handle = await self._engine.start(self._work.task.using(idempotency_key="the one"), *self._work.given)
+        return handle.id
+
+    async def _look(self, run_id: str) -> RunRecord:
+        await self._engine.settle()
+        app = self._engine.app
+        for one in await app.waitpoints.list(kind="approval"):
+            with suppress(WaitpointAlreadyAnswered):
+                await app.waitpoints.approve(one.id, by="maria")
+        return await app.runs.get(run_id)
+
+    async def _let_time_pass(self) -> None:
+        """Much of it only while nothing is under way; a little always, for who waits for the database to come back."""
+        app = self._engine.app
+        await self._engine.clock.advance("1s")
+        states = {run.state for run in await app.runs.list() if not run.state.terminal}
+        if states <= {RunState.WAITING, RunState.SCHEDULED} and not await app.waitpoints.list(kind="approval"):
+            await self._engine.clock.advance("10m")
+
+
+async def recorded(path: Path) -> set[str]:
+    """The run and key of every step that has a record; nothing while there are no tables."""
+    database = SqliteDatabase(path)
+    found: set[str] = set()
+    with suppress(StorageError):
+        for run in await database.read(runs.page(RunFilter())):
+            entries = await database.read(journal.load(run.key))
+            found |= {f"{run.id}:{entry.key}" for entry in entries if entry.kind is EntryKind.RESULT}
+    await database.close()
+    return found
+
+
+async def check_streams(engine: Engine) -> None:
+    """Every run has completed, and no stream says more than one `end` or anything after it.
+
+    A stream may lack it: who dies between the last commit and the last word leaves that to the readers, who look into the database.
+    """
+    await engine.app.streams.flush()
+    for run in await engine.app.runs.list():
+        assert run.state is RunState.COMPLETED, (run.task, run.state, decode_failure(run.error or "{}").traceback)
+        told = [entry.event.type for entry in await engine.app.streams.read(run.id)]
+        assert "end" not in told[:-1], (run.task, told)
+
+
+@pytest.mark.parametrize("mode", ["before", "after"])
+@pytest.mark.parametrize("kind", WORKLOADS)
+async def test_a_crash_at_any_write_ends_in_the_same_result_and_repeats_nothing_recorded(
+    tmp_path: Path, stream_server: str, kind: str, mode: Mode
+) -> None:
+    """Crash everywhere: at the n-th write, for every n, until a whole run needs fewer."""
+    number = 1
+    while await crash_at(tmp_path / f"{number}", stream_server, WORKLOADS[kind](), number, mode):
+        number += 1
+    print(f"{kind}: crashed {mode} each of {number - 1} writes")
+    assert number > 20
+
+
+async def crash_at(folder: Path, redis: str, work: Workload, number: int, mode: Mode) -> bool:
+    """Run the work and crash at its n-th write; False when it needed fewer."""
+    made: list[CrashingDatabase] = []
+
+    def crashing(database: Database) -> Database:
+        made.append(CrashingDatabase(database, number, mode))
+        return made[-1]
+
+    folder.mkdir()
+    engine = Engine(folder, redis, wrap=crashing)
+    driver = Driver(engine, work, made[0].crashed)
+    await driver.open()
+    try:
+        run = await driver.run()
+        await check_streams(engine)
+    finally:
+        await engine.stop()
+    assert outcome(run, work.task.codec) == work.result, (number, run)
+    again = driver.recorded & set(work.called[driver.called_before :])
+    assert not again, (number, again)
+    assert max(Counter(work.called).values()) <= 2
+    return made[0].crashed.is_set()
+
+
+@pytest.mark.parametrize("mode", ["before", "after"])
+@pytest.mark.parametrize("kind", WORKLOADS)
+async def test_a_connection_that_breaks_at_any_write_ends_in_the_same_result_and_repeats_nothing_at_all(
+    tmp_path: Path, stream_server: str, kind: str, mode: Mode
+) -> None:
+    """T14 everywhere: the process lives on and knows what it did."""
+    number = 1
+    while await break_at(tmp_path / f"{number}", stream_server, WORKLOADS[kind](), number, mode):
+        number += 1
+    print(f"{kind}: broke {mode} each of {number - 1} writes")
+    assert number > 20
+
+
+async def break_at(folder: Path, redis: str, work: Workload, number: int, mode: Mode) -> bool:
+    """Run the work while its n-th write fails once; False when it needed fewer."""
+    made: list[FlakyDatabase] = []
+    writes = 0
+
+    def flaky(database: Database) -> Database:
+        made.append(FlakyDatabase(database))
+        return made[-1]
+
+    def breaks(name: str) -> Break:
+        nonlocal writes
+        writes += 1
+        return mode if writes == number else None
+
+    folder.mkdir()
+    engine = Engine(folder, redis, WorkerSettings(poll=0.02), wrap=flaky)
+    driver = Driver(engine, work)
+    await driver.open()
+    made[0].breaks = breaks
+    try:
+        run = await driver.run()
+        await check_streams(engine)
+    finally:
+        await engine.stop()
+    assert outcome(run, work.task.codec) == work.result, (number, run)
+    assert max(Counter(work.called).values()) == 1, number
+    return writes >= number

@@ -1,0 +1,95 @@
+"""Work that is crashed everywhere: every kind of thing that a run can do, and a record of each body that was really called."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic_ai.messages import ModelMessage
+
+from agentflow import ai, approve, context, current_step, sleep, step, task
+from agentflow.agents.agent import Agent
+from agentflow.engine.task import Task
+from agentflow.testing.models import Said, call, scripted_model, text, thinking
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A task, what to start it with, and what must come out. `called` has the run and key of each body, as often as it was called."""
+
+    task: Task[..., Any]
+    given: tuple[Any, ...]
+    result: Any
+    called: list[str] = field(default_factory=list[str])
+
+
+def everything() -> Workload:
+    """Steps, gather, children, a detached run, sleep, an approval, recorded values, a step that fails once."""
+    called: list[str] = []
+
+    def note() -> None:
+        called.append(current_step().idempotency_key)
+
+    @step
+    async def add(a: int, b: int) -> int:
+        note()
+        return a + b
+
+    @step
+    def double(number: int) -> int:
+        note()
+        return 2 * number
+
+    @task
+    async def child(number: int) -> int:
+        return await double(number) + await add(number, 1)
+
+    @task
+    async def parent() -> list[int]:
+        run = context()
+        first = await add(1, 2)
+        before = (await run.uuid4(), await run.now(), await run.random())
+        seconds = await asyncio.gather(double(first), child(first), child(first + 1))
+        await sleep("1h")
+        detached = await child.start(10)
+        decision = await approve("Go on?", expires=None)
+        third = await add(int(decision.approved), await detached.result())
+        assert before[1] < await run.now()
+        return [first, *seconds, third, await double(third)]
+
+    return Workload(parent, (), [3, 6, 10, 13, 32, 64], called)
+
+
+def talking() -> Workload:
+    """An agent: thoughts, two tools at once of which one asks a person, and the last word."""
+    called: list[str] = []
+
+    def said(*parts: Said) -> Callable[[list[ModelMessage]], Sequence[Said]]:
+        def tell(messages: list[ModelMessage]) -> Sequence[Said]:
+            called.append(current_step().idempotency_key)
+            return parts
+
+        return tell
+
+    @step
+    async def look_up(order: str) -> str:
+        """Look an order up."""
+        called.append(current_step().idempotency_key)
+        return f"{order}: sent"
+
+    @step
+    async def pay(order: str) -> str:
+        called.append(current_step().idempotency_key)
+        return f"{order}: paid back"
+
+    @task
+    async def refund(order: str) -> str:
+        """Pay an order back."""
+        return await pay(order)
+
+    calls = (call("look_up", {"order": "o-1"}, id="c1"), call("refund", {"order": "o-1"}, id="c2"))
+    model = scripted_model(said(thinking("hm"), *calls), said(text("It is "), text("done.")))
+    agent = Agent("support", model=model, tools=[look_up, ai.tool(refund, approval=True)])
+    return Workload(agent, ("Where is o-1?",), "It is done.", called)
