@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from contextvars import Context
 from typing import Any
 
+from agentflow.app.following import follow
 from agentflow.clock import Clock, Duration, microseconds
 from agentflow.database.port import Database
 from agentflow.engine.maintenance import Maintenance
@@ -93,9 +94,10 @@ class Runs:
         return found[0]["owner"] if found else None
 
     async def events(self, run_id: str, after: Cursor | None = None) -> AsyncIterator[StoredEvent]:
-        """A run's events after a cursor, live, up to and with its `end`."""
-        async for event in self._streams.follow(run_id, after):
-            yield event
+        """A run's events after a cursor, live, up to and with its `end`. Raises `RunNotFound`."""
+        async with aclosing(follow(self._streams, self._database, run_id, after)) as events:
+            async for event in events:
+                yield event
 
     async def ended(self, run_id: str, timeout: Duration | None = None) -> RunRecord:
         """The run once it has ended. Raises `RunTimeout` after `timeout`, `RunNotFound`."""

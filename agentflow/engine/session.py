@@ -14,7 +14,7 @@ from agentflow.clock import SECOND, Clock
 from agentflow.database.port import Database, T, Transaction
 from agentflow.engine.context import StartCall
 from agentflow.engine.telling import waits_for
-from agentflow.errors import ControlFlow, LeaseLost, StorageError
+from agentflow.errors import ConnectionLost, ControlFlow, DatabaseBusy, DatabaseFull, DatabaseUnreadable, LeaseLost, StorageError
 from agentflow.records import EntryKind, JournalEntry, RunRecord, RunState
 from agentflow.storage import journal, transitions, waitpoints
 from agentflow.storage.runs import Lease
@@ -25,6 +25,9 @@ from agentflow.streams.events import Event
 from agentflow.streams.log import Streams
 
 _PATIENCE = 64
+PASSING = (ConnectionLost, DatabaseBusy, DatabaseFull, DatabaseUnreadable)
+"""Failures of the database that time or an operator cures: work is kept and recorded then."""
+
 _SAY = 8
 """Turns of the loop that code gets, after a call of it returned or a wait began, before its run is let go: an error takes two to leave a
 `gather`."""
@@ -176,7 +179,7 @@ class Session:
         entry = JournalEntry(self.seq, kind, key, value, digest, self.code, self.run.attempt, tries, started or now, now, self.epoch)
         try:
             await journal.append(self.services.database, self.held(), entry)
-        except StorageError as error:
+        except PASSING as error:
             await self._append_again(entry, error)
         except LeaseLost as lost:
             self.latch(lost)
@@ -193,7 +196,7 @@ class Session:
                 if found and found[0]["epoch"] == self.epoch:
                     return
                 return await journal.append(self.services.database, self.held(), entry)
-            except StorageError as again:
+            except PASSING as again:
                 error = again
             except LeaseLost as lost:
                 self.latch(lost)
@@ -205,7 +208,7 @@ class Session:
         while True:
             try:
                 return await self.services.database.transact(make(self.held()))
-            except StorageError as error:
+            except PASSING as error:
                 delay = await self._wait_for_storage(error, delay)
             except LeaseLost as lost:
                 self.latch(lost)

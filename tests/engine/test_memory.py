@@ -6,7 +6,7 @@ import asyncio
 import gc
 import tracemalloc
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import pytest

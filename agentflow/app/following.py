@@ -1,0 +1,64 @@
+"""A run's events for a caller of the library: live from its stream, and from the database where that cannot tell."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from agentflow.app.rebuild import Rebuilt, load
+from agentflow.database.port import Database
+from agentflow.errors import StreamError
+from agentflow.streams.codec import StoredEvent
+from agentflow.streams.cursor import Cursor
+from agentflow.streams.log import Streams
+
+SILENCE = 2.0
+"""Seconds without an event after which a reader looks whether the run has ended: its last words may be lost."""
+
+_LAST = {"run.completed", "run.failed", "run.cancelled", "run.expired", "end"}
+
+
+async def follow(streams: Streams, database: Database, run_id: str, after: Cursor | None) -> AsyncGenerator[StoredEvent]:
+    """Every event after a cursor, to the `end` and with it. Raises `RunNotFound`, and `StreamError` while the run still goes on."""
+    rebuilt = await database.read(load(run_id))
+    if rebuilt.run.state.terminal and await _is_gone(streams, run_id):
+        for event in rebuilt.events if after is None else rebuilt.after(after):
+            yield event
+        return
+    async with aclosing(streams.follow(run_id, after)) as source:
+        suspected = False
+        coming = asyncio.ensure_future(anext(source, None))
+        try:
+            while True:
+                await asyncio.wait({coming}, timeout=SILENCE)
+                if coming.done():
+                    event = coming.result()
+                    if event is None:
+                        return
+                    yield event
+                    if event.ended:
+                        return
+                    suspected, coming = False, asyncio.ensure_future(anext(source, None))
+                    continue
+                # The end may be on its way at this very moment: only the second look counts.
+                if (last := await _last_words(database, run_id)) and suspected:
+                    for event in last:
+                        yield event
+                    return
+                suspected = bool(last)
+        finally:
+            coming.cancel()
+            await asyncio.wait({coming})
+
+
+async def _last_words(database: Database, run_id: str) -> Sequence[StoredEvent]:
+    rebuilt: Rebuilt = await database.read(load(run_id))
+    return [event for event in rebuilt.events if event.type in _LAST] if rebuilt.run.state.terminal else []
+
+
+async def _is_gone(streams: Streams, run_id: str) -> bool:
+    try:
+        return await streams.tail(run_id) is None
+    except StreamError:
+        return True
