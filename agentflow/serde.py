@@ -17,6 +17,9 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from agentflow.errors import AgentflowError, DefinitionError, InvalidPayload, UnserializableValue
 from agentflow.records import Failure
 
+MESSAGE_LIMIT = 16_000
+"""Characters of an exception's message that are kept."""
+
 
 class Codec:
     """Stores values of one annotated type.
@@ -161,7 +164,11 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 def digest(value: Any) -> str:
     """A short hash of a call's arguments; what JSON cannot say counts by its type's name."""
-    return blake2b(to_json(value, fallback=_type_name, serialize_unknown=False), digest_size=8).hexdigest()
+    try:
+        text = to_json(value, fallback=_type_name, bytes_mode="base64")
+    except (PydanticSerializationError, ValueError):
+        text = repr(value).encode("utf-8", "replace")
+    return blake2b(text, digest_size=8).hexdigest()
 
 
 def _type_name(value: Any) -> str:
@@ -185,17 +192,24 @@ def failure(error: BaseException, code: str = "error") -> Failure:
     return Failure(
         code=code,
         type=kind.__qualname__,
-        message=str(error) if known is None else known.message,
+        message=_sound(str(error) if known is None else known.message),
         module=kind.__module__,
         args=None if known is not None else _plain(error.args),
-        traceback="".join(traceback.format_exception(error))[-8_000:],
+        traceback=_sound("".join(traceback.format_exception(error))[-8_000:]),
         hint="" if known is None else known.hint,
-        details=None if known is None else known.details or None,
+        details=None if known is None or not known.details else from_json(to_json(known.details, fallback=_type_name)),
     )
+
+
+def _sound(text: str) -> str:
+    """Text that JSON can say, of a length that a row and an event can bear."""
+    return text[:MESSAGE_LIMIT].encode("utf-8", "replace").decode()
 
 
 def _plain(args: tuple[Any, ...]) -> list[Any] | None:
     """Exception arguments that JSON gives back unchanged, else None."""
+    if sum(len(one) for one in args if isinstance(one, (str, bytes))) > MESSAGE_LIMIT:
+        return None
     try:
         same = from_json(to_json(args))
     except (PydanticSerializationError, ValueError):

@@ -20,13 +20,13 @@ from agentflow.engine.bystander import Bystander
 from agentflow.engine.calls import in_thread
 from agentflow.engine.context import StartCall
 from agentflow.engine.executor import Middleware
+from agentflow.engine.host import Host, Services
 from agentflow.engine.maintenance import Maintenance
 from agentflow.engine.run_context import new_run, place
-from agentflow.engine.session import Host, Services
 from agentflow.engine.starting import Launcher, StartOptions, TaskName, launcher, opened, start_call, start_options
 from agentflow.engine.task import Task
 from agentflow.engine.worker import Worker, WorkerSettings
-from agentflow.errors import ConfigurationError, DuplicateName, UnknownTask
+from agentflow.errors import ConfigurationError, DuplicateName, StorageError, UnknownTask
 from agentflow.handle import RunHandle
 from agentflow.serde import ANY, dumps
 from agentflow.settings import find_settings
@@ -279,8 +279,7 @@ class _Open:
 
     async def launch(self, call: StartCall) -> str:
         now = self._clock.now()
-        lessee = None if call.delay else self.host.offer(call)
-        new = new_run(call, now, scope="", lessee=lessee)
+        new = new_run(call, now, scope="", host=self.host)
         try:
             started = await runs.start_simply(self.database, new, now) or await self.database.transact(runs.start(new, now))
         except asyncio.CancelledError:
@@ -294,5 +293,8 @@ class _Open:
         return started.run.id
 
     async def _place_late(self, new: NewRun) -> None:
-        found = await self.database.transact(runs.find(new.id))
+        try:
+            found = await self.database.transact(runs.find(new.id))
+        except StorageError:
+            found = None
         place(self.host, new, None if found is None else Started(found, existed=False))

@@ -26,30 +26,50 @@ async def follow(streams: Streams, database: Database, run_id: str, after: Curso
         for event in rebuilt.events if after is None else rebuilt.after(after):
             yield event
         return
-    async with aclosing(streams.follow(run_id, after)) as source:
+    async with aclosing(_Patience(streams.follow(run_id, after))) as source:
         suspected = False
-        coming = asyncio.ensure_future(anext(source, None))
-        try:
-            while True:
-                await asyncio.wait({coming}, timeout=SILENCE)
-                if coming.done():
-                    event = coming.result()
-                    if event is None:
-                        return
-                    yield event
-                    if event.ended:
-                        return
-                    suspected, coming = False, asyncio.ensure_future(anext(source, None))
-                    continue
-                # The end may be on its way at this very moment: only the second look counts.
-                if (last := await _last_words(database, run_id)) and suspected:
-                    for event in last:
-                        yield event
+        while True:
+            event = await source.next()
+            if event is not None:
+                yield event
+                if event.ended:
                     return
-                suspected = bool(last)
-        finally:
-            coming.cancel()
-            await asyncio.wait({coming})
+                suspected = False
+                continue
+            # The end may be on its way at this very moment: only the second look counts.
+            last = await _last_words(database, run_id)
+            if last and suspected:
+                for event in last:
+                    yield event
+                return
+            suspected = bool(last)
+
+
+class _Patience:
+    """Asks a source for its next event, and stops waiting for it after a while without giving the source up."""
+
+    def __init__(self, source: AsyncGenerator[StoredEvent]) -> None:
+        self._source = source
+        self._coming: asyncio.Task[StoredEvent | None] | None = None
+
+    async def next(self) -> StoredEvent | None:
+        """The next event, or None after a silence."""
+        coming = self._coming = self._coming or asyncio.ensure_future(self._ask())
+        await asyncio.wait({coming}, timeout=SILENCE)
+        if not coming.done():
+            return None
+        self._coming = None
+        return coming.result()
+
+    async def _ask(self) -> StoredEvent | None:
+        return await anext(self._source, None)
+
+    async def aclose(self) -> None:
+        """Let go of the source."""
+        if self._coming is not None:
+            self._coming.cancel()
+            await asyncio.wait({self._coming})
+        await self._source.aclose()
 
 
 async def _last_words(database: Database, run_id: str) -> Sequence[StoredEvent]:

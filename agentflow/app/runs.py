@@ -66,7 +66,7 @@ class Runs:
 
     async def waiting_for(self, run_id: str) -> list[WaitpointRecord]:
         """The open waitpoints of a run, newest first."""
-        return await self._database.read(waitpoints.listed(state="pending", run_id=run_id))
+        return await self._database.read(waitpoints.open_of_run(run_id))
 
     async def cancel(self, run_id: str, reason: str = "cancelled by an operator") -> RunRecord:
         """Ask a run and its children to stop; doing so again, or after its end, changes nothing. Raises `RunNotFound`."""

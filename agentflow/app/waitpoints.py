@@ -15,6 +15,7 @@ from agentflow.errors import InvalidAnswer
 from agentflow.records import WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps
 from agentflow.storage import waitpoints
+from agentflow.storage.runs import Lessee
 from agentflow.storage.waitpoints import Ending
 
 
@@ -42,7 +43,7 @@ class Waitpoints:
         due = None if timeout is None else now + microseconds(timeout)
         subject = dumps({"title": title})
         made, _ = await self._database.transact(waitpoints.create_free(subject, None, due, idempotency_key, now))
-        self._maintenance.hint(due)
+        self._maintenance.due(due)
         return made
 
     async def get(self, waitpoint_id: str) -> WaitpointRecord:
@@ -82,23 +83,22 @@ class Waitpoints:
         except BaseException:
             self._retract(lessee)
             raise
-        if self._worker is not None and lessee is not None:
+        self._retract(lessee)
+        if self._worker is not None:
             for run in woken.leased:
                 self._worker.adopt(run)
-            if not woken.leased:
-                self._retract(lessee)
         self._maintenance.woken(woken)
         return woken.waitpoint
 
-    def _lessee(self, one: WaitpointRecord) -> str | None:
+    def _lessee(self, one: WaitpointRecord) -> Lessee | None:
         """Our worker, with a slot reserved, if it keeps the waiting run in memory: then that run goes on at once."""
         if self._worker is None or one.run_id is None or self._worker.keeps(one.run_id) is None:
             return None
-        return self._worker.offer()
+        return self._worker.offer(one.run_id)
 
-    def _retract(self, lessee: str | None) -> None:
+    def _retract(self, lessee: Lessee | None) -> None:
         if lessee is not None and self._worker is not None:
-            self._worker.retract()
+            self._worker.retract(lessee.run_id)
 
 
 def _checked(one: WaitpointRecord, value: Any) -> str:

@@ -105,7 +105,7 @@ async def _list(app: Agentflow, state: str | None, limit: int) -> tuple[list[Wai
 
 
 def _state(one: WaitpointRecord) -> Any:
-    from agentflow.engine.maintenance import decided
+    from agentflow.engine.telling import decided
 
     return text("open", "yellow") if one.ended_at is None else colour(decided(one))
 

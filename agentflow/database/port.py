@@ -13,7 +13,6 @@ from typing import Any, Protocol, TypeVar
 from agentflow.errors import StorageError
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 DIALECTS = ("sqlite", "postgres")
 

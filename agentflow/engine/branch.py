@@ -17,14 +17,17 @@ from agentflow.engine.context import scope
 class Branch:
     """A place in a run's code that counts its own calls.
 
-    `tasks` holds every asyncio task of the run that is still alive; `live` says that this branch has gone beyond what is recorded.
+    `tasks` holds every asyncio task of the run that is still alive, with its branch; `live` says that this branch has gone beyond what is
+    recorded, `parked` that it waits on a waitpoint.
     """
 
-    __slots__ = ("_counts", "live", "path", "tasks")
+    __slots__ = ("_children", "_counts", "live", "parked", "path", "tasks")
 
-    def __init__(self, path: str, tasks: set[asyncio.Task[Any]], *, live: bool = False) -> None:
+    def __init__(self, path: str, tasks: Tasks, *, live: bool = False) -> None:
         self.path = path
         self.live = live
+        self.parked = False
+        self._children = 0
         self.tasks = tasks
         self._counts: dict[str, int] = {}
 
@@ -38,6 +41,23 @@ class Branch:
         """The branch of a task that is being created."""
         return Branch(self.key(name) + "/", self.tasks, live=self.live)
 
+    def began(self, task: asyncio.Task[Any], forked: Branch) -> None:
+        """A task was created here."""
+        self._children += 1
+        self.tasks[task] = forked
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._children -= 1
+        self.tasks.pop(task, None)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a branch that waits for no other branch works on outside of waits and steps."""
+        return any(not one.parked and not one._children for one in self.tasks.values())
+
+
+Tasks = dict[asyncio.Task[Any], Branch]
 
 branch: ContextVar[Branch | None] = ContextVar("agentflow_branch", default=None)
 
@@ -63,11 +83,11 @@ class BranchingTasks:
         if here is None or scope.get() is not None:
             return self._make(loop, coro, options)
         own = copy_context() if given is None else given.copy()
-        own.run(branch.set, here.fork(getattr(coro, "__qualname__", "task")))
+        forked = here.fork(getattr(coro, "__qualname__", "task"))
+        own.run(branch.set, forked)
         task = self._make(loop, coro, {**options, "context": own})
         if isinstance(task, asyncio.Task):
-            here.tasks.add(task)
-            task.add_done_callback(here.tasks.discard)
+            here.began(task, forked)
         return task
 
     def _make(self, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], options: dict[str, Any]) -> asyncio.Future[Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from agentflow.engine.context import StartCall
-from agentflow.engine.session import Session
 from agentflow.engine.telling import last_words
 from agentflow.records import RunRecord, RunState
+from agentflow.storage.runs import Lessee
 from agentflow.storage.transitions import Ended
 from agentflow.streams.events import RunQueued
 from agentflow.streams.log import Streams
@@ -19,20 +19,20 @@ class Bystander:
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
 
-    def parked(self, session: Session) -> None:
+    def parked(self, run_id: str) -> None:
         """Never called: no run lives here."""
 
-    def offer(self, call: StartCall | None = None) -> str | None:
+    def offer(self, run_id: str, call: StartCall | None = None) -> Lessee | None:
         """No slot."""
         return None
 
-    def retract(self) -> None:
+    def retract(self, run_id: str) -> None:
         """Nothing was reserved."""
 
     def adopt(self, run: RunRecord) -> None:
         """Never called: nothing was offered."""
 
-    def keeps(self, run_id: str) -> str | None:
+    def keeps(self, run_id: str) -> Lessee | None:
         """No run is in memory."""
         return None
 

@@ -13,16 +13,19 @@ from dataclasses import replace
 from typing import Any
 
 from agentflow.engine.branch import branch
+from agentflow.engine.calls import in_thread
 from agentflow.engine.context import TaskContext, current
+from agentflow.engine.host import Services
 from agentflow.engine.outcome import OUT_OF_TIME, Cancelled, Completed, Dropped, Ending, Failed, Outcome, Paused, Retrying, decide
 from agentflow.engine.replay import Replay
 from agentflow.engine.run_context import RunContext
-from agentflow.engine.session import Services, Session
+from agentflow.engine.session import Session
 from agentflow.engine.task import Task
 from agentflow.errors import LeaseLost, StorageError, StreamError, Suspend, UnserializableValue
 from agentflow.records import RunRecord, RunState, WaitpointRecord, WaitState
 from agentflow.serde import failure
 from agentflow.storage import blobs, journal, runs, transitions, waitpoints
+from agentflow.storage.runs import Lessee
 from agentflow.storage.transitions import End, Ended, Release
 from agentflow.streams.events import RunAttempt, RunStarted, RunWaiting
 from agentflow.streams.fold import Fold
@@ -50,6 +53,9 @@ class Execution:
         self.task = task
         self.parked_at = 0
         self.gone = False
+        self._settled = False
+        self._limit: asyncio.Task[Any] | None = None
+        self._grace: asyncio.Task[Any] | None = None
         self._services = services
         self._middleware = middleware
         self._context: RunContext | None = None
@@ -61,6 +67,11 @@ class Execution:
         """The run's id."""
         return self.session.run.id
 
+    @property
+    def busy(self) -> bool:
+        """Whether code of this run works on beside its waits, outside of steps: then it is not to leave memory."""
+        return self._context is not None and self._context.root.busy
+
     # -- what the worker asks ------------------------------------------------------------------------------------------------------------
 
     async def resume(self, run: RunRecord) -> None:
@@ -71,6 +82,8 @@ class Execution:
             session.publish(RunAttempt(run.epoch, "resume", run.attempt))
             self._limit_duration()
             await session.go_on()
+            if self._context is not None:
+                self._context.tell_changes()
             if run.cancel_reason is not None:
                 self.cancel(run.cancel_reason)
 
@@ -78,7 +91,7 @@ class Execution:
         """Raise the cancellation where the code is; what it cleans up may take steps until the grace time ends."""
         if not self.session.ask_cancel(reason):
             return
-        self.session.in_background(self._end_grace())
+        self._grace = self.session.in_background(self._end_grace())
         # A replay goes through what is recorded first: then the first call that is not raises the cancellation.
         if self._body is not None and self._context is not None and not self._context.replaying:
             self.session.deliver_cancel(self._body)
@@ -117,8 +130,11 @@ class Execution:
         how = Release(attempt=session.run.attempt, note="handed back by a worker that shut down")
         with suppress(LeaseLost):
             spent = session.spent()
-            await session.transact(lambda lease: transitions.release(lease, how, spent, self._services.clock.now()))
-            self._services.host.announce(session.run)
+            released = await session.transact(lambda lease: transitions.release(lease, how, spent, self._services.clock.now()))
+            if isinstance(released, Ended):
+                self._services.host.ended(released, session.epoch)
+            else:
+                self._services.host.announce(released)
         self.lose()
 
     # -- its life ------------------------------------------------------------------------------------------------------------------------
@@ -130,11 +146,20 @@ class Execution:
         except (LeaseLost, asyncio.CancelledError):
             pass
         except Exception:  # noqa: BLE001 - a defect here must not take the worker down with it
-            _log.exception("%s: the engine failed; the run is taken up again when this worker's lease ends", self.run_id)
+            _log.exception("%s: the engine failed; the run is recovered, and given up after too many such ends", self.run_id)
         finally:
             self._leave()
 
+    def rest(self) -> None:
+        """The run works no longer, so nothing limits it."""
+        if self._limit is not None and self._limit is not asyncio.current_task():
+            self._limit.cancel()
+        self._limit = None
+
     def _leave(self) -> None:
+        self.rest()
+        if self._grace is not None and self._grace is not asyncio.current_task():
+            self._grace.cancel()
         if not self.gone:
             self.gone = True
             self._services.host.left(self)
@@ -214,8 +239,10 @@ class Execution:
 
     def _limit_duration(self) -> None:
         longest = self.task.options.max_duration
+        self.rest()
         if longest is not None and self.session.lease is not None:
-            self.session.in_background(self._end_at(self._services.clock.now() + longest - self.session.spent().active, self.session.epoch))
+            left = longest - self.session.spent().active
+            self._limit = self.session.in_background(self._end_at(self._services.clock.now() + left, self.session.epoch))
 
     async def _end_at(self, when: int, epoch: int) -> None:
         await self._services.clock.sleep_until(when)
@@ -232,6 +259,9 @@ class Execution:
     # -- its end -------------------------------------------------------------------------------------------------------------------------
 
     async def _settle(self, outcome: Outcome) -> None:
+        if self._settled:
+            return
+        self._settled = True
         match outcome:
             case Completed(value):
                 await self._complete(value)
@@ -264,7 +294,7 @@ class Execution:
                 return
         await self._finish(End(state=RunState.COMPLETED, output=output, lessee=self._lessee()))
 
-    def _lessee(self) -> str | None:
+    def _lessee(self) -> Lessee | None:
         """This worker, when it keeps the parent in memory: the slot that this run frees is the parent's."""
         parent = self.session.run.parent_id
         return None if parent is None else self._services.host.keeps(parent)
@@ -338,7 +368,7 @@ async def call_hooks(task: Task[..., Any], moment: str, run: RunRecord) -> None:
     """Call a task's hooks of one moment. What a hook raises is logged: it changes nothing about the run."""
     for hook in task.hooks.get(moment, ()):
         try:
-            result = hook(run)
+            result = hook(run) if inspect.iscoroutinefunction(hook) else await in_thread(hook, run)
             if inspect.isawaitable(result):
                 await result
         except Exception:  # noqa: BLE001 - a hook may raise anything

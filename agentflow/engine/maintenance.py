@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from agentflow.clock import SECOND
 from agentflow.engine.executor import call_hooks
-from agentflow.engine.session import Services
+from agentflow.engine.host import Services
 from agentflow.engine.task import Task
 from agentflow.engine.telling import last_words, tell_answer
 from agentflow.errors import StorageError, WaitpointError
@@ -40,12 +40,17 @@ class Maintenance:
         self._news = asyncio.Event()
         self._calling: dict[int, asyncio.Task[None]] = {}
         self._next: int | None = 0
+        self._failed = False
 
     def hint(self, when: int | None) -> None:
         """Something is due at `when`, in microseconds since 1970."""
         if when is not None and (self._next is None or when < self._next):
             self._next = when
             self._news.set()
+
+    def due(self, when: int | None) -> None:
+        """Something is due at `when`: tell whoever does it."""
+        self._services.host.hint(when)
 
     def look(self) -> None:
         """Look now: another process may have made something due."""
@@ -65,7 +70,9 @@ class Maintenance:
             self._news.clear()
             try:
                 await self.round()
-                self._next = await self._next_due()
+                due = await self._next_due()
+                # What failed is due still: it is tried again, but not without a pause.
+                self._next = due if due is None or not self._failed else max(due, self._clock.now() + RETRY)
             except StorageError as error:
                 _log.error("maintenance failed, trying on: %s", error)
                 self._next = self._clock.now() + RETRY
@@ -91,16 +98,22 @@ class Maintenance:
         self._services.host.announce(run)
 
     async def round(self) -> None:
-        """Do everything that is due now, at most `ROUND` of each kind; what is left over is due again at once."""
+        """Do what is due now, at most `ROUND` of each kind; what is left over is due again at once."""
         now = self._clock.now()
-        await self._promote(now)
-        await self._end_waits(now)
-        await self._expire(now)
-        await self._force_cancels(now)
-        await self._cancel_children(now)
-        await self._recover(now)
-        await self._hooks(now)
+        self._failed = False
+        for part in (self._promote, self._end_waits, self._expire, self._force_cancels, self._cancel_children, self._recover, self._hooks):
+            await self._guarded(part(now))
         await self._database.execute(SQL.idempotency.sweep(now=now, limit=ROUND))
+
+    async def _guarded(self, work: Awaitable[Any]) -> None:
+        """Do a part of a round: one odd row must not keep the others waiting for ever."""
+        try:
+            await work
+        except StorageError:
+            raise
+        except Exception:  # noqa: BLE001 - see above
+            _log.exception("a part of maintenance failed, trying on")
+            self._failed = True
 
     async def _promote(self, now: int) -> None:
         for row in await self._database.execute(SQL.runs.promote(now=now, limit=ROUND)):
@@ -108,7 +121,7 @@ class Maintenance:
 
     async def _end_waits(self, now: int) -> None:
         due = await self._database.read(waitpoints.due(now, ROUND))
-        await asyncio.gather(*(self._end_wait(waitpoint_id, ending, now) for waitpoint_id, ending in due))
+        await asyncio.gather(*(self._guarded(self._end_wait(waitpoint_id, ending, now)) for waitpoint_id, ending in due))
 
     async def _end_wait(self, waitpoint_id: str, ending: Ending, now: int) -> None:
         with suppress(WaitpointError):
@@ -148,13 +161,17 @@ class Maintenance:
             if worker_id == self.worker:
                 continue  # It slept, with all of its machine perhaps, and renews in a moment.
             for run_id in await self._database.read(workers.held_by(worker_id, ROUND)):
-                found = await self._database.transact(transitions.recover(run_id, worker_id, self._max_recoveries, died_at, now))
-                if isinstance(found, Ended):
-                    self._ended(found)
-                elif found is not None:
-                    _log.warning("%s: recovered from %s, which died", run_id, worker_id)
-                    self._services.host.announce(found)
+                await self._guarded(self.recover(run_id, worker_id, died_at))
             await self._database.transact(workers.remove(worker_id))
+
+    async def recover(self, run_id: str, worker_id: str, died_at: int) -> None:
+        """Take a run from a worker that does not work on it any more; after too many such ends in a row it is given up."""
+        found = await self._database.transact(transitions.recover(run_id, worker_id, self._max_recoveries, died_at, self._clock.now()))
+        if isinstance(found, Ended):
+            self._ended(found)
+        elif found is not None:
+            _log.warning("%s: recovered from %s, which does not work on it any more", run_id, worker_id)
+            self._services.host.announce(found)
 
     async def _hooks(self, now: int) -> None:
         if not any(task.hooks for task in self._tasks.values()):

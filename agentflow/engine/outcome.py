@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from agentflow.errors import ControlFlow, RunPaused, Suspend
+from agentflow.errors import ControlFlow, RunPaused
 from agentflow.records import Failure
 from agentflow.retry import Retry
 from agentflow.serde import failure
@@ -51,8 +51,6 @@ class Paused:
 class Dropped:
     """The run left this process: it waits elsewhere, or another worker holds it. Nothing is to be written."""
 
-    suspended: bool
-
 
 OUT_OF_TIME = Failed(Failure(code="timeout", type="RunTimeout", message="The run worked longer than its max_duration."))
 Outcome = Completed | Retrying | Failed | Cancelled | Paused | Dropped
@@ -74,7 +72,7 @@ def decide(ending: Ending, retry: Retry, attempt: int, now: int) -> Outcome:
     if isinstance(ending.latched, RunPaused):
         return Paused(_divergence(ending.latched))
     if ending.latched is not None:
-        return Dropped(isinstance(ending.latched, Suspend))
+        return Dropped()
     if ending.timed_out:
         return OUT_OF_TIME
     if ending.cancel_reason is not None:

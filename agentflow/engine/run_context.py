@@ -15,6 +15,7 @@ from typing import Any
 from agentflow.clock import SECOND
 from agentflow.engine.branch import Branch, branch
 from agentflow.engine.context import StartCall, StepCall, WaitRequest, WaitResult
+from agentflow.engine.host import Host
 from agentflow.engine.replay import Replay
 from agentflow.engine.session import Session
 from agentflow.engine.tries import Tries, recorded
@@ -37,10 +38,11 @@ class RunContext:
         self._session = session
         self._replay = replay
         self.known = known
-        self.root = Branch("", set())
+        self.root = Branch("", {})
         self.metadata: MutableMapping[str, Any] = Metadata(loads(session.run.metadata), self._tell)
         self.log = _ReplayLogger(_log, {"run": session.run.id}, self)
         self.max_duration: int | None = None
+        self._untold = False
         self._places: dict[str, str] = {}
 
     @property
@@ -159,7 +161,12 @@ class RunContext:
 
     async def _ended(self, one: WaitpointRecord) -> WaitResult:
         if one.state is WaitState.PENDING:
-            one = await self._session.park(one)
+            here = branch.get() or self.root
+            here.parked = True
+            try:
+                one = await self._session.park(one)
+            finally:
+                here.parked = False
             self.known[one.key or one.id] = one
         return WaitResult(one.id, one.state, one.answer, one.answered_by)
 
@@ -203,7 +210,7 @@ class RunContext:
     async def _create_child(self, key: str, call: StartCall) -> WaitpointRecord:
         session, now = self._session, self._session.services.clock.now()
         host = session.services.host
-        new = new_run(call, now, scope=self.run_id, lessee=host.offer(call))
+        new = new_run(call, now, scope=self.run_id, host=host)
         wait = self._new_waitpoint(key, WaitRequest(kind=WaitKind.CHILD, target=new.id, subject={"task": call.task, "run": new.id}), now)
         try:
             started, one = await session.transact(lambda lease: waitpoints.start_child(lease, new, wait, now))
@@ -218,7 +225,7 @@ class RunContext:
     async def _start_detached(self, key: str, call: StartCall) -> Started:
         session, now = self._session, self._session.services.clock.now()
         host = session.services.host
-        new = new_run(call, now, scope=self.run_id, lessee=host.offer(call))
+        new = new_run(call, now, scope=self.run_id, host=host)
         session.seq += 1
         seq = session.seq
         try:
@@ -243,14 +250,22 @@ class RunContext:
         return value
 
     def _tell(self) -> None:
-        if not self.replaying and self._session.lease is not None:
+        if not self.replaying:
+            self._untold = True
             # From whatever thread: a blocking step may tell of its progress.
-            self._session.call_soon(lambda: self._session.in_background(self._write_metadata()))
+            self._session.call_soon(self.tell_changes)
+
+    def tell_changes(self) -> None:
+        """Write metadata that has changed; while the run waits it holds no lease, and does so once it goes on."""
+        if self._untold and self._session.lease is not None:
+            self._session.in_background(self._write_metadata())
 
     async def _write_metadata(self) -> None:
         session, values = self._session, dict(self.metadata)
+        self._untold = False
         session.publish(RunProgress(values))
-        await session.services.database.execute(SQL.runs.tell(run=session.run.key, epoch=session.epoch, metadata=dumps(values)))
+        query = SQL.runs.tell(run=session.run.key, epoch=session.epoch, metadata=dumps(values))
+        self._untold = not await session.services.database.execute(query) or self._untold
 
 
 def _start_and_record(lease: Lease, new: NewRun, key: str, seq: int, session: Session, now: int) -> Any:
@@ -274,10 +289,11 @@ def _start_and_record(lease: Lease, new: NewRun, key: str, seq: int, session: Se
     return started
 
 
-def new_run(call: StartCall, now: int, *, scope: str, lessee: str | None) -> NewRun:
-    """The run that a call asks for; `scope` is where its idempotency key counts unless it is global."""
+def new_run(call: StartCall, now: int, *, scope: str, host: Host) -> NewRun:
+    """The run that a call asks for, with a slot of this process if it has one; `scope` is where an idempotency key counts unless global."""
+    run_id = new_id("run", now)
     return NewRun(
-        id=new_id("run", now),
+        id=run_id,
         task=call.task,
         queue=call.queue,
         input=call.payload,
@@ -292,20 +308,23 @@ def new_run(call: StartCall, now: int, *, scope: str, lessee: str | None) -> New
         on_parent_cancel=call.on_parent_cancel,
         version=call.version,
         hooked=call.hooked,
-        lessee=lessee,
+        lessee=None if call.delay else host.offer(run_id, call),
     )
 
 
-def place(host: Any, new: NewRun, started: Started | None) -> None:
+def place(host: Host, new: NewRun, started: Started | None) -> None:
     """After a start: the run goes to the worker whose slot was reserved for it, or to whoever claims it first."""
-    leased = started is not None and not started.existed and started.run.worker is not None
-    if new.lessee is not None and not leased:
-        host.retract()
     if started is None or started.existed:
+        host.retract(new.id)
         return
-    if leased:
+    if new.lessee is not None and started.run.worker == new.lessee.worker and started.run.epoch == new.epoch + 1:
         host.adopt(started.run)
-    else:
+        return
+    host.retract(new.id)
+    if started.run.epoch > new.epoch:
+        # Another worker was quicker than the word that it is stored.
+        return
+    if started.run.worker is None:
         host.queued(started.run)
         host.hint(new.ready_at if new.expires_at is None else min(new.ready_at or new.expires_at, new.expires_at))
 

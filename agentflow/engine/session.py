@@ -7,22 +7,22 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable
 from contextvars import Context
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
+from weakref import WeakKeyDictionary
 
-from agentflow.clock import SECOND, Clock
-from agentflow.database.port import Database, T, Transaction
-from agentflow.engine.context import StartCall
+from agentflow.clock import SECOND
+from agentflow.database.port import T, Transaction
+from agentflow.engine.host import Services
 from agentflow.engine.telling import waits_for
 from agentflow.errors import ConnectionLost, ControlFlow, DatabaseBusy, DatabaseFull, DatabaseUnreadable, LeaseLost, StorageError
 from agentflow.records import EntryKind, JournalEntry, RunRecord, RunState
 from agentflow.storage import journal, transitions, waitpoints
 from agentflow.storage.runs import Lease
 from agentflow.storage.statements import SQL
-from agentflow.storage.transitions import Ended, Spent
+from agentflow.storage.transitions import Spent
 from agentflow.storage.waitpoints import WaitpointRecord
 from agentflow.streams.events import Event
-from agentflow.streams.log import Streams
 
 _PATIENCE = 64
 PASSING = (ConnectionLost, DatabaseBusy, DatabaseFull, DatabaseUnreadable)
@@ -32,61 +32,6 @@ _SAY = 8
 """Turns of the loop that code gets, after a call of it returned or a wait began, before its run is let go: an error takes two to leave a
 `gather`."""
 _log = logging.getLogger("agentflow.engine")
-
-
-class Host(Protocol):
-    """What a run in memory asks of its worker."""
-
-    def parked(self, session: Session) -> None:
-        """The run waits: its slot is free."""
-        ...
-
-    def offer(self, call: StartCall | None = None) -> str | None:
-        """The worker's id if it has a slot for one more run and serves what is to be started; the slot is then reserved."""
-        ...
-
-    def retract(self) -> None:
-        """The reserved slot was not needed."""
-        ...
-
-    def adopt(self, run: RunRecord) -> None:
-        """Take over a run that was leased to this worker on the reserved slot."""
-        ...
-
-    def queued(self, run: RunRecord) -> None:
-        """Tell all workers, and the run's readers, of a new run."""
-        ...
-
-    def announce(self, run: RunRecord) -> None:
-        """Tell all workers that a run is queued or was woken."""
-        ...
-
-    def hint(self, when: int | None) -> None:
-        """Something is due at that time."""
-        ...
-
-    def keeps(self, run_id: str) -> str | None:
-        """The worker's id if it keeps that waiting run in memory."""
-        ...
-
-    def ended(self, ended: Ended, epoch: int) -> None:
-        """A run ended under that epoch: tell its readers, and whom it woke."""
-        ...
-
-    def left(self, execution: Any) -> None:
-        """A run left memory."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What every run needs from the process that it lives in. `cancel_grace` is microseconds that cleaning up may take."""
-
-    database: Database
-    streams: Streams
-    clock: Clock
-    host: Host
-    cancel_grace: int
 
 
 class Session:
@@ -110,7 +55,7 @@ class Session:
         self.inflight = 0
         self._ended: dict[str, WaitpointRecord] = {}
         self._delivered = False
-        self._raised = 0
+        self._raised: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         self._considering = False
         self._suspending = False
         self._roused: asyncio.Future[None] | None = None
@@ -118,7 +63,6 @@ class Session:
         self._since = services.clock.now()
         self.loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
-        self._thread = threading.get_ident()
         self.on_cancel: Callable[[str], None] = lambda reason: None
         self.give_up: Callable[[], None] = lambda: None
 
@@ -129,11 +73,12 @@ class Session:
         asked = self.stopping is not None and (waits or not self._delivered)
         if self.latched is None and not asked:
             return
-        self._raised += 1
-        if self._raised > _PATIENCE:
+        branch = asyncio.current_task()
+        raised = self._raised[branch] = self._raised.get(branch, 0) + 1
+        if raised > _PATIENCE:
             self.give_up()
             await self.loop.create_future()
-        if self._raised > 1:
+        if raised > 1:
             await asyncio.sleep(0)
         if self.latched is not None:
             raise self.latched
@@ -193,7 +138,7 @@ class Session:
             delay = await self._wait_for_storage(error, delay)
             try:
                 found = await self.services.database.fetch(SQL.journal.found(run=self.run.key, seq=entry.seq))
-                if found and found[0]["epoch"] == self.epoch:
+                if found and (found[0]["epoch"], found[0]["kind"], found[0]["step"]) == (self.epoch, entry.kind, entry.key):
                     return
                 return await journal.append(self.services.database, self.held(), entry)
             except PASSING as again:
@@ -269,21 +214,29 @@ class Session:
 
     async def rouse(self) -> None:
         """Have a run that waits taken up again, though nothing woke it."""
-        await self.services.database.execute(SQL.runs.rouse(run=self.run.key, epoch=self.epoch))
+        delay = SECOND // 50
+        while True:
+            try:
+                await self.services.database.execute(SQL.runs.rouse(run=self.run.key, epoch=self.epoch))
+                break
+            except PASSING:
+                await self.services.clock.sleep_until(self.services.clock.now() + delay)
+                delay = min(delay * 2, 5 * SECOND)
         self.services.host.announce(replace(self.run, state=RunState.QUEUED))
 
     def call_soon(self, call: Callable[[], None]) -> None:
         """Call it on the run's loop: at once when this is its thread."""
-        if threading.get_ident() == self._thread:
+        if threading.get_ident() == self.thread:
             call()
         else:
             self.loop.call_soon_threadsafe(call)
 
-    def in_background(self, work: Awaitable[Any]) -> None:
+    def in_background(self, work: Awaitable[Any]) -> asyncio.Task[Any]:
         """Run the engine's own work for this run outside of its branches."""
         task = self.loop.create_task(_run(work), context=Context())
         _background.add(task)
         task.add_done_callback(_background.discard)
+        return task
 
     async def _suspend(self) -> None:
         try:
@@ -295,7 +248,7 @@ class Session:
             if woken is None:
                 self._active, self.lease = spent.active, None
                 self.publish(waits_for(list(self._awaited.values())))
-                self.services.host.parked(self)
+                self.services.host.parked(self.run.id)
             elif woken.cancel_reason is not None:
                 self.on_cancel(woken.cancel_reason)
             else:

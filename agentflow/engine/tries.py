@@ -102,7 +102,7 @@ class Tries:
     async def _failed(self, error: Exception, here: Scope, tries: int, started: int) -> BaseException:
         """Record a failed try. Returns what to raise: `_Again`, or the error as a replay will raise it."""
         session, call = self._session, self._call
-        failed = failure(error, "timeout" if isinstance(error, StepTimeout) else "error")
+        failed = decode_failure(encode_failure(failure(error, "timeout" if isinstance(error, StepTimeout) else "error")))
         delay = call.options.retry.delay(tries, error, session.services.clock.now())
         told = {"type": failed.type, "message": failed.message}
         if delay is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,14 +15,15 @@ from agentflow.database.port import Database
 from agentflow.engine.branch import BranchingTasks
 from agentflow.engine.context import StartCall
 from agentflow.engine.executor import SETTLE, Execution, Middleware
+from agentflow.engine.host import Services
+from agentflow.engine.hot import Hot
 from agentflow.engine.lease import LeaseTerms, WorkerLease
 from agentflow.engine.maintenance import Maintenance
-from agentflow.engine.session import Services, Session
 from agentflow.engine.task import Task
 from agentflow.errors import LeaseLost, StorageError
 from agentflow.records import RunRecord, RunState
 from agentflow.storage import runs, transitions, workers
-from agentflow.storage.runs import Lease
+from agentflow.storage.runs import Lease, Lessee
 from agentflow.storage.transitions import Ended, Release, Spent
 from agentflow.streams.events import RunQueued
 from agentflow.streams.log import Streams
@@ -60,7 +60,7 @@ class Worker:
         self.settings = settings
         self.middleware: Sequence[Middleware] = ()
         self.active: dict[str, Execution] = {}
-        self.hot: OrderedDict[str, Execution] = OrderedDict()
+        self.hot = Hot(clock, settings.hot_window, settings.hot_limit)
         self._database = database
         self._streams = streams
         self._clock = clock
@@ -71,9 +71,9 @@ class Worker:
         self._on_ended: list[Callable[[RunRecord], None]] = []
         self._work = asyncio.Event()
         self._claiming = asyncio.Lock()
-        self._parked = asyncio.Event()
         self._freed = asyncio.Event()
-        self._reserved = 0
+        self._reserved: set[str] = set()
+        self._being_claimed = 0
         self._accepting = False
         self._told: set[str] = set()
         self._strays: set[tuple[str, int]] = set()
@@ -104,7 +104,7 @@ class Worker:
         for topic, heard in topics:
             self._unsubscribe.append(self._streams.on_signal(topic, heard))
         loop = asyncio.get_running_loop()
-        for chore in (self._claim_always(), self._evict_always(), self._poll_always(), self.maintenance.work()):
+        for chore in (self._claim_always(), self.hot.watch(), self._poll_always(), self.maintenance.work()):
             self._chores.append(loop.create_task(chore))
 
     async def _join(self) -> None:
@@ -120,7 +120,7 @@ class Worker:
         self._accepting = False
         async with self._claiming:
             await self._database.transact(workers.drain(self.id))
-        self._evict_all()
+        self.hot.evict_all()
         deadline = asyncio.get_running_loop().create_task(self._clock.sleep_until(self._clock.now() + self.settings.drain))
         while self.active and not deadline.done():
             self._freed.clear()
@@ -184,7 +184,7 @@ class Worker:
     @property
     def free(self) -> int:
         """Slots that are free."""
-        return self.settings.slots - len(self.active) - self._reserved if self._accepting else 0
+        return self.settings.slots - len(self.active) - len(self._reserved) - self._being_claimed if self._accepting else 0
 
     async def _claim_always(self) -> None:
         while True:
@@ -195,6 +195,8 @@ class Worker:
                     pass
             except StorageError as error:
                 _log.error("cannot claim runs, trying on: %s", error)
+            except Exception:  # noqa: BLE001 - a worker that takes no runs any more, but looks alive, is worse than one odd run
+                _log.exception("claiming runs failed, trying on")
 
     async def _claim(self) -> bool:
         """Fill free slots; True when there may be more."""
@@ -203,24 +205,26 @@ class Worker:
             return self.free > 0 and await self._claim_up_to(min(self.free, CLAIM_LIMIT))
 
     async def _claim_up_to(self, limit: int) -> bool:
-        self._reserved += limit
+        self._being_claimed += limit
         claimed: list[RunRecord] = []
         try:
             now = self._clock.now()
             claimed = await self._database.transact(runs.claim(self.id, self.queues, limit, now))
             self._lease.claimed_at = now
         finally:
-            self._reserved -= limit
+            self._being_claimed -= limit
         for run in claimed:
             self._begin(run)
         return len(claimed) == limit
 
     def _begin(self, run: RunRecord) -> None:
+        if self._works_on(run.id, run.epoch):
+            return
         task = self._tasks.get(run.task)
         if task is None:
             self.errand(self._give_back(run))
             return
-        known = self.hot.pop(run.id, None)
+        known = self.hot.take(run.id)
         if known is not None and known.session.epoch == run.epoch - 1 and not known.gone:
             self.active[run.id] = known
             self.errand(known.resume(run))
@@ -244,48 +248,45 @@ class Worker:
 
     # -- what executions tell ------------------------------------------------------------------------------------------------------------
 
-    def parked(self, session: Session) -> None:
-        execution = self.active.pop(session.run.id, None)
+    def parked(self, run_id: str) -> None:
+        execution = self.active.pop(run_id, None)
         if execution is None:
             return
-        execution.parked_at = self._clock.now()
-        if not self._accepting:
-            execution.evict()
+        execution.rest()
+        if self._accepting:
+            self.hot.keep(execution)
         else:
-            self.hot[session.run.id] = execution
-            if len(self.hot) > self.settings.hot_limit:
-                self.hot.popitem(last=False)[1].evict()
-            self._parked.set()
+            execution.evict()
         self._free_slot()
 
     def left(self, execution: Execution) -> None:
-        for kept in (self.active, self.hot):
-            if kept.get(execution.run_id) is execution:
-                del kept[execution.run_id]
+        self.hot.drop(execution)
+        if self.active.get(execution.run_id) is execution:
+            del self.active[execution.run_id]
         self._free_slot()
 
     def _free_slot(self) -> None:
         self._freed.set()
         self._work.set()
 
-    def offer(self, call: StartCall | None = None) -> str | None:
+    def offer(self, run_id: str, call: StartCall | None = None) -> Lessee | None:
         if self.free <= 0 or not (call is None or self._serves(call)):
             return None
-        self._reserved += 1
-        return self.id
+        self._reserved.add(run_id)
+        return Lessee(self.id, run_id)
 
     def _serves(self, call: StartCall) -> bool:
         return call.task in self._tasks and (self.settings.queues is None or call.queue in self.settings.queues)
 
-    def retract(self) -> None:
-        self._reserved -= 1
+    def retract(self, run_id: str) -> None:
+        self._reserved.discard(run_id)
 
     def adopt(self, run: RunRecord) -> None:
-        self._reserved -= 1
+        self._reserved.discard(run.id)
         self._begin(run)
 
-    def keeps(self, run_id: str) -> str | None:
-        return self.id if self._accepting and run_id in self.hot else None
+    def keeps(self, run_id: str) -> Lessee | None:
+        return Lessee(self.id, run_id) if self._accepting and run_id in self.hot else None
 
     def queued(self, run: RunRecord) -> None:
         self._streams.publish(run.id, 0, RunQueued(run.task, parent=run.parent_id))
@@ -338,15 +339,14 @@ class Worker:
                 execution.cancel(reason)
 
     async def _look_for_strays(self) -> None:
-        """Begin what is leased to this worker without its knowledge: the answer that said so was lost. Seen twice, it is not on its way."""
+        """Recover what is leased here and not worked on: its word was lost, or the engine failed. Seen twice, it is not on its way."""
         held = await self._database.read(workers.leased_to(self.id, 2 * self.settings.slots))
         strays = {(run_id, epoch) for run_id, epoch in held if not self._works_on(run_id, epoch)}
         known, self._strays = self._strays, strays
-        for run_id, epoch in strays & known:
-            run = await self._database.read(runs.get(run_id))
-            if run.worker == self.id and run.epoch == epoch and not self._works_on(run_id, epoch):
-                _log.warning("%s: is leased to this worker, which never heard of it, and begins now", run_id)
-                self._begin(run)
+        for run_id, _ in strays & known:
+            # Its code may have run here before, under this very epoch: only a new one is safe.
+            _log.warning("%s: is leased to this worker, which does not work on it, and is recovered", run_id)
+            await self.maintenance.recover(run_id, self.id, self._clock.now())
 
     def _works_on(self, run_id: str, epoch: int) -> bool:
         execution = self.active.get(run_id)
@@ -363,31 +363,8 @@ class Worker:
                 await asyncio.gather(*(one.session.refresh() for one in self.active.values() if one.session.waiting))
             except StorageError as error:
                 _log.error("cannot look for news, trying on: %s", error)
-
-    # -- memory --------------------------------------------------------------------------------------------------------------------------
-
-    async def _evict_always(self) -> None:
-        while True:
-            due = self._next_eviction()
-            if due is None:
-                self._parked.clear()
-                await self._parked.wait()
-            else:
-                await self._clock.sleep_until(due)
-                self._evict_due(self._clock.now())
-
-    def _next_eviction(self) -> int | None:
-        return next((oldest.parked_at + self.settings.hot_window for oldest in self.hot.values()), None)
-
-    def _evict_due(self, now: int) -> None:
-        for run_id, execution in list(self.hot.items()):
-            if execution.parked_at + self.settings.hot_window <= now:
-                del self.hot[run_id]
-                execution.evict()
-
-    def _evict_all(self) -> None:
-        while self.hot:
-            self.hot.popitem()[1].evict()
+            except Exception:  # noqa: BLE001 - one odd run must not keep the others from being looked after
+                _log.exception("looking for news failed, trying on")
 
 
 def _collect_less_often() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from typing import NamedTuple
 
 from agentflow.clock import SECOND
 from agentflow.database.port import Database, Row, Transaction
@@ -27,6 +28,13 @@ class Lease:
     worker: str
 
 
+class Lessee(NamedTuple):
+    """A worker with a free slot for one run."""
+
+    worker: str
+    run_id: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
     """A run to be stored. `input` is JSON text; times are microseconds since 1970."""
@@ -46,7 +54,7 @@ class NewRun:
     on_parent_cancel: str = "cancel"
     version: str | None = None
     hooked: bool = False
-    lessee: str | None = None
+    lessee: Lessee | None = None
     epoch: int = 0
 
 
@@ -136,7 +144,7 @@ def _columns(new: NewRun, now: int, parent: Lease | None) -> dict[str, object]:
         "queue": new.queue,
         "state": state.value,
         "epoch": new.epoch,
-        "worker": new.lessee if new.ready_at is None else None,
+        "worker": new.lessee.worker if new.lessee is not None and new.ready_at is None else None,
         "position": (new.ready_at or now) - new.priority * SECOND,
         "ready_at": new.ready_at,
         "expires_at": new.expires_at,

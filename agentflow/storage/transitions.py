@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from agentflow.database.port import Database, Transaction
 from agentflow.errors import LeaseLost, RunError
-from agentflow.records import Failure, RunRecord, RunState, WaitpointRecord, may_become, new_id
+from agentflow.records import Failure, RunRecord, RunState, may_become, new_id
 from agentflow.serde import encode_failure
 from agentflow.storage import blobs, rows, runs, waitpoints
-from agentflow.storage.runs import Lease, NewRun
+from agentflow.storage.runs import Lease, Lessee, NewRun
 from agentflow.storage.statements import SQL
 
 
@@ -33,12 +33,12 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """How a run is to end. `output` is JSON text of a completed run; `lessee` is a worker that could go on with a parent at once."""
+    """How a run is to end. `output` is JSON text of a completed run; `lessee` is a worker that could go on with the parent at once."""
 
     state: RunState
     output: str | None = None
     error: Failure | None = None
-    lessee: str | None = None
+    lessee: Lessee | None = None
 
 
 def finish(lease: Lease, end: End, spent: Spent, now: int) -> Transaction[Ended]:
@@ -269,8 +269,3 @@ def recover(run_id: str, worker: str, limit: int, died_at: int, now: int) -> Tra
         return (yield from _end(run, End(state=RunState.FAILED, error=crashed), Spent(active=run.active + spent), now))
     queued = yield SQL.runs.recover(run=run.key, worker=worker, recoveries=crashes, spent=spent, note=f"recovered from {worker}")
     return rows.run(queued[0])
-
-
-def open_waits(run_id: str) -> Transaction[list[WaitpointRecord]]:
-    """What a run waits for now."""
-    return (yield from waitpoints.listed(state="pending", run_id=run_id))

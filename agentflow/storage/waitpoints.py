@@ -13,7 +13,7 @@ from agentflow.errors import LeaseLost, WaitpointAlreadyAnswered, WaitpointNotFo
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState, new_id
 from agentflow.serde import dumps, encode_failure, loads
 from agentflow.storage import blobs, rows, runs
-from agentflow.storage.runs import Lease, NewRun, Started
+from agentflow.storage.runs import Lease, Lessee, NewRun, Started
 from agentflow.storage.statements import SQL
 
 _TIMED_OUT = encode_failure(Failure(code="timeout", type="WaitpointTimedOut", message="Nobody answered in time."))
@@ -151,8 +151,13 @@ def listed(
     return [rows.waitpoint(row) for row in found]
 
 
-def end(waitpoint_id: str, ending: Ending, now: int, lessee: str | None = None) -> Transaction[Woken]:
-    """End a waitpoint and wake the runs that wait for it; `lessee` is a worker with a free slot that holds the run in memory.
+def open_of_run(run_id: str) -> Transaction[list[WaitpointRecord]]:
+    """What a run waits for now, newest first."""
+    return [rows.waitpoint(row) for row in (yield SQL.waitpoints.open_of_run(run_id=run_id))]
+
+
+def end(waitpoint_id: str, ending: Ending, now: int, lessee: Lessee | None = None) -> Transaction[Woken]:
+    """End a waitpoint and wake the runs that wait for it; `lessee` is a worker with a free slot for one of them, which it holds in memory.
 
     Raises `WaitpointAlreadyAnswered` or `WaitpointTimedOut` when it has ended before, with the answer that counts.
     """
@@ -165,7 +170,7 @@ def end(waitpoint_id: str, ending: Ending, now: int, lessee: str | None = None) 
     return (yield from _end_locked(one, ending, now, lessee))
 
 
-def _end_locked(one: WaitpointRecord, ending: Ending, now: int, lessee: str | None) -> Transaction[Woken]:
+def _end_locked(one: WaitpointRecord, ending: Ending, now: int, lessee: Lessee | None) -> Transaction[Woken]:
     woken: list[RunRecord] = []
     leased: list[RunRecord] = []
     wake = 0
@@ -181,7 +186,9 @@ def _end_locked(one: WaitpointRecord, ending: Ending, now: int, lessee: str | No
     return Woken(replace(rows.waitpoint(found[0]), answer=ending.answer), [*woken, *more_woken], [*leased, *more_leased])
 
 
-def end_targets(target: str, ending: Ending, now: int, lessee: str | None = None) -> Transaction[tuple[list[RunRecord], list[RunRecord]]]:
+def end_targets(
+    target: str, ending: Ending, now: int, lessee: Lessee | None = None
+) -> Transaction[tuple[list[RunRecord], list[RunRecord]]]:
     """End what waits for `target`, which has just ended; its row is locked. Returns the runs woken, and those leased."""
     woken: list[RunRecord] = []
     leased: list[RunRecord] = []
@@ -195,13 +202,15 @@ def end_targets(target: str, ending: Ending, now: int, lessee: str | None = None
     return woken, leased
 
 
-def _wake(run_id: str, now: int, lessee: str | None) -> Transaction[tuple[RunRecord, bool]]:
+def _wake(run_id: str, now: int, lessee: Lessee | None) -> Transaction[tuple[RunRecord, bool]]:
     """The run, woken, and whether it was leased for that: one that runs already, on whatever worker, is not leased twice."""
     run = yield from runs.lock(run_id)
     if run.state.terminal:
         return run, False
-    leased = run.state is RunState.WAITING and lessee is not None and (yield SQL.runs.lease(run=run.key, worker=lessee, now=now))
-    return rows.run((yield SQL.runs.wake(run=run.key))[0]), bool(leased)
+    leased = False
+    if run.state is RunState.WAITING and lessee is not None and lessee.run_id == run_id:
+        leased = bool((yield SQL.runs.lease(run=run.key, worker=lessee.worker, now=now)))
+    return rows.run((yield SQL.runs.wake(run=run.key))[0]), leased
 
 
 def _refusal(one: WaitpointRecord) -> WaitpointAlreadyAnswered | WaitpointTimedOut:

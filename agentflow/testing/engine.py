@@ -76,7 +76,6 @@ class Engine:
         self._activity = 0
         self.wrap: Callable[[Database], Database] = wrap or (lambda database: database)
         self.app = self._app()
-        self._handles: list[_LiveVerbs] = []
 
     def _app(self, tasks: Mapping[str, Task[..., Any]] | None = None) -> Agentflow:
         # On a manual clock no commit is ever slow: everything happens on the loop, in an order that repeats.

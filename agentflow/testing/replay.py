@@ -70,7 +70,7 @@ class _DryContext:
         self._recorded = [entry.key for entry in journal if entry.kind in (EntryKind.RESULT, EntryKind.VALUE)]
         self._asked: list[str] = []
         self._differs: list[str] = []
-        self.root = Branch("", set())
+        self.root = Branch("", {})
         self.run_id, self.task, self.attempt, self.tags = run.id, run.task, run.attempt, run.tags
         self.metadata: dict[str, Any] = loads(run.metadata)
         self.idempotency_key = run.idempotency_key

@@ -15,7 +15,7 @@ from agentflow.database.migrate import migrate
 from agentflow.errors import IdempotencyConflict, LeaseLost, WaitpointAlreadyAnswered, WaitpointTimedOut
 from agentflow.records import EntryKind, Failure, JournalEntry, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState, WorkerRecord
 from agentflow.storage import journal, runs, transitions, waitpoints, workers
-from agentflow.storage.runs import Lease, NewRun
+from agentflow.storage.runs import Lease, Lessee, NewRun
 from agentflow.storage.statements import MIGRATIONS, SQL
 from agentflow.storage.transitions import End, Ended, Release, Spent
 from agentflow.storage.waitpoints import Ending, NewWaitpoint
@@ -76,7 +76,7 @@ def new(number: int = 1, **chosen: Any) -> NewRun:
 
 async def leased(database: Database, worker: str = "a", number: int = 1) -> Lease:
     """A new run in the hands of a worker."""
-    run = (await database.transact(runs.start(new(number, lessee=worker), NOW))).run
+    run = (await database.transact(runs.start(new(number, lessee=Lessee(worker, f"run_{number}")), NOW))).run
     return lease_of(run)
 
 
@@ -179,7 +179,7 @@ async def test_a_worker_whose_lease_has_ended_claims_nothing(database: Database)
 @pytest.mark.parametrize(("worker", "later"), [("a", LEASE), ("nobody", 0)])
 async def test_a_run_that_would_begin_at_a_dead_worker_is_queued_instead(database: Database, worker: str, later: int) -> None:
     """Else nobody would ever recover it: its worker is not on the list."""
-    run = (await database.transact(runs.start(new(lessee=worker), NOW + later))).run
+    run = (await database.transact(runs.start(new(lessee=Lessee(worker, "run_1")), NOW + later))).run
     assert (run.state, run.worker, run.epoch, run.started_at) == (RunState.QUEUED, None, 0, None)
 
 
@@ -316,8 +316,8 @@ async def test_a_child_is_started_once_whoever_asks_again(database: Database) ->
     """T14: as above; the second answer is that of the first."""
     lease = await leased(database)
     wait = approval(kind=WaitKind.CHILD, target="run_2")
-    first = await database.transact(waitpoints.start_child(lease, new(2, lessee="a"), wait, NOW))
-    assert await database.transact(waitpoints.start_child(lease, new(2, lessee="a"), wait, NOW)) == first
+    first = await database.transact(waitpoints.start_child(lease, new(2, lessee=Lessee("a", "run_2")), wait, NOW))
+    assert await database.transact(waitpoints.start_child(lease, new(2, lessee=Lessee("a", "run_2")), wait, NOW)) == first
     assert len(await database.read(runs.page(runs.RunFilter()))) == 2
 
 

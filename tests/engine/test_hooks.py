@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from typing import Any
 
 import pytest
@@ -145,7 +146,7 @@ async def test_a_hook_that_raises_changes_nothing_and_is_logged(engine: Engine, 
     async def main() -> str:
         return "fine"
 
-    def broken(run: RunRecord) -> None:
+    async def broken(run: RunRecord) -> None:
         raise ValueError("not my day")
 
     main.on_start(broken)
@@ -157,6 +158,28 @@ async def test_a_hook_that_raises_changes_nothing_and_is_logged(engine: Engine, 
     assert heard == ["start:running", "success:completed", "complete:completed"]
     failed = [record for record in caplog.records if "hook of task 'main' failed" in record.message]
     assert len(failed) == 2
+
+
+async def test_a_plain_hook_runs_in_a_thread_and_holds_up_nobody(engine: Engine) -> None:
+    threads: list[int] = []
+    called = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    @task
+    async def main() -> str:
+        return "fine"
+
+    def slow(run: RunRecord) -> None:
+        threads.append(threading.get_ident())
+        loop.call_soon_threadsafe(called.set)
+
+    main.on_success(slow)
+    run = await engine.start(main)
+    assert await run.result() == "fine"
+    async with asyncio.timeout(10):
+        await called.wait()
+    assert threads
+    assert threads != [threading.get_ident()]
 
 
 async def test_a_hook_sees_the_whole_output_however_large(engine: Engine) -> None:

@@ -77,7 +77,6 @@ async def test_a_run_with_a_large_input_that_is_dropped_from_memory_while_it_is_
     assert worker is not None
     while worker.free == engine.settings.slots:
         await asyncio.sleep(0)
-    while worker.hot:
-        worker.hot.popitem()[1].evict()
+    worker.hot.evict_all()
     await answering
     assert await run.result() == 300_000

@@ -109,7 +109,7 @@ async def test_no_more_waiting_runs_stay_in_memory_than_were_allowed_and_the_old
     gc.collect()
     assert len(Cargo.alive) == 5
     assert engine.app.worker is not None
-    assert set(engine.app.worker.hot) == {run.id for run in runs[-5:]}
+    assert {one.run_id for one in engine.app.worker.hot.values()} == {run.id for run in runs[-5:]}
     await answer(engine, runs)
 
 

@@ -23,7 +23,7 @@ from agentflow.database.sqlite_connection import BlockingSqlite
 from agentflow.errors import LeaseLost, WaitpointAlreadyAnswered, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitState, WorkerRecord
 from agentflow.storage import journal, rows, runs, transitions, waitpoints, workers
-from agentflow.storage.runs import Lease, NewRun
+from agentflow.storage.runs import Lease, Lessee, NewRun
 from agentflow.storage.statements import MIGRATIONS, SQL
 from agentflow.storage.transitions import End, Ended, Release, Spent
 from agentflow.storage.waitpoints import Ending, NewWaitpoint
@@ -119,7 +119,7 @@ class Storage(RuleBasedStateMachine):
     def start_here(self, worker: str) -> Any:
         """On a worker with a free slot, which may have died meanwhile."""
         run_id, living = self._next("run"), self._lives(worker)
-        run = self._do(runs.start(NewRun(id=run_id, task="t", queue="q", input="{}", lessee=worker), self.now)).run
+        run = self._do(runs.start(NewRun(id=run_id, task="t", queue="q", input="{}", lessee=Lessee(worker, run_id)), self.now)).run
         model = self.model[run_id] = ModelRun(None)
         return self._claimed(run, model, worker) if living else NOTHING
 
@@ -131,7 +131,8 @@ class Storage(RuleBasedStateMachine):
         expected = waitpoint in model.open
         at_once = lessee is not None and model.state == "waiting" and self._lives(lessee)
         try:
-            woken = self._do(waitpoints.end(waitpoint, Ending(WaitState.ANSWERED, "1", "maria"), self.now, lessee))
+            offer = None if lessee is None else Lessee(lessee, run_id)
+            woken = self._do(waitpoints.end(waitpoint, Ending(WaitState.ANSWERED, "1", "maria"), self.now, offer))
         except (WaitpointAlreadyAnswered, WaitpointTimedOut):
             assert not expected
             return NOTHING

@@ -49,7 +49,6 @@ CREATE INDEX runs_cancelling ON runs (cancel_by) WHERE cancel_by IS NOT NULL;
 CREATE INDEX runs_cancelling_children ON runs (key) WHERE cancel_children = 1;
 CREATE INDEX runs_children ON runs (parent) WHERE parent IS NOT NULL;
 CREATE INDEX runs_hooks ON runs (hooks_at) WHERE hooks = 'due';
-CREATE INDEX runs_task ON runs (task, key);
 
 CREATE TABLE journal (
   run BIGINT NOT NULL,

@@ -1,1 +1,1 @@
-SELECT epoch FROM journal WHERE run = :run AND seq = :seq;
+SELECT epoch, kind, step FROM journal WHERE run = :run AND seq = :seq;

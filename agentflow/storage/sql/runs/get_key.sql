@@ -1,1 +1,0 @@
-SELECT key FROM runs WHERE id = :id;

@@ -1,1 +1,0 @@
-UPDATE runs SET code = :code WHERE key = :run AND epoch = :epoch AND state = 'running' RETURNING key;
