@@ -74,6 +74,7 @@ class Worker:
         self._freed = asyncio.Event()
         self._reserved: set[str] = set()
         self._being_claimed = 0
+        self._backlog = False
         self._accepting = False
         self._told: set[str] = set()
         self._strays: set[tuple[str, int]] = set()
@@ -215,7 +216,8 @@ class Worker:
             self._being_claimed -= limit
         for run in claimed:
             self._begin(run)
-        return len(claimed) == limit
+        self._backlog = len(claimed) == limit
+        return self._backlog
 
     def _begin(self, run: RunRecord) -> None:
         if self._works_on(run.id, run.epoch):
@@ -267,7 +269,8 @@ class Worker:
 
     def _free_slot(self) -> None:
         self._freed.set()
-        self._work.set()
+        if self._backlog:
+            self._work.set()
 
     def offer(self, run_id: str, call: StartCall | None = None) -> Lessee | None:
         if self.free <= 0 or not (call is None or self._serves(call)):
@@ -318,8 +321,12 @@ class Worker:
     # -- what others tell ----------------------------------------------------------------------------------------------------------------
 
     def _heard_queued(self, queue: str) -> None:
-        if queue in self.queues:
+        if queue not in self.queues:
+            return
+        if self.free > 0:
             self._work.set()
+        else:
+            self._backlog = True
 
     def _heard_woken(self, run_id: str) -> None:
         execution = self.active.get(run_id)

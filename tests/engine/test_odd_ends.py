@@ -183,7 +183,7 @@ class OddRow:
         self.odd = False
 
     async def transact(self, transaction: Transaction[T]) -> T:
-        if self.odd and transaction.__name__ == "end":
+        if self.odd and getattr(transaction, "__name__", "") == "end":
             transaction.close()
             raise ValueError("an odd row")
         return await self._database.transact(transaction)
