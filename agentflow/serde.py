@@ -149,6 +149,26 @@ def _field(name: str, default: Any) -> Any:
     return Field(default, alias=name, validate_default=False)
 
 
+def check_keys(task: str, schema: str, payload: str) -> None:
+    """Compare a payload with the stored schema of a task whose code is elsewhere: arguments that are missing or that it does not have.
+
+    Raises `InvalidPayload`. What the values are is checked where the code is.
+    """
+    known: dict[str, Any] = from_json(schema)
+    try:
+        given: Any = from_json(payload)
+    except ValueError as error:
+        raise InvalidPayload(f"{task}(): the payload is not JSON: {error}.") from None
+    if not isinstance(given, dict):
+        raise InvalidPayload(f"{task}(): the payload is not a JSON object.", hint="Give an entry per argument.")
+    names: dict[str, Any] = known.get("properties", {})
+    arguments = cast("dict[str, Any]", given)
+    problems = [f"{name}: missing" for name in known.get("required", []) if name not in arguments]
+    problems += [f"{name}: not an argument" for name in arguments if name not in names]
+    if problems:
+        raise InvalidPayload(f"{task}(): {'; '.join(problems)}.", hint=f"Its arguments are {', '.join(names) or 'none'}.")
+
+
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     target = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
     try:

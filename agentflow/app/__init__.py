@@ -28,7 +28,7 @@ from agentflow.engine.task import Task
 from agentflow.engine.worker import Worker, WorkerSettings
 from agentflow.errors import ConfigurationError, DuplicateName, StorageError, UnknownTask
 from agentflow.handle import RunHandle
-from agentflow.serde import ANY, dumps
+from agentflow.serde import ANY, check_keys, dumps
 from agentflow.settings import find_settings
 from agentflow.storage import runs, workers
 from agentflow.storage.runs import NewRun, Started
@@ -211,7 +211,9 @@ class Agentflow:
                 hint=f"Known here: {', '.join(sorted(self.tasks)) or 'none'}. Is a worker running?",
                 task=name,
             )
-        call = start_call(TaskName(name, record.queue, hooked=record.hooked), payload, start_options(StartOptions(), options or {}))
+        chosen = start_options(StartOptions(), options or {})
+        check_keys(name, record.schema, payload)
+        call = start_call(TaskName(name, record.queue, hooked=record.hooked), payload, chosen)
         return RunHandle(await self.launch(call), self.runs, ANY)
 
     async def launch(self, call: StartCall) -> str:
@@ -270,12 +272,14 @@ class _Open:
             self.worker.errand(in_thread(_warm, list(self._tasks.values())))
 
     async def end(self) -> None:
-        if self.worker is not None:
-            await self.worker.drain()
-            await asyncio.gather(*(task.close() for task in self._tasks.values()))
-        await self.runs.close()
-        await self.streams.close()
-        await self.database.close()
+        try:
+            if self.worker is not None:
+                await self.worker.drain()
+                await asyncio.gather(*(task.close() for task in self._tasks.values()))
+        finally:
+            await self.runs.close()
+            await self.streams.close()
+            await self.database.close()
 
     async def launch(self, call: StartCall) -> str:
         now = self._clock.now()

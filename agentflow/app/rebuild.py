@@ -7,15 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agentflow.database.port import Transaction
-from agentflow.engine.telling import decided, last_words
-from agentflow.records import EntryKind, JournalEntry, RunRecord, WaitKind, WaitpointRecord, WaitState
+from agentflow.engine.replay import standing
+from agentflow.engine.telling import last_words, requested, resolved
+from agentflow.records import EntryKind, JournalEntry, RunRecord, WaitKind, WaitpointRecord
 from agentflow.serde import decode_failure, loads
 from agentflow.storage import journal, runs, waitpoints
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
 from agentflow.streams.events import (
-    ApprovalRequested,
-    ApprovalResolved,
     ChildFinished,
     ChildStarted,
     Event,
@@ -66,7 +65,7 @@ def load(run_id: str) -> Transaction[Rebuilt]:
 
 def rebuild(run: RunRecord, entries: Iterable[JournalEntry], waited: Iterable[WaitpointRecord]) -> list[StoredEvent]:
     """What is known of a run, as events in the order of their times; with `end` when it has ended."""
-    dated = [one for entry in _standing(entries) for one in _recorded(entry)]
+    dated = [one for entry in standing(entries) for one in _recorded(entry)]
     dated += [one for wait in waited for one in _waited(wait)]
     dated.sort(key=lambda one: one[0])
     if run.started_at is not None:
@@ -78,17 +77,6 @@ def rebuild(run: RunRecord, entries: Iterable[JournalEntry], waited: Iterable[Wa
         dated += [(last, event) for event in last_words(run)]
     epoch = _epoch(run)
     return [StoredEvent(Cursor(epoch, number), at // 1_000, event) for number, (at, event) in enumerate(dated, start=1)]
-
-
-def _standing(entries: Iterable[JournalEntry]) -> list[JournalEntry]:
-    """The entries that an operator has not set aside."""
-    kept: list[JournalEntry] = []
-    for entry in entries:
-        if entry.kind is EntryKind.RESET:
-            kept = [one for one in kept if one.seq < int(entry.value or 0)]
-        else:
-            kept.append(entry)
-    return kept
 
 
 def _recorded(entry: JournalEntry) -> list[_Dated]:
@@ -106,34 +94,15 @@ def _waited(one: WaitpointRecord) -> list[_Dated]:
     subject = loads(one.subject)
     events: list[_Dated] = []
     if one.kind is WaitKind.APPROVAL:
-        events.append((one.created_at, _requested(one)))
+        events.append((one.created_at, requested(one)))
         if one.ended_at is not None:
-            events.append((one.ended_at, _resolved(one)))
+            events.append((one.ended_at, resolved(one)))
     elif one.kind is WaitKind.CHILD:
         child = one.target or ""
         events.append((one.created_at, ChildStarted(child, str(subject.get("task", "")), step=one.key)))
         if one.ended_at is not None:
             events.append((one.ended_at, ChildFinished(child, one.state.value, step=one.key)))
     return events
-
-
-def _requested(one: WaitpointRecord) -> ApprovalRequested:
-    subject = loads(one.subject)
-    return ApprovalRequested(
-        one.id,
-        str(subject.get("title", "")),
-        kind=str(subject.get("kind", "confirm")),
-        call=subject.get("call"),
-        step=one.key,
-        input=subject.get("body"),
-        schema=None if one.schema is None else loads(one.schema),
-        expires_at=None if one.due_at is None else one.due_at // 1_000,
-    )
-
-
-def _resolved(one: WaitpointRecord) -> ApprovalResolved:
-    answered = one.state is WaitState.ANSWERED
-    return ApprovalResolved(one.id, decided(one), one.answered_by, loads(one.answer or "{}").get("reason") if answered else None)
 
 
 def step_name(key: str) -> str:

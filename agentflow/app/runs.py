@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing, suppress
 from contextvars import Context
@@ -13,7 +14,7 @@ from agentflow.clock import Clock, Duration, microseconds
 from agentflow.database.port import Database
 from agentflow.engine.maintenance import Maintenance
 from agentflow.engine.worker import Worker
-from agentflow.errors import RunNotFound, RunTimeout, StreamError
+from agentflow.errors import RunNotFound, RunTimeout, StorageError, StreamError
 from agentflow.records import JournalEntry, RunRecord, RunState, WaitpointRecord
 from agentflow.serde import decode_failure
 from agentflow.storage import journal, runs, transitions, waitpoints
@@ -22,6 +23,8 @@ from agentflow.storage.statements import SQL
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
 from agentflow.streams.log import Streams
+
+_log = logging.getLogger("agentflow.app")
 
 POLL = 2.0
 """Seconds between looks at a run that may have ended in a process which could not tell."""
@@ -36,7 +39,7 @@ class Runs:
         self._clock = clock
         self._maintenance = maintenance
         self._worker = worker
-        self._waiters: dict[str, asyncio.Future[RunRecord]] = {}
+        self._waiters: dict[str, list[asyncio.Future[RunRecord]]] = {}
         self._looking: asyncio.Task[None] | None = None
         if worker is not None:
             worker.on_ended(self._heard_end)
@@ -101,22 +104,29 @@ class Runs:
 
     async def ended(self, run_id: str, timeout: Duration | None = None) -> RunRecord:
         """The run once it has ended. Raises `RunTimeout` after `timeout`, `RunNotFound`."""
-        future = self._waiters.get(run_id)
-        if future is None:
-            future = self._waiters[run_id] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[RunRecord] = asyncio.get_running_loop().create_future()
+        waiting = self._waiters.setdefault(run_id, [])
+        waiting.append(future)
+        try:
+            run = await self._wait(run_id, future, None if timeout is None else self._clock.now() + microseconds(timeout))
+        finally:
+            waiting.remove(future)
+            if not waiting and self._waiters.get(run_id) is waiting:
+                del self._waiters[run_id]
+        return run if run.output is None or not run.output.startswith("@") else await self.get(run_id)
+
+    async def _wait(self, run_id: str, future: asyncio.Future[RunRecord], deadline: int | None) -> RunRecord:
         if self._worker is None or run_id not in self._worker.active:
             run = await self.get(run_id)
             if run.state.terminal:
-                self._heard_end(run)
                 return run
         if self._looking is None or self._looking.done():
             self._looking = asyncio.get_running_loop().create_task(self._look(), context=Context())
-        run = await self._until_end(run_id, future, None if timeout is None else self._clock.now() + microseconds(timeout))
-        return run if run.output is None or not run.output.startswith("@") else await self.get(run_id)
+        return await self._until_end(run_id, future, deadline)
 
     async def _until_end(self, run_id: str, future: asyncio.Future[RunRecord], deadline: int | None) -> RunRecord:
         if self._worker is not None and deadline is None:
-            return await asyncio.shield(future)
+            return await future
         waits: list[Coroutine[Any, Any, None]] = []
         if self._worker is None:
             waits.append(self._follow_end(run_id))
@@ -140,16 +150,26 @@ class Runs:
         while self._waiters:
             await asyncio.sleep(POLL)
             for run_id in list(self._waiters):
-                with suppress(RunNotFound):
+                try:
                     run = await self.get(run_id)
-                    if run.state.terminal:
-                        self._heard_end(run)
+                except StorageError as error:
+                    _log.warning("cannot look whether %s has ended, trying on: %s", run_id, error)
+                    break
+                except RunNotFound:
+                    continue
+                if run.state.terminal:
+                    self._heard_end(run)
+                await asyncio.sleep(0)
 
     async def close(self) -> None:
-        """Stop looking."""
+        """Stop looking; whoever waits still is told so."""
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.wait({self._looking})
+        for run_id, waiting in self._waiters.items():
+            for future in waiting:
+                if not future.done():
+                    future.set_exception(RunTimeout(f"The app was closed while {run_id} goes on.", hint="Ask again later.", run_id=run_id))
 
     async def _follow_end(self, run_id: str) -> None:
         """Return at the `end` event; where the stream cannot tell, leave it to the slow look."""
@@ -160,9 +180,9 @@ class Runs:
         await asyncio.get_running_loop().create_future()
 
     def _heard_end(self, run: RunRecord) -> None:
-        future = self._waiters.pop(run.id, None)
-        if future is not None and not future.done():
-            future.set_result(run)
+        for future in self._waiters.pop(run.id, ()):
+            if not future.done():
+                future.set_result(run)
 
 
 def _difference(run: RunRecord) -> dict[str, Any]:

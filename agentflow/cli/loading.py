@@ -57,7 +57,7 @@ def _tasks(module: ModuleType) -> list[Task[..., Any]]:
     """The module's own, then those of the modules that it brought along: a tool may be a task that stands elsewhere."""
     own: list[Task[..., Any]] = [one for one in vars(module).values() if isinstance(one, Task)]
     known = {one.name for one in own}
-    return own + ([one for name, one in sorted(defined.items()) if name not in known] if own else [])
+    return own + ([one for name, one in defined.items() if name not in known] if own else [])
 
 
 def _module(place: str) -> ModuleType:

@@ -21,7 +21,7 @@ class Replay:
         self._asked: set[str] = set()
         self._accepted: set[str | None] = set()
         self.last = 0
-        for entry in _standing(entries):
+        for entry in standing(entries):
             self.last = max(self.last, entry.seq)
             if entry.kind is EntryKind.RESET:
                 self._accepted.add(entry.code)
@@ -66,7 +66,7 @@ class Replay:
         )
 
 
-def _standing(entries: Iterable[JournalEntry]) -> list[JournalEntry]:
+def standing(entries: Iterable[JournalEntry]) -> list[JournalEntry]:
     """The entries that count: those that an operator's reset has not set aside."""
     standing: list[JournalEntry] = []
     for entry in entries:

@@ -18,6 +18,7 @@ from agentflow.engine.context import StartCall, StepCall, WaitRequest, WaitResul
 from agentflow.engine.host import Host
 from agentflow.engine.replay import Replay
 from agentflow.engine.session import Session
+from agentflow.engine.telling import requested
 from agentflow.engine.tries import Tries, recorded
 from agentflow.errors import DuplicateName, RunPaused
 from agentflow.records import EntryKind, JournalEntry, WaitKind, WaitpointRecord, WaitState, new_id
@@ -26,7 +27,7 @@ from agentflow.storage import waitpoints
 from agentflow.storage.runs import Lease, NewRun, Started, start
 from agentflow.storage.statements import SQL
 from agentflow.storage.waitpoints import NewWaitpoint
-from agentflow.streams.events import ApprovalRequested, ChildFinished, ChildStarted, Event, RunProgress
+from agentflow.streams.events import ChildFinished, ChildStarted, Event, RunProgress
 
 _log = logging.getLogger("agentflow.run")
 
@@ -187,7 +188,7 @@ class RunContext:
         one = await session.transact(lambda lease: waitpoints.create(lease, new, now))
         self.known[key] = one
         if request.kind is WaitKind.APPROVAL:
-            session.publish(_requested(one, request))
+            session.publish(requested(one))
         session.services.host.hint(new.due_at)
         return one
 
@@ -327,21 +328,6 @@ def place(host: Host, new: NewRun, started: Started | None) -> None:
     if started.run.worker is None:
         host.queued(started.run)
         host.hint(new.ready_at if new.expires_at is None else min(new.ready_at or new.expires_at, new.expires_at))
-
-
-def _requested(one: WaitpointRecord, request: WaitRequest) -> ApprovalRequested:
-    subject = request.subject
-    return ApprovalRequested(
-        one.id,
-        str(subject.get("title", "")),
-        kind=str(subject.get("kind", "confirm")),
-        call=subject.get("call"),
-        step=one.key,
-        input=subject.get("body"),
-        schema=None if request.schema is None else dict(request.schema),
-        expires_at=None if one.due_at is None else one.due_at // 1_000,
-        can_edit=subject.get("can_edit"),
-    )
 
 
 def _place() -> str:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
-from weakref import WeakValueDictionary
+from weakref import ReferenceType, ref
 
 from agentflow.clock import Duration, microseconds
 from agentflow.engine.calls import count, in_thread
@@ -46,7 +46,30 @@ class TaskOptions:
     version: str | None = None
 
 
-defined: WeakValueDictionary[str, Task[..., Any]] = WeakValueDictionary()
+class Defined:
+    """The tasks of this process that are still alive, by name; of several with one name, the latest."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, list[ReferenceType[Task[..., Any]]]] = {}
+
+    def __setitem__(self, name: str, task: Task[..., Any]) -> None:
+        living = [one for one in self._tasks.get(name, ()) if one() not in (None, task)]
+        self._tasks[name] = [*living, ref(task)]
+
+    def __getitem__(self, name: str) -> Task[..., Any]:
+        for one in reversed(self._tasks.get(name, ())):
+            task = one()
+            if task is not None:
+                return task
+        raise KeyError(name)
+
+    def items(self) -> list[tuple[str, Task[..., Any]]]:
+        """All of them, by name."""
+        latest = {name: task for name, known in self._tasks.items() for one in known if (task := one()) is not None}
+        return sorted(latest.items())
+
+
+defined = Defined()
 """The latest task of each name in this process, for tools that look at code: a registry is what an app is given."""
 
 

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import decode_failure, loads
 from agentflow.storage.waitpoints import Woken
-from agentflow.streams.events import ApprovalResolved, End, Event, RunCancelled, RunCompleted, RunExpired, RunFailed, RunWaiting
+from agentflow.streams.events import (
+    ApprovalRequested,
+    ApprovalResolved,
+    End,
+    Event,
+    RunCancelled,
+    RunCompleted,
+    RunExpired,
+    RunFailed,
+    RunWaiting,
+)
 from agentflow.streams.log import Streams
 
 LARGE = 16 * 1024
@@ -45,7 +57,29 @@ def tell_answer(streams: Streams, woken: Woken) -> None:
     if one.kind is not WaitKind.APPROVAL or one.run_id is None:
         return
     epoch = max((run.epoch for run in [*woken.runs, *woken.leased] if run.id == one.run_id), default=0)
-    streams.publish(one.run_id, epoch, ApprovalResolved(one.id, decided(one), one.answered_by, _reason(one)))
+    streams.publish(one.run_id, epoch, resolved(one))
+
+
+def requested(one: WaitpointRecord) -> ApprovalRequested:
+    """An approval that was asked for."""
+    subject = loads(one.subject)
+    return ApprovalRequested(
+        one.id,
+        str(subject.get("title", "")),
+        kind=str(subject.get("kind", "confirm")),
+        call=subject.get("call"),
+        step=one.key,
+        input=subject.get("body"),
+        schema=None if one.schema is None else loads(one.schema),
+        expires_at=None if one.due_at is None else one.due_at // 1_000,
+        can_edit=subject.get("can_edit"),
+    )
+
+
+def resolved(one: WaitpointRecord) -> ApprovalResolved:
+    """An approval that has ended."""
+    answer: dict[str, Any] = loads(one.answer or "{}") if one.state is WaitState.ANSWERED else {}
+    return ApprovalResolved(one.id, decided(one), one.answered_by, answer.get("reason"))
 
 
 def decided(one: WaitpointRecord) -> str:
@@ -53,7 +87,3 @@ def decided(one: WaitpointRecord) -> str:
     if one.state is WaitState.ANSWERED:
         return "approved" if loads(one.answer or "{}").get("approved") is True else "denied"
     return "expired" if one.state is WaitState.TIMED_OUT else "cancelled"
-
-
-def _reason(one: WaitpointRecord) -> str | None:
-    return loads(one.answer or "{}").get("reason") if one.state is WaitState.ANSWERED else None

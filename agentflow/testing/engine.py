@@ -102,6 +102,8 @@ class Engine:
 
     async def start(self, task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:
         """Start a run. The handle outlives a crash of the engine."""
+        # Of several tasks with one name, as test modules have them, the one that is started counts.
+        defined[task.name] = task
         handle = await task.start(*args, **kwargs)
         return RunHandle(handle.id, _LiveVerbs(self), task.codec)
 
@@ -188,16 +190,16 @@ class _Everything(Mapping[str, Task[..., Any]]):
 
     def values(self) -> Any:
         """The tasks that are alive now."""
-        return list(defined.values())
+        return [task for _, task in defined.items()]
 
     def __getitem__(self, name: str) -> Task[..., Any]:
         return defined[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(list(defined))
+        return iter([name for name, _ in defined.items()])
 
     def __len__(self) -> int:
-        return len(defined)
+        return len(defined.items())
 
 
 class _LiveVerbs:

@@ -13,7 +13,7 @@ from agentflow.testing import Engine
 
 
 @task
-async def ship(order: str, *, express: bool = False) -> str:
+async def send(order: str, *, express: bool = False) -> str:
     return f"{order}{'!' if express else ''}"
 
 
@@ -46,7 +46,7 @@ async def test_a_child_that_ended_before_it_is_waited_for_is_there_at_once(engin
 
     @task
     async def parent() -> str:
-        child = await ship.start("a")
+        child = await send.start("a")
         await sleep("1h")
         return await child.result()
 
@@ -102,14 +102,14 @@ async def test_a_detached_start_has_a_recorded_id_and_outlives_its_parent(engine
 
 
 async def test_a_batch_starts_a_run_per_item_and_gives_results_in_order(engine: Engine) -> None:
-    batch = await ship.map(["a", {"order": "b", "express": True}, "c"])
+    batch = await send.map(["a", {"order": "b", "express": True}, "c"])
     assert len(batch) == 3
     assert await batch.results() == ["a", "b!", "c"]
 
 
 async def test_a_batch_with_one_payload_that_does_not_fit_starts_nothing(engine: Engine) -> None:
     with pytest.raises(InvalidPayload, match="order"):
-        await ship.map(["a", {"order": ["no"]}])
+        await send.map(["a", {"order": ["no"]}])
     assert await engine.app.runs.list() == []
 
 
@@ -164,14 +164,14 @@ async def test_two_parents_that_wait_for_a_child_with_one_key_both_go_on_and_one
 async def test_a_child_whose_code_is_elsewhere_waits_for_a_worker_that_has_it(engine: Engine) -> None:
     @task
     async def parent() -> str:
-        return await ship("a")
+        return await send("a")
 
     await engine.stop()
     await engine.go_on({"parent": parent})
     run = await engine.start(parent)
     await engine.settle()
-    [child] = await engine.app.runs.list(task="ship")
-    assert (child.note or "").startswith("no worker for ship")
+    [child] = await engine.app.runs.list(task="send")
+    assert (child.note or "").startswith("no worker for send")
     await engine.stop()
     await engine.go_on()
     assert await run.result() == "a"
