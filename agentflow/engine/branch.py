@@ -50,6 +50,9 @@ class Branch:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._children -= 1
         self.tasks.pop(task, None)
+        if self.tasks.unwinding and not task.cancelled():
+            # Asked for, so that asyncio does not complain of an error that nobody took: the run is leaving memory.
+            task.exception()
 
     @property
     def busy(self) -> bool:
@@ -57,7 +60,11 @@ class Branch:
         return any(not one.parked and not one._children for one in self.tasks.values())
 
 
-Tasks = dict[asyncio.Task[Any], Branch]
+class Tasks(dict[asyncio.Task[Any], Branch]):
+    """The living asyncio tasks of one run; `unwinding` once the run leaves memory."""
+
+    unwinding = False
+
 
 branch: ContextVar[Branch | None] = ContextVar("agentflow_branch", default=None)
 

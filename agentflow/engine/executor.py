@@ -106,10 +106,16 @@ class Execution:
         if self._body is not None and self._body.done():
             # The code has ended beside its waits: a replay finds that end again.
             self.session.in_background(self.session.rouse())
+        self._unwind()
         self.session.latch(Suspend())
+
+    def _unwind(self) -> None:
+        if self._context is not None:
+            self._context.root.tasks.unwinding = True
 
     def lose(self) -> None:
         """Stop at once and write nothing more: the lease is gone."""
+        self._unwind()
         self.session.latch(LeaseLost(self.run_id))
         self.session.closed = True
         (self._body or self.life).cancel()

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agentflow.clock import SECOND
-from agentflow.engine.branch import Branch, branch
+from agentflow.engine.branch import Branch, Tasks, branch
 from agentflow.engine.context import StartCall, StepCall, WaitRequest, WaitResult
 from agentflow.engine.host import Host
 from agentflow.engine.replay import Replay
@@ -39,7 +39,7 @@ class RunContext:
         self._session = session
         self._replay = replay
         self.known = known
-        self.root = Branch("", {})
+        self.root = Branch("", Tasks())
         self.metadata: MutableMapping[str, Any] = Metadata(loads(session.run.metadata), self._tell)
         self.log = _ReplayLogger(_log, {"run": session.run.id}, self)
         self.max_duration: int | None = None

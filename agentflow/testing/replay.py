@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from agentflow.clock import SECOND
-from agentflow.engine.branch import Branch, branch
+from agentflow.engine.branch import Branch, Tasks, branch
 from agentflow.engine.context import StartCall, StepCall, WaitRequest, WaitResult, current
 from agentflow.engine.replay import Replay
 from agentflow.engine.task import Task
@@ -70,7 +70,7 @@ class _DryContext:
         self._recorded = [entry.key for entry in journal if entry.kind in (EntryKind.RESULT, EntryKind.VALUE)]
         self._asked: list[str] = []
         self._differs: list[str] = []
-        self.root = Branch("", {})
+        self.root = Branch("", Tasks())
         self.run_id, self.task, self.attempt, self.tags = run.id, run.task, run.attempt, run.tags
         self.metadata: dict[str, Any] = loads(run.metadata)
         self.idempotency_key = run.idempotency_key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from pathlib import Path
 
@@ -150,6 +151,24 @@ async def test_a_branch_in_plain_code_is_let_finish_before_its_run_leaves_memory
     assert engine.calls(one) == 1
     await engine.clock.advance("30d")
     assert await run.result() == 1
+
+
+@pytest.mark.worker(hot_limit=0)
+async def test_a_wait_in_a_task_of_its_own_leaves_memory_without_a_complaint(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    @task
+    async def main() -> bool:
+        other = asyncio.create_task(approve("first?"))
+        second = await approve("second?")
+        return (await other).approved and second.approved
+
+    run = await engine.start(main)
+    questions = await engine.waiting(run, 2)
+    await engine.settle()
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+    for question in questions:
+        await question.approve(by="maria")
+    assert await run.result() is True
 
 
 async def test_metadata_written_while_the_run_waits_is_stored_when_it_goes_on(engine: Engine) -> None:
