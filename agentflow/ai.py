@@ -116,9 +116,10 @@ async def _step(run: TaskContext, found: Tool, payload: str, key: str) -> Any:
 
     async def body() -> Any:
         positional, named = found.payload.arguments(payload)
-        if inspect.iscoroutinefunction(inspect.unwrap(found.function)):
-            return await found.function(*positional, **named)
-        return await in_thread(found.function, *positional, **named)
+        function = found.body
+        if inspect.iscoroutinefunction(function):
+            return await function(*positional, **named)
+        return await in_thread(function, *positional, **named)
 
     result = await run.step(key, StepCall(found.name, body, codec, digest(payload), found.options))
     return json.loads(codec.encode(result, what=f"the result of {found.name}"))

@@ -1,17 +1,25 @@
 """A small shop's support desk: `agentflow dev cookbook/support.py`, then in another terminal
 
+    agentflow start support --payload '{"prompt": "Order o-81 never came, I want my money back."}' --tail
     agentflow start refund --payload '{"order_id": "o-81", "cents": 20000}' --tail
     agentflow start follow_up --payload '{"order_id": "o-81"}' --tail
 
-It answers for itself: nothing here calls a service, and nothing is lost if you stop it in the middle.
+`support` is an agent whose tools are the tasks and steps here. Nothing calls a service but the model, and without an API key a script plays
+that. Nothing is lost if you stop it in the middle.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agentflow import Retry, approve, context, current_step, sleep, step, task
+from pydantic_ai.messages import ModelMessage, ModelRequest, UserPromptPart
+
+from agentflow import Agent, Retry, ai, approve, context, current_step, sleep, step, task
+from agentflow.testing.models import Said, ScriptedModel, call, scripted_model, text, thinking
+from cookbook.model import chosen_model
 
 LARGE = 10_000
 """Cents from which a person decides."""
@@ -79,3 +87,40 @@ async def follow_up(order_id: str, wait: str = "5s") -> str:
     done = await refund(order_id, 500)
     await write_to(order.customer, "Is everything all right now?")
     return f"asked {order.customer}, {done.state} {done.cents}"
+
+
+def _script() -> ScriptedModel:
+    """The model's part, where there is no model."""
+    return scripted_model(_look, _pay, [text("Your refund is on its way. I am sorry for the trouble.")], pace=_pace)
+
+
+async def _pace(kind: str) -> None:
+    await asyncio.sleep(0 if kind == "call" else 0.03)
+
+
+def _order(messages: list[ModelMessage]) -> str:
+    said = " ".join(
+        str(part.content) for one in messages if isinstance(one, ModelRequest) for part in one.parts if isinstance(part, UserPromptPart)
+    )
+    found = re.search(r"o-\d+", said)
+    return found[0] if found else "o-1"
+
+
+def _look(messages: list[ModelMessage]) -> Sequence[Said]:
+    order = _order(messages)
+    return [thinking(f"The customer asks about {order}. I look it up first."), call("look_up", {"order_id": order}, id="look")]
+
+
+def _pay(messages: list[ModelMessage]) -> Sequence[Said]:
+    return [
+        text("I found your order, and ask a colleague to pay it back.\n"),
+        call("refund", {"order_id": _order(messages), "cents": 4_900}, id="pay"),
+    ]
+
+
+support = Agent(
+    "support",
+    model=chosen_model(_script)[0],
+    instructions="You work at the support desk of a small shop. Look an order up before you refund it, and be brief.",
+    tools=[look_up, ai.tool(refund, approval=True)],
+)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from agentflow.testing import Engine, call, scripted_model, text
 from tests.cli.programs import Program
 
 ROOT = Path(__file__).parents[1]
@@ -98,3 +102,39 @@ def test_every_make_target_is_in_the_table_of_contributing() -> None:
 def test_every_link_to_a_file_leads_somewhere(name: str) -> None:
     links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", page(name)) if "://" not in link]
     assert [link for link in links if link and not (ROOT / link).exists()] == []
+
+
+def module_of(name: str, path: Path, *blocks: str) -> ModuleType:
+    """What python blocks of the README define, imported as somebody's file."""
+    path.write_text("\n\n".join(blocks), encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def python_blocks() -> list[str]:
+    return [found[2] for found in FENCED.finditer(page("README.md")) if found[1] == "python"]
+
+
+async def test_the_agent_of_the_readme_looks_up_asks_and_pays(engine: Engine, tmp_path: Path) -> None:
+    desk = module_of("readme_desk", tmp_path / "desk.py", python_blocks()[1])
+    desk.support.agent_options["model"] = scripted_model(
+        [call("look_up", {"order_id": "o-81"}, id="c1")],
+        [call("refund", {"order_id": "o-81", "cents": 4900}, id="c2")],
+        [text("It is lost; you have your money back.")],
+    )
+    run = await engine.start(desk.support, "Where is o-81?")
+    [question] = await engine.waiting(run)
+    assert engine.calls(desk.refund) == 0
+    await question.approve(by="maria")
+    assert await run.result() == "It is lost; you have your money back."
+    assert (engine.calls(desk.look_up), engine.calls(desk.refund)) == (1, 1)
+
+
+async def test_the_test_of_the_readme_passes(engine: Engine, tmp_path: Path) -> None:
+    shown = module_of("readme_test", tmp_path / "shown.py", python_blocks()[0].replace("# app.py", ""), python_blocks()[2])
+    await shown.test_an_order_is_charged_once_even_if_the_worker_dies(engine)

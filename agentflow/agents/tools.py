@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable
@@ -47,6 +48,20 @@ class Tool:
         return cast("Callable[..., Any]", getattr(self.target, "function", self.target))
 
     @property
+    def body(self) -> Callable[..., Any]:
+        """What a call runs, with the signature of the function that was written."""
+        target: object = self.target
+        if not isinstance(target, Step):
+            return self.function
+        one = cast("Step[..., Any]", target)
+
+        @functools.wraps(one.function)
+        async def body(*args: Any, **kwargs: Any) -> Any:
+            return await one.plain(*args, **kwargs)
+
+        return body
+
+    @property
     def payload(self) -> Payload:
         """Reads and checks arguments."""
         return Payload(self.function) if self.task is None else self.task.payload
@@ -66,7 +81,7 @@ class Tool:
         from agentflow.agents.units import ToolSettings
 
         settings = ToolSettings(approval=self.approval, options=self.options)
-        return bind(self.name, self.description, self.task or self.function, settings)
+        return bind(self.name, self.description, self.task or self.body, settings)
 
 
 def as_tool(target: Any, *, name: str | None = None, approval: Approval | bool = False, options: StepOptions | None = None) -> Tool:

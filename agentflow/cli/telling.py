@@ -162,8 +162,10 @@ _REASONS = {
 
 
 def _waiting(teller: Teller, event: e.RunWaiting) -> None:
-    until = f" until {teller.moment(event.until)}" if event.until else ""
-    teller.line("…", "dim", text(f"waits for {_WAITS.get(event.on, event.on)}{until}", "dim"))
+    # Questions and children have told of themselves, and what goes on being silent is told in words of its own.
+    if event.on in _WAITS:
+        until = f" until {teller.moment(event.until)}" if event.until else ""
+        teller.line("…", "dim", text(f"waits for {_WAITS[event.on]}{until}", "dim"))
 
 
 _WAITS = {"retry": "its next attempt", "operator": "an operator: `agentflow runs show` tells why"}

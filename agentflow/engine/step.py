@@ -47,6 +47,10 @@ class Step(Generic[P, R]):
         body = functools.partial(self._perform, args, kwargs)
         return await run.step(key, StepCall(self.name, body, self._codec, digest((args, kwargs)), self.options))
 
+    async def plain(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function itself, recording nothing."""
+        return await self._perform(args, kwargs)
+
     async def _perform(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> R:
         count(self)
         if self._is_async:

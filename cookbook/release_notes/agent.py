@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from agentflow import Agent, ai, context, current_step, step, task
 from agentflow.errors import NonRetryable
-from agentflow.testing.models import ScriptedModel
+from cookbook.model import chosen_model
 from cookbook.release_notes.script import scripted
 
 REPOSITORY = Path(os.environ.get("RELEASE_NOTES_REPOSITORY", "."))
@@ -79,19 +79,7 @@ async def write_notes(text: str) -> str:
     return await save(text)
 
 
-def chosen_model() -> tuple[str | ScriptedModel, str]:
-    """The model to use, and how it was chosen."""
-    named = os.environ.get("RELEASE_NOTES_MODEL")
-    if os.environ.get("ANTHROPIC_API_KEY"):
-        return named or "anthropic:claude-sonnet-4-6", "ANTHROPIC_API_KEY is set"
-    if os.environ.get("OPENAI_BASE_URL"):
-        return named or "openai-chat:gpt-5-mini", "OPENAI_BASE_URL is set"
-    if os.environ.get("OPENAI_API_KEY"):
-        return named or "openai:gpt-5-mini", "OPENAI_API_KEY is set"
-    return scripted(), "no API key is set, so a script plays the model: it reads the same repository, but follows fixed rules"
-
-
-MODEL, WHY = chosen_model()
+MODEL, WHY = chosen_model(scripted)
 
 release_notes = Agent(
     "release_notes",
