@@ -18,6 +18,7 @@ from agentflow.engine.task import Task, defined
 from agentflow.engine.worker import WorkerSettings
 from agentflow.handle import RunHandle
 from agentflow.records import RunRecord, RunState, WaitpointRecord
+from agentflow.storage import waitpoints
 from agentflow.streams.codec import StoredEvent
 from agentflow.testing.clock import ManualClock
 from agentflow.testing.replay import ReplayReport, replay
@@ -144,7 +145,8 @@ class Engine:
         """Whether today's code would go through what the run has recorded."""
         record = await self.get(run)
         task = defined[record.task]
-        return await replay(task, record, await self.app.runs.journal(run.id))
+        waited = await self.app.database.read(waitpoints.of_run(record.key))
+        return await replay(task, record, await self.app.runs.journal(run.id), waited)
 
     def calls(self, function: Step[..., Any] | Task[..., Any]) -> int:
         """How often the body of a step or task was called in this test."""

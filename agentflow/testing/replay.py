@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from agentflow.engine.replay import Replay
 from agentflow.engine.task import Task
 from agentflow.engine.tries import recorded
 from agentflow.errors import ControlFlow, RunPaused
-from agentflow.records import EntryKind, JournalEntry, RunRecord
+from agentflow.records import EntryKind, JournalEntry, RunRecord, WaitKind, WaitpointRecord
 from agentflow.serde import loads
 
 
@@ -38,15 +39,16 @@ class _Frontier(ControlFlow):
     """The code asked for something that is not recorded: the replay is over."""
 
 
-async def replay(task: Task[..., Any], run: RunRecord, journal: list[JournalEntry]) -> ReplayReport:
-    """Run the code of a task against the journal of a run; nothing is executed and nothing is written.
+async def replay(task: Task[..., Any], run: RunRecord, journal: list[JournalEntry], waited: Sequence[WaitpointRecord] = ()) -> ReplayReport:
+    """Run the code of a task against what a run has recorded, `waited` its waitpoints; nothing is executed and nothing is written.
 
-    Waits end the replay where they are not part of the journal, so only what was recorded before the first wait is compared.
+    It ends where the record does: at a step that is not recorded, or a wait that has not ended.
 
     >>> report = await engine.replay(run)
     >>> assert not report.diverges, report
     """
     context = _DryContext(run, journal, task.code)
+    context.waited = {one.key: one for one in sorted(waited, key=lambda one: one.attempt) if one.key and one.ended_at is not None}
     token, spot = current.set(context), branch.set(context.root)
     finished = False
     try:
@@ -68,6 +70,7 @@ class _DryContext:
         self._code = code
         self._replay = Replay(journal, run.attempt)
         self._recorded = [entry.key for entry in journal if entry.kind in (EntryKind.RESULT, EntryKind.VALUE)]
+        self.waited: dict[str, WaitpointRecord] = {}
         self._asked: list[str] = []
         self._differs: list[str] = []
         self.root = Branch("", Tasks())
@@ -111,10 +114,13 @@ class _DryContext:
         return recorded(found, call)
 
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
-        raise _Frontier
+        one = self.waited.get(key)
+        if one is None:
+            raise _Frontier
+        return WaitResult(one.id, one.state, one.answer, one.answered_by)
 
     async def child(self, key: str, call: StartCall) -> WaitResult:
-        raise _Frontier
+        return await self.wait(key, WaitRequest(kind=WaitKind.CHILD))
 
     async def start(self, key: str, call: StartCall) -> str:
         return loads(self._find(key).value or "null")

@@ -281,3 +281,24 @@ async def test_only_a_failed_run_is_taken_up_again(engine: Engine) -> None:
     await run.result()
     with pytest.raises(RunError, match="not failed"):
         await engine.app.runs.revive(run.id)
+
+
+async def test_replay_goes_on_beyond_the_waits_that_have_ended(engine: Engine) -> None:
+    @task(name="after_a_question")
+    async def asked() -> int:
+        await approve("go on?")
+        return await fetch(1)
+
+    run = await engine.start(asked)
+    [question] = await engine.waiting(run)
+    await question.approve(by="maria")
+    await run.result()
+    assert (await engine.replay(run)).answered == 1
+
+    @task(name="after_a_question")
+    async def asked_otherwise() -> int:
+        await approve("go on?")
+        return await fetch(2)
+
+    assert (await engine.replay(run)).differs == ["fetch#0"]
+    assert asked_otherwise is not asked
