@@ -262,7 +262,10 @@ async def test_a_revived_run_keeps_tags_priority_version_and_hooks(engine: Engin
         if engine.calls(main) == 1:
             raise ValueError("no")
 
-    main.on_success(lambda run: heard.append(run.id))
+    async def hear(run: RunRecord) -> None:
+        heard.append(run.id)
+
+    main.on_success(hear)
     run = await engine.start(main.using(tags=["vip"], priority=3, metadata={"stage": "new"}))
     with pytest.raises(RunFailed):
         await run.result()

@@ -189,7 +189,10 @@ async def test_a_hook_sees_the_whole_output_however_large(engine: Engine) -> Non
     async def main() -> str:
         return "x" * 300_000
 
-    main.on_success(lambda run: sizes.append(len(run.output or "")))
+    async def weigh(run: RunRecord) -> None:
+        sizes.append(len(run.output or ""))
+
+    main.on_success(weigh)
     await (await engine.start(main)).result()
     await engine.settle()
     assert sizes == [300_002]
