@@ -1,4 +1,7 @@
-"""Values to JSON text and back, by annotation. Never pickle."""
+"""Values to JSON text and back, by annotation. Never pickle.
+
+pydantic takes a fifth of a second to import: it is loaded with the first type that is more than any JSON value, not with this module.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,16 @@ import traceback
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, cast, get_type_hints
+from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
-from pydantic import BaseModel, Field, PydanticSchemaGenerationError, TypeAdapter, ValidationError, create_model
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from pydantic_core import PydanticSerializationError, SchemaSerializer, SchemaValidator, ValidationError, from_json, to_json
+from pydantic_core.core_schema import any_schema
 
 from agentflow.errors import AgentflowError, DefinitionError, InvalidPayload, UnserializableValue
 from agentflow.records import Failure
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 MESSAGE_LIMIT = 16_000
 """Characters of an exception's message that are kept."""
@@ -31,14 +37,9 @@ class Codec:
 
     def __init__(self, annotation: Any) -> None:
         self.annotation = annotation
-        try:
-            adapter = TypeAdapter[Any](annotation)
-        except PydanticSchemaGenerationError as error:
-            raise DefinitionError(
-                f"{annotation!r} cannot be stored as JSON.", hint="Annotate with a pydantic model, a dataclass, or plain JSON types."
-            ) from error
-        self._dump = adapter.serializer.to_json
-        self._load = adapter.validator.validate_json
+        serializer, validator = _any() if annotation is Any else _of_type(annotation)
+        self._dump = serializer.to_json
+        self._load = validator.validate_json
 
     def encode(self, value: Any, *, what: str) -> str:
         """JSON text of `value`; `what` names its owner in the `UnserializableValue` this raises."""
@@ -56,6 +57,22 @@ class Codec:
                 f"The stored value of {what} does not fit {_name(self.annotation)}: {error.errors()[0]['msg']}.",
                 hint="The annotation changed, or the value does not survive JSON. Use a type that reads back what it writes.",
             ) from error
+
+
+def _any() -> tuple[SchemaSerializer, SchemaValidator]:
+    return SchemaSerializer(any_schema()), SchemaValidator(any_schema())
+
+
+def _of_type(annotation: Any) -> tuple[Any, Any]:
+    from pydantic import PydanticSchemaGenerationError, TypeAdapter
+
+    try:
+        adapter = TypeAdapter[Any](annotation)
+    except PydanticSchemaGenerationError as error:
+        raise DefinitionError(
+            f"{annotation!r} cannot be stored as JSON.", hint="Annotate with a pydantic model, a dataclass, or plain JSON types."
+        ) from error
+    return adapter.serializer, adapter.validator
 
 
 @lru_cache(maxsize=4096)
@@ -93,6 +110,8 @@ class Payload:
         self._named = [(field, one.name) for field, one in fields if one.kind is not one.POSITIONAL_ONLY]
 
     def _build(self, function: Callable[..., Any]) -> type[BaseModel]:
+        from pydantic import PydanticSchemaGenerationError, create_model
+
         hints = _hints(function)
         fields: dict[str, Any] = {}
         for name, parameter in self.signature.parameters.items():
@@ -146,6 +165,8 @@ class Payload:
 
 
 def _field(name: str, default: Any) -> Any:
+    from pydantic import Field
+
     return Field(default, alias=name, validate_default=False)
 
 
@@ -299,8 +320,9 @@ def _parts(value: Any) -> list[tuple[str, Any]]:
         return [(f".{name}", part) for name, part in cast("Mapping[Any, Any]", value).items()]
     if isinstance(value, (list, tuple, set, frozenset)):
         return [(f"[{index}]", part) for index, part in enumerate(cast("list[Any]", value))]
-    if isinstance(value, BaseModel):
-        return [(f".{name}", getattr(value, name)) for name in type(value).model_fields]
+    fields: Any = getattr(cast("Any", type(value)), "model_fields", None)
+    if isinstance(fields, dict):
+        return [(f".{name}", getattr(value, name)) for name in cast("dict[str, Any]", fields)]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [(f".{field.name}", getattr(value, field.name)) for field in dataclasses.fields(value)]
     return []

@@ -12,8 +12,6 @@ from agentflow.engine.context import StepCall, TaskContext
 from agentflow.engine.waits import Decision, ask_approval
 from agentflow.serde import codec, digest
 
-_FLAG = codec(bool)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
@@ -65,7 +63,7 @@ async def _needed(run: TaskContext, key: str, call: ToolCall, when: Callable[[An
     async def judge() -> bool:
         return bool(when(SimpleNamespace(**call.arguments)))
 
-    return await run.step(key, StepCall(f"{call.tool}.when", judge, _FLAG, digest(call.shown)))
+    return await run.step(key, StepCall(f"{call.tool}.when", judge, codec(bool), digest(call.shown)))
 
 
 def _subject(call: ToolCall, approval: Approval) -> dict[str, Any]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from agentflow.clock import Clock, Duration, microseconds
 from agentflow.database.port import Database
 from agentflow.engine.maintenance import Maintenance
@@ -17,15 +15,6 @@ from agentflow.serde import dumps
 from agentflow.storage import waitpoints
 from agentflow.storage.runs import Lessee
 from agentflow.storage.waitpoints import Ending
-
-
-class DecisionBody(BaseModel):
-    """The answer to an approval."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    approved: bool
-    reason: str | None = None
-    edits: dict[str, Any] | None = None
 
 
 class Waitpoints:
@@ -106,11 +95,6 @@ def _checked(one: WaitpointRecord, value: Any) -> str:
         raise InvalidAnswer(f"{one.id} waits for a {one.kind.value}, which nobody can answer.", hint="Cancel the run instead.")
     if one.kind is not WaitKind.APPROVAL:
         return dumps(value)
-    try:
-        return DecisionBody.model_validate(value).model_dump_json(exclude_none=True)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        at = ".".join(map(str, problem["loc"])) or "the answer"
-        raise InvalidAnswer(
-            f"This answers no approval: {at}: {problem['msg']}.", hint='Send {"approved": true} or {"approved": false, "reason": "…"}.'
-        ) from None
+    from agentflow.app.decision import DecisionBody
+
+    return DecisionBody.checked(value)
