@@ -11,10 +11,14 @@ import random
 import signal
 import sys
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agentflow import Agentflow, Retry, WorkerSettings, approve, current_step, sleep, step, task
+from pydantic_ai.messages import ModelMessage
+
+from agentflow import Agent, Agentflow, Retry, WorkerSettings, ai, approve, current_step, sleep, step, task
 from agentflow.clock import SECOND, SystemClock
+from agentflow.testing.models import Said, call, scripted_model, text, thinking
 
 CLOCK = SystemClock()
 LOG: list[int] = []
@@ -61,6 +65,26 @@ async def half(number: int) -> int:
     return await quick(await slow(number))
 
 
+def said(*parts: Said) -> Callable[[list[ModelMessage]], Sequence[Said]]:
+    """A turn of the model, which is a body as well."""
+
+    def tell(messages: list[ModelMessage]) -> Sequence[Said]:
+        note("begin")
+        return parts
+
+    return tell
+
+
+clerk = Agent(
+    "clerk",
+    model=scripted_model(
+        said(thinking("hm"), call("quick", {"number": 1}, id="c1"), call("half", {"number": 2}, id="c2")),
+        said(text("It is done.")),
+    ),
+    tools=[quick, ai.tool(half, approval=True)],
+)
+
+
 @task
 async def work(number: int) -> int:
     """Some of everything; ends as `result(number)`."""
@@ -70,6 +94,8 @@ async def work(number: int) -> int:
     total = await slow(sum(parts))
     if number % 4 == 0:
         total += int((await approve(f"{number}?")).approved)
+    if number % 5 == 1:
+        total += len(await clerk("Is it done?"))
     for _ in range(3):
         total = await slow(total)
     return await half(total)
@@ -79,7 +105,7 @@ def result(number: int) -> int:
     """What `work` must return."""
     first = number + 1
     total = 2 * first + first + 1 + 2 * (first + 1) + 2 * (first + 2) + first + 1
-    total += int(number % 4 == 0) + 3
+    total += int(number % 4 == 0) + 11 * int(number % 5 == 1) + 3
     return 2 * (total + 1)
 
 
@@ -118,7 +144,7 @@ async def hot(seconds: float) -> int:
     return await burn(seconds)
 
 
-TASKS = [work, half, four, hot]
+TASKS = [work, half, clerk, four, hot]
 
 
 async def serve(folder: Path) -> None:

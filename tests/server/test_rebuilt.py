@@ -43,6 +43,7 @@ async def decided(site: Site) -> str:
 
 
 async def test_a_reader_with_any_cursor_gets_a_reset_and_the_whole_run_after_its_stream_expired(site: Site, wire: Wire) -> None:
+    """T54"""
     run_id = await decided(site)
     cursors = [None, *(event["id"] for event in (await site.events(run_id))["events"]), "77-7"]
     await expire(wire, run_id)
@@ -56,6 +57,7 @@ async def test_a_reader_with_any_cursor_gets_a_reset_and_the_whole_run_after_its
 
 
 async def test_a_rebuilt_stream_is_resumed_at_every_cut_point_without_gap_or_double(site: Site, wire: Wire) -> None:
+    """T54"""
     run_id = await decided(site)
     await expire(wire, run_id)
     whole = (await site.read(run_id))[1:]

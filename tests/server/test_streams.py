@@ -91,6 +91,7 @@ async def test_a_reader_that_only_catches_up_is_let_go_at_the_tail(site: Site) -
 
 
 async def test_no_event_is_lost_or_doubled_at_any_cut_point_of_a_live_run(site: Site) -> None:
+    """T54"""
     token = (await site.client.post("/v1/waitpoints")).json()["id"]
     run_id = await site.start("talk", token=token)
     await site.waiting(run_id)
@@ -171,6 +172,7 @@ async def test_a_silent_stream_is_kept_open_with_comments(app: Agentflow) -> Non
 
 @pytest.mark.parametrize(("task", "status"), [("publish", "cancelled"), ("broken", "failed")])
 async def test_a_reader_at_the_tail_ends_when_the_run_does(site: Site, task: str, status: str) -> None:
+    """T56"""
     token = (await site.client.post("/v1/waitpoints")).json()["id"]
     run_id = await site.start(task, **({"token": token} if task == "broken" else {"draft": "text"}))
     await site.waiting(run_id)
@@ -189,6 +191,7 @@ async def test_a_reader_at_the_tail_ends_when_the_run_does(site: Site, task: str
 
 
 async def test_a_reader_that_goes_away_releases_its_listener(site: Site) -> None:
+    """T56"""
     run_id = await site.start("publish", draft="text")
     await site.waiting(run_id)
     async with aclosing(site.frames(run_id)) as frames:

@@ -29,6 +29,7 @@ def _stored(*events: Event, epoch: int = 1) -> list[StoredEvent]:
 
 
 def test_a_retry_voids_what_the_failed_attempt_said() -> None:
+    """T55"""
     fold = Fold().apply_all(
         _stored(
             RunStarted("tell"),
