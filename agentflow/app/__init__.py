@@ -253,6 +253,7 @@ class _Open:
         self.streams = streams
         self._clock = app.clock
         self._tasks = app.tasks
+        self._late: set[asyncio.Task[None]] = set()
         settings = app.settings
         self.worker = None if settings is None else Worker(database, streams, app.clock, app.tasks, settings)
         self.host: Host = self.worker or Bystander(streams)
@@ -273,6 +274,7 @@ class _Open:
 
     async def end(self) -> None:
         try:
+            await asyncio.gather(*self._late)
             if self.worker is not None:
                 await self.worker.drain()
                 await asyncio.gather(*(task.close() for task in self._tasks.values()))
@@ -288,7 +290,9 @@ class _Open:
             started = await runs.start_simply(self.database, new, now) or await self.database.transact(runs.start(new, now))
         except asyncio.CancelledError:
             # It may be stored all the same, leased to this worker: nobody else would ever run it.
-            self._late = asyncio.ensure_future(self._place_late(new))
+            late = asyncio.ensure_future(self._place_late(new))
+            self._late.add(late)
+            late.add_done_callback(self._late.discard)
             raise
         except BaseException:
             place(self.host, new, None)

@@ -200,6 +200,7 @@ class OddRow:
         self._database = database
         self.dialect = database.dialect
         self.odd = False
+        self.held: asyncio.Event | None = None
 
     async def transact(self, transaction: Transaction[T]) -> T:
         if self.odd and getattr(transaction, "__name__", "") == "end":
@@ -208,7 +209,11 @@ class OddRow:
         return await self._database.transact(transaction)
 
     async def execute(self, query: Query) -> Rows:
-        return await self._database.execute(query)
+        rows = await self._database.execute(query)
+        if self.held is not None and query.statement.name == "runs/insert":
+            self.held.set()
+            await asyncio.get_running_loop().create_future()
+        return rows
 
     async def fetch(self, query: Query) -> Rows:
         return await self._database.fetch(query)
@@ -247,4 +252,36 @@ async def test_one_odd_row_does_not_stop_the_timers_of_others(tmp_path: Path, st
         await engine.clock.advance("5s")
     assert "a part of maintenance failed" in caplog.text
     assert await run.result() == "rested"
+    await engine.close()
+
+
+async def test_a_start_whose_caller_gave_up_after_the_commit_still_runs_once_and_gives_its_slot_back(
+    tmp_path: Path, stream_server: str
+) -> None:
+    odd: list[OddRow] = []
+
+    def wrap(database: Database) -> Database:
+        odd.append(OddRow(database))
+        return odd[-1]
+
+    engine = Engine(tmp_path, stream_server, wrap=wrap)
+    await engine.open()
+
+    @task
+    async def unheard() -> int:
+        return await one()
+
+    odd[0].held = asyncio.Event()
+    caller = asyncio.create_task(engine.start(unheard))
+    await odd[0].held.wait()
+    odd[0].held = None
+    caller.cancel()
+    await asyncio.wait({caller})
+    await engine.settle()
+    [run] = await engine.app.runs.list(task="unheard")
+    assert run.state is RunState.COMPLETED
+    assert engine.calls(one) == 1
+    worker = engine.app.worker
+    assert worker is not None
+    assert worker.free == engine.settings.slots
     await engine.close()
