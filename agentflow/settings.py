@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
-from agentflow.errors import ConfigurationError
+from agentflow.clock import Duration, microseconds
+from agentflow.errors import ConfigurationError, DefinitionError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the command line and an app are set to; `queues` None means those of the tasks, `concurrency` is runs at once."""
+    """What the command line and an app are set to; `queues` None means those of the tasks, `concurrency` is runs at once per process."""
 
     app: str | None = None
     database: str | None = None
@@ -24,7 +26,14 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     concurrency: int = 100
+    processes: int = 1
     queues: tuple[str, ...] | None = None
+    retention: str | float = "30d"
+
+    @property
+    def keeps(self) -> int | None:
+        """`retention` in microseconds; None keeps finished runs for ever. Raises `ConfigurationError`."""
+        return kept(self.retention)
 
     @property
     def database_url(self) -> str:
@@ -32,8 +41,10 @@ class Settings:
         return self.database or str(Path(self.directory) / "agentflow.db")
 
 
+_PASSWORD = re.compile(r"(?P<user>(?<=://)[^:@/?]*):[^/]*@")
+_SECRET = re.compile(r"(?P<name>[?&]\w*password)=[^&]*")
 NAMES = tuple(field.name for field in fields(Settings))
-_NUMBERS = {"port": (0, 65_535), "concurrency": (1, 100_000)}
+_NUMBERS = {"port": (0, 65_535), "concurrency": (1, 100_000), "processes": (1, 1_000)}
 _PATHS = ("app", "directory", "database")
 
 
@@ -48,6 +59,31 @@ def find_settings(
     found |= {name: text for name in NAMES if (text := environment.get(variable(name)))}
     found |= {name: value for name, value in (given or {}).items() if value is not None}
     return Settings(**{name: _checked(name, value) for name, value in found.items()})
+
+
+def shown(url: str) -> str:
+    """A URL without its password, for people and logs.
+
+    >>> shown("postgresql://app:secret@db/agents")
+    'postgresql://app:***@db/agents'
+    """
+    hidden = _PASSWORD.sub(r"\g<user>:***@", url)
+    return _SECRET.sub(r"\g<name>=***", hidden)
+
+
+def kept(retention: Duration) -> int | None:
+    """For how long finished runs are kept, in microseconds; None for `"forever"`. Raises `ConfigurationError` for what is no time.
+
+    >>> kept("1h"), kept("forever")
+    (3600000000, None)
+    """
+    if retention == "forever":
+        return None
+    try:
+        return microseconds(retention)
+    except DefinitionError as error:
+        hint = 'Write how long finished runs are kept, like "30d" or "12h", or "forever".'
+        raise ConfigurationError(f"retention = {retention!r} is no time.", hint=hint) from error
 
 
 def variable(name: str) -> str:
@@ -108,6 +144,9 @@ def _checked(name: str, value: Any) -> Any:
         return _number(name, value)
     if name == "queues":
         return _names(value)
+    if name == "retention":
+        kept(value)
+        return value
     if not isinstance(value, str):
         raise ConfigurationError(f"{name} = {value!r} is not text.", hint=f"Give {name} in quotes.")
     return value

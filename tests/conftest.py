@@ -1,9 +1,39 @@
-"""Settings that every test shares."""
+"""Settings and servers that every test shares."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
+
+from tests.servers.pgbouncer import PgBouncer
+from tests.servers.postgres import PostgresServer
 
 # A busy machine may stall any example; a deadline would report that as a defect.
 settings.register_profile("agentflow", deadline=None)
 settings.load_profile("agentflow")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One PostgreSQL for all tests of this process; `with postgres.database() as url` makes a database in it. Nobody may stop it."""
+    with PostgresServer.running() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """The URL of an empty database."""
+    with postgres.database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres: PostgresServer) -> Iterator[PgBouncer]:
+    """A pooler in transaction mode in front of `postgres`."""
+    program = PgBouncer.find()
+    if program is None:
+        pytest.skip("pgbouncer is not installed")
+    with PgBouncer.running(postgres, program) as pooler:
+        yield pooler

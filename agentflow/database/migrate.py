@@ -1,6 +1,10 @@
 """Numbered migrations, applied once, in order, under a lock.
 
 A migration is `0001_name.sql` (a dialect's own text: `<dialect>/0001_name.sql`). Its statements each end with `;` at the end of a line.
+
+On PostgreSQL workers may go on meanwhile: a statement that does not get its lock on a table within two seconds is given up with the whole
+migration, which is tried again for as long as the database has patience (`patience=`). A migration that scans a big table holds its locks
+for so long, so write it in small steps.
 """
 
 from __future__ import annotations
@@ -9,18 +13,19 @@ import hashlib
 import re
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agentflow.clock import Clock
-from agentflow.database.port import Database, Transaction
+from agentflow.database.port import Database, Transaction, transaction
 from agentflow.database.statements import Statements, make_statement
 from agentflow.errors import SchemaNewer, StorageError
 
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 
 _statement = Statements(Path(__file__).parent)
-_lock = _statement("schema/lock")
+_lock = replace(_statement("schema/lock"), slow=True)
+_open = _statement("schema/open")
 _create = _statement("schema/create")
 _applied = _statement("schema/applied")
 _record = _statement("schema/record")
@@ -64,8 +69,10 @@ def read_migrations(folder: Path, dialect: str) -> list[Migration]:
     return found
 
 
+@transaction
 def _apply(migrations: list[Migration], dialect: str, clock: Clock) -> Transaction[list[int]]:
     yield _lock()
+    yield _open()
     yield _create()
     recorded = {row["version"]: row["checksum"] for row in (yield _applied())}
     newest = max(recorded, default=0)
@@ -76,7 +83,7 @@ def _apply(migrations: list[Migration], dialect: str, clock: Clock) -> Transacti
     for migration in migrations:
         if migration.version not in recorded:
             for position, text in enumerate(split(migration.text)):
-                yield make_statement(f"{migration.version:04}_{migration.name}#{position}", {dialect: text})()
+                yield make_statement(f"{migration.version:04}_{migration.name}#{position}", {dialect: text}, slow=True)()
             yield _record(version=migration.version, name=migration.name, checksum=migration.checksum, applied_at=clock.now())
             missing.append(migration.version)
         elif recorded[migration.version] != migration.checksum:

@@ -104,14 +104,15 @@ class SqliteDatabase:
         """Read what is committed, by a transaction that only reads."""
         if self._closing:
             raise _closed()
+        running = iter(transaction)
         try:
-            query = next(transaction)
+            query = next(running)
             while True:
-                query = transaction.send(await self._read_one(query))
+                query = running.send(await self._read_one(query))
         except StopIteration as end:
             return end.value
         finally:
-            transaction.close()
+            running.close()
 
     async def _read_one(self, query: Query) -> Rows:
         delay, waited = FIRST_DELAY, 0.0

@@ -58,14 +58,15 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 def drive(connection: sqlite3.Connection, transaction: Transaction[T]) -> T:
     """Run a transaction's statements; return its value. An error of the database ends it: it cannot be caught inside, as on PostgreSQL."""
+    running = iter(transaction)
     try:
-        query = next(transaction)
+        query = next(running)
         while True:
-            query = transaction.send(run(connection, query))
+            query = running.send(run(connection, query))
     except StopIteration as end:
         return end.value
     finally:
-        transaction.close()
+        running.close()
 
 
 def run(connection: sqlite3.Connection, query: Query) -> Rows:

@@ -1,4 +1,4 @@
-"""What every database must hold. A new one joins by an entry in `PLACES`."""
+"""What every database must hold."""
 
 from __future__ import annotations
 
@@ -7,43 +7,21 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from agentflow.clock import SystemClock
-from agentflow.database import Database, Statements, Transaction, open_database
+from agentflow.database import Database, Statements, Transaction
 from agentflow.database.migrate import migrate
-from agentflow.database.sqlite import SqliteDatabase
 from agentflow.errors import LeaseLost, SchemaNewer, StorageError
 from tests.contracts import ledger
 from tests.contracts.ledger.child import INCREMENTS
+from tests.contracts.places import Place
 
 CHILD = ("-m", "tests.contracts.ledger.child")
 PATIENCE = 60
-
-
-class Place:
-    """Where a database is: its URL for other processes, and how to open it here."""
-
-    def __init__(self, url: str, opener: Callable[[str], Database]) -> None:
-        self.url = url
-        self._opener = opener
-
-    def open(self) -> Database:
-        return self._opener(self.url)
-
-
-PLACES: dict[str, Callable[[Path], Place]] = {
-    "sqlite": lambda folder: Place(f"sqlite:///{folder}/ledger.db", open_database),
-    "sqlite on a slow disk": lambda folder: Place(str(folder / "ledger.db"), lambda url: SqliteDatabase(Path(url), slow_commit=0)),
-}
-
-
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return PLACES[request.param](tmp_path)
 
 
 @pytest.fixture
@@ -67,7 +45,8 @@ async def test_a_statement_returns_its_rows(database: Database) -> None:
 
 async def test_a_transaction_reads_its_own_writes_and_what_was_committed_before(database: Database) -> None:
     await asyncio.gather(database.execute(ledger.put(name="a", value=10)), database.execute(ledger.put(name="b", value=0)))
-    assert await asyncio.gather(*(database.transact(ledger.move("a", "b", 2)) for _ in range(5))) == [2, 4, 6, 8, 10]
+    moved = await asyncio.gather(*(database.transact(ledger.move("a", "b", 2)) for _ in range(5)))
+    assert sorted(moved) == [2, 4, 6, 8, 10]
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), LeaseLost("stale"), asyncio.CancelledError()])
@@ -79,17 +58,18 @@ async def test_what_a_transaction_raises_reaches_its_caller_and_undoes_its_write
 
 
 async def test_of_many_at_once_a_failing_transaction_is_undone_alone(database: Database) -> None:
+    await database.execute(ledger.put(name="taken", value=1))
     outcomes = await asyncio.gather(
         database.transact(ledger.put_all("a", "b")),
         database.transact(ledger.put_then_raise("c", LeaseLost("stale"))),
         database.execute(ledger.put(name="d", value=1)),
-        database.transact(ledger.put_all("e", "a")),
-        database.execute(ledger.put(name="d", value=1)),
+        database.transact(ledger.put_all("e", "taken")),
+        database.execute(ledger.put(name="taken", value=1)),
         database.transact(ledger.put_all("f")),
         return_exceptions=True,
     )
     assert [type(outcome) for outcome in outcomes] == [int, LeaseLost, list, StorageError, StorageError, int]
-    assert await ledger.names(database) == {"a", "b", "d", "f"}
+    assert await ledger.names(database) == {"a", "b", "d", "f", "taken"}
 
 
 async def test_a_refused_statement_says_which_one_it_was(database: Database) -> None:
@@ -258,6 +238,14 @@ async def test_migrations_are_applied_once_however_many_ask(place: Place) -> Non
         await database.close()
 
 
+async def test_migrations_are_applied_once_by_several_processes(place: Place) -> None:
+    command = (sys.executable, *CHILD, "migrated", place.url)
+    children = [await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE) for _ in range(3)]
+    async with asyncio.timeout(PATIENCE):
+        outputs = [await child.communicate() for child in children]
+    assert sorted(output.decode().strip() for output, _ in outputs) == ["[1, 2]", "[]", "[]"]
+
+
 async def test_a_migration_that_fails_leaves_the_schema_as_it_was(place: Place, tmp_path: Path) -> None:
     folder = shutil.copytree(ledger.MIGRATIONS, tmp_path / "migrations")
     broken = folder / "0002_index.sql"
@@ -293,7 +281,7 @@ def test_a_statement_refuses_missing_and_unknown_parameters() -> None:
 
 def test_every_statement_file_of_the_package_loads() -> None:
     statements = Statements(ledger.FOLDER)
-    assert statements.names() == ["ledger/add", "ledger/all", "ledger/get", "ledger/owe", "ledger/put"]
+    assert statements.names() == [f"ledger/{name}" for name in ("add", "all", "conflict", "get", "owe", "put", "whole")]
     assert statements("ledger/add").parameters == {"amount", "name"}
     with pytest.raises(StorageError, match="ledger/remove"):
         statements("ledger/remove")

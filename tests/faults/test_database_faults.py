@@ -77,7 +77,7 @@ async def test_a_missing_folder_is_made(tmp_path: Path) -> None:
     await database.close()
 
 
-@pytest.mark.parametrize("url", ["postgresql://localhost/db", "mysql://localhost/db", ":memory:", "sqlite:///", ""])
+@pytest.mark.parametrize("url", ["mysql://localhost/db", "postgresql+asyncpg://localhost/db", ":memory:", "sqlite:///", ""])
 def test_a_url_that_cannot_work_is_a_configuration_error(url: str) -> None:
     with pytest.raises(ConfigurationError):
         open_database(url)

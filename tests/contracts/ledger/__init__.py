@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agentflow.database import Database, Statements, Transaction
+from agentflow.database import Database, Statements, Transaction, transaction
 
 FOLDER = Path(__file__).parent
 MIGRATIONS = FOLDER / "migrations"
@@ -15,8 +15,11 @@ get = _statement("ledger/get")
 add = _statement("ledger/add")
 put_debt = _statement("ledger/owe")
 everything = _statement("ledger/all")
+whole = _statement("ledger/whole")
+fail_as_serialization = _statement("ledger/conflict")
 
 
+@transaction
 def put_all(*names: str) -> Transaction[int]:
     """Put a row for each name; returns how many."""
     for name in names:
@@ -24,12 +27,14 @@ def put_all(*names: str) -> Transaction[int]:
     return len(names)
 
 
+@transaction
 def put_then_raise(name: str, error: BaseException) -> Transaction[None]:
     """Put a row, then change one's mind."""
     yield put(name=name, value=1)
     raise error
 
 
+@transaction
 def move(source: str, target: str, amount: int) -> Transaction[int]:
     """Move an amount; refuses to overdraw, after the first write."""
     left = (yield add(name=source, amount=-amount))[0]["value"]
@@ -38,6 +43,7 @@ def move(source: str, target: str, amount: int) -> Transaction[int]:
     return (yield add(name=target, amount=amount))[0]["value"]
 
 
+@transaction
 def owe(debtor: str, creditor: str) -> Transaction[None]:
     """A debt between two rows; the database looks for the rows when it commits."""
     yield put_debt(debtor=debtor, creditor=creditor)

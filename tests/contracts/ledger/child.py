@@ -9,7 +9,9 @@ import resource
 import sys
 from collections.abc import Awaitable, Callable
 
+from agentflow.clock import SystemClock
 from agentflow.database import Database, open_database
+from agentflow.database.migrate import migrate
 from agentflow.errors import DatabaseFull
 from tests.contracts import ledger
 
@@ -63,11 +65,16 @@ async def _put_rows(database: Database, prefix: str, count: int = 1_000_000) -> 
         print(name, flush=True)
 
 
+async def migrated(database: Database) -> None:
+    """Make the tables, if no other process was faster."""
+    print(await migrate(database, ledger.MIGRATIONS, SystemClock()), flush=True)
+
+
 async def nothing(_: Database) -> None:
     """Only open and close."""
 
 
-COMMANDS: dict[str, Callable[[Database], Awaitable[None]]] = {c.__name__: c for c in (increment, acknowledge, fill, nothing)}
+COMMANDS: dict[str, Callable[[Database], Awaitable[None]]] = {c.__name__: c for c in (increment, acknowledge, fill, migrated, nothing)}
 
 
 async def main(command: str, url: str) -> None:

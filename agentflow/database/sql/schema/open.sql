@@ -1,0 +1,2 @@
+-- SQLite: there is one schema, and nobody else writes now.
+SELECT 1
