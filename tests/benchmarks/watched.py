@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import cast
 
 from agentflow.database.port import BlockingDatabase, Database, Query, Rows, T, Transaction
-from agentflow.records import RunRecord
+from agentflow.storage.queues import Claimed
 
 
 class WatchedDatabase:
@@ -24,7 +23,7 @@ class WatchedDatabase:
     async def transact(self, transaction: Transaction[T]) -> T:
         """As the database inside."""
         value = await self._database.transact(transaction)
-        if _holds_runs(value):
+        if isinstance(value, Claimed) and value.runs:
             self.claimed_at = perf_counter()
         return value
 
@@ -47,7 +46,3 @@ class WatchedDatabase:
     async def close(self) -> None:
         """As the database inside."""
         await self._database.close()
-
-
-def _holds_runs(value: object) -> bool:
-    return isinstance(value, list) and any(isinstance(one, RunRecord) for one in cast("list[object]", value))

@@ -1,38 +1,34 @@
-"""DBOS Transact on its SQLite, with its defaults: every step is a commit, waits are polled."""
+"""DBOS Transact with its defaults, on its SQLite or on PostgreSQL: every step is a commit; on SQLite waits are polled."""
 
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import version
-from pathlib import Path
-from threading import Event
 from time import perf_counter
 from typing import Any
 
-from tests.benchmarks.pace import Pace, bytes_per_step
+from tests.benchmarks.pace import FIGURES, Pace, pause
+from tests.benchmarks.place import Place
 from tests.benchmarks.sizes import Sizes
 
-FIGURES = dict[str, list[float]]
 NAME = "bench"
 TIME_TO_BEGIN_WAITING = 0.2
 
 
-def versions(sizes: Sizes, directory: Path) -> dict[str, str]:
+def versions(sizes: Sizes, place: Place) -> dict[str, str]:
     """What is measured. Raises `PackageNotFoundError`."""
-    return {"dbos": version("dbos")}
+    return place.versions("dbos")
 
 
 _pace = Pace()
 _passed: list[float] = []
-_dies_at: dict[int, Path] = {}
 
 
 class _App:
     """Its workflows, launched on a database of their own."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, place: Place) -> None:
         self.dbos: Any = importlib.import_module("dbos").DBOS
-        url = f"sqlite:///{directory / 'dbos.sqlite'}"
+        url = place.database or f"sqlite:///{place.directory / 'dbos.sqlite'}"
         self.dbos(config={"name": NAME, "system_database_url": url, "log_level": "ERROR", "enable_otlp": False})
         add: Any = self.dbos.step(name="add")(_add)
         tick: Any = self.dbos.step(name="tick")(_tick)
@@ -70,67 +66,65 @@ def _add(total: int, number: int) -> int:
 
 def _tick(number: int) -> int:
     _pace.step(number)
-    if number in _dies_at:
-        _pace.die(_dies_at[number])
     return number
 
 
-def one_run(sizes: Sizes, directory: Path) -> FIGURES:
+def one_run(sizes: Sizes, place: Place) -> FIGURES:
     """W1."""
-    app = _App(directory)
+    app = _App(place)
     app.seconds(app.adds, 5)
-    return {"W1": [app.seconds(app.adds, sizes.steps) / sizes.steps * 1e3 for _ in range(min(3, sizes.repeats))]}
+    return {"W1": [app.seconds(app.adds, sizes.steps) / sizes.steps * 1e3 for _ in range(sizes.peer_repeats)]}
 
 
-def many_runs(sizes: Sizes, directory: Path) -> FIGURES:
+def many_runs(sizes: Sizes, place: Place) -> FIGURES:
     """W2, with fewer runs."""
-    app = _App(directory)
+    app = _App(place)
     app.seconds(app.adds, 5)
     began = perf_counter()
-    started = [app.dbos.start_workflow(app.adds, sizes.short_steps) for _ in range(sizes.slow_runs)]
+    started = [app.dbos.start_workflow(app.adds, sizes.short_steps) for _ in range(sizes.peer_runs)]
     for run in started:
         run.get_result()
-    return {"W2": [sizes.slow_runs / (perf_counter() - began)]}
+    return {"W2": [sizes.peer_runs / (perf_counter() - began)]}
 
 
-def empty_run(sizes: Sizes, directory: Path) -> FIGURES:
+def empty_run(sizes: Sizes, place: Place) -> FIGURES:
     """W3."""
-    app = _App(directory)
+    app = _App(place)
     app.seconds(app.adds, 5)
     return {"W3": [app.seconds(app.adds, 0) * 1e3 for _ in range(sizes.samples)]}
 
 
-def answer(sizes: Sizes, directory: Path) -> FIGURES:
+def answer(sizes: Sizes, place: Place) -> FIGURES:
     """W4."""
-    app = _App(directory)
+    app = _App(place)
     return {"W4": [_answered(app) for _ in range(sizes.slow_samples)]}
 
 
 def _answered(app: _App) -> float:
     run = app.dbos.start_workflow(app.asks)
     # It tells nobody that it waits, and an answer that came before would be found at once.
-    Event().wait(TIME_TO_BEGIN_WAITING)
+    pause(TIME_TO_BEGIN_WAITING)
     asked = perf_counter()
     app.dbos.send(run.workflow_id, "yes", "answer")
     run.get_result()
     return (_passed[-1] - asked) * 1e3
 
 
-def long_run(sizes: Sizes, directory: Path) -> FIGURES:
+def long_run(sizes: Sizes, place: Place) -> FIGURES:
     """W5, up to the kill."""
-    _dies_at[sizes.killed_at] = directory
-    app = _App(directory)
+    _pace.die_at(sizes.killed_at, place.directory)
+    app = _App(place)
     app.seconds(app.ticks, sizes.long_steps)
     return {}
 
 
-def long_run_again(sizes: Sizes, directory: Path) -> FIGURES:
+def long_run_again(sizes: Sizes, place: Place) -> FIGURES:
     """W5, after the kill. It has no lease: launching it recovers the runs of the executor of the same name, and counts from there."""
     importlib.import_module("dbos")
-    app = _App(directory)
+    app = _App(place)
     taken = perf_counter()
     (run,) = app.dbos.list_workflows(name="ticks")
     app.dbos.retrieve_workflow(run.workflow_id).get_result()
-    figures = _pace.figures(directory, sizes.killed_at, sizes.edge, taken)
+    figures = _pace.figures(sizes, place, taken)
     app.dbos.destroy()
-    return {**figures, "W5 bytes": [bytes_per_step(directory, sizes.long_steps)]}
+    return figures

@@ -1,4 +1,4 @@
-"""LangGraph with its SQLite checkpointer, `durability="sync"`: a step is a node of a loop, its state a number; that is durable by step.
+"""LangGraph with its checkpointers, `durability="sync"`: a step is a node of a loop, its state a number; that is durable by step.
 
 Its `@task` functions are not: their results are written in the background.
 """
@@ -7,27 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Awaitable, Callable
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Any, TypedDict
 
-from tests.benchmarks.pace import Pace, bytes_per_step
+from tests.benchmarks.pace import FIGURES, Pace
+from tests.benchmarks.place import Place
 from tests.benchmarks.sizes import Sizes
 
-FIGURES = dict[str, list[float]]
+POOL_SIZE = 10
 
 
-def versions(sizes: Sizes, directory: Path) -> dict[str, str]:
+def versions(sizes: Sizes, place: Place) -> dict[str, str]:
     """What is measured. Raises `PackageNotFoundError`."""
-    packages = ("langgraph", "langgraph-checkpoint-sqlite")
-    return {name: version(name) for name in packages}
+    return place.versions("langgraph", f"langgraph-checkpoint-{'sqlite' if place.database is None else 'postgres'}")
 
 
 _pace = Pace()
 _passed: list[float] = []
-_dies_at: dict[int, Path] = {}
 
 
 class _State(TypedDict):
@@ -42,8 +40,6 @@ async def _add(state: _State) -> dict[str, int]:
 async def _tick(state: _State) -> dict[str, int]:
     number = state["done"]
     _pace.step(number)
-    if number in _dies_at:
-        _pace.die(_dies_at[number])
     return {"done": number + 1}
 
 
@@ -54,7 +50,7 @@ async def _ask(state: _State) -> dict[str, int]:
 
 
 class _Graph:
-    """One node in a loop, and the file it is remembered in."""
+    """One node in a loop, and where it is remembered."""
 
     def __init__(self, node: Any, saver: Any) -> None:
         graph: Any = importlib.import_module("langgraph.graph")
@@ -79,56 +75,71 @@ class _Graph:
         return perf_counter() - began
 
 
-def _measured(directory: Path, node: Any, measure: Callable[[_Graph], Awaitable[FIGURES]]) -> FIGURES:
-    async def main() -> FIGURES:
+@asynccontextmanager
+async def _saver(place: Place) -> AsyncGenerator[Any]:
+    if place.database is None:
         checkpoints: Any = importlib.import_module("langgraph.checkpoint.sqlite.aio")
-        async with checkpoints.AsyncSqliteSaver.from_conn_string(str(directory / "langgraph.db")) as saver:
+        async with checkpoints.AsyncSqliteSaver.from_conn_string(str(place.directory / "langgraph.db")) as saver:
+            yield saver
+    else:
+        checkpoints = importlib.import_module("langgraph.checkpoint.postgres.aio")
+        pools: Any = importlib.import_module("psycopg_pool")
+        rows: Any = importlib.import_module("psycopg.rows")
+        # As its documentation says for a pool of one's own; a single connection would let no two runs write at once.
+        connect = {"autocommit": True, "prepare_threshold": 0, "row_factory": rows.dict_row}
+        async with pools.AsyncConnectionPool(place.database, min_size=1, max_size=POOL_SIZE, kwargs=connect) as pool:
+            yield checkpoints.AsyncPostgresSaver(conn=pool)
+
+
+def _measured(place: Place, node: Any, measure: Callable[[_Graph], Awaitable[FIGURES]]) -> FIGURES:
+    async def main() -> FIGURES:
+        async with _saver(place) as saver:
             await saver.setup()
             return await measure(_Graph(node, saver))
 
     return asyncio.run(main())
 
 
-def one_run(sizes: Sizes, directory: Path) -> FIGURES:
+def one_run(sizes: Sizes, place: Place) -> FIGURES:
     """W1."""
 
     async def measure(graph: _Graph) -> FIGURES:
         await graph.seconds("warm", 5)
-        times = [await graph.seconds(str(number), sizes.steps) for number in range(min(3, sizes.repeats))]
+        times = [await graph.seconds(str(number), sizes.steps) for number in range(sizes.peer_repeats)]
         return {"W1": [seconds / sizes.steps * 1e3 for seconds in times]}
 
-    return _measured(directory, _add, measure)
+    return _measured(place, _add, measure)
 
 
-def many_runs(sizes: Sizes, directory: Path) -> FIGURES:
+def many_runs(sizes: Sizes, place: Place) -> FIGURES:
     """W2, with fewer runs."""
 
     async def measure(graph: _Graph) -> FIGURES:
         await graph.seconds("warm", 5)
         began = perf_counter()
-        await asyncio.gather(*(graph.seconds(str(number), sizes.short_steps) for number in range(sizes.slow_runs)))
-        return {"W2": [sizes.slow_runs / (perf_counter() - began)]}
+        await asyncio.gather(*(graph.seconds(str(number), sizes.short_steps) for number in range(sizes.peer_runs)))
+        return {"W2": [sizes.peer_runs / (perf_counter() - began)]}
 
-    return _measured(directory, _add, measure)
+    return _measured(place, _add, measure)
 
 
-def empty_run(sizes: Sizes, directory: Path) -> FIGURES:
+def empty_run(sizes: Sizes, place: Place) -> FIGURES:
     """W3: a graph has at least one node."""
 
     async def measure(graph: _Graph) -> FIGURES:
         await graph.seconds("warm", 5)
         return {"W3": [await graph.seconds(str(number), 1) * 1e3 for number in range(sizes.samples)]}
 
-    return _measured(directory, _add, measure)
+    return _measured(place, _add, measure)
 
 
-def answer(sizes: Sizes, directory: Path) -> FIGURES:
+def answer(sizes: Sizes, place: Place) -> FIGURES:
     """W4: it is never kept in memory, so there is one figure."""
 
     async def measure(graph: _Graph) -> FIGURES:
         return {"W4": [await _answered(graph, str(number)) for number in range(sizes.samples)]}
 
-    return _measured(directory, _ask, measure)
+    return _measured(place, _ask, measure)
 
 
 async def _answered(graph: _Graph, name: str) -> float:
@@ -139,18 +150,18 @@ async def _answered(graph: _Graph, name: str) -> float:
     return (_passed[-1] - asked) * 1e3
 
 
-def long_run(sizes: Sizes, directory: Path) -> FIGURES:
+def long_run(sizes: Sizes, place: Place) -> FIGURES:
     """W5, up to the kill."""
-    _dies_at[sizes.killed_at] = directory
+    _pace.die_at(sizes.killed_at, place.directory)
 
     async def measure(graph: _Graph) -> FIGURES:
         await graph.seconds("long", sizes.long_steps)
         return {}
 
-    return _measured(directory, _tick, measure)
+    return _measured(place, _tick, measure)
 
 
-def long_run_again(sizes: Sizes, directory: Path) -> FIGURES:
+def long_run_again(sizes: Sizes, place: Place) -> FIGURES:
     """W5, after the kill. It has no lease: who invokes it again has it, and counts from there."""
     taken: list[float] = []
 
@@ -159,6 +170,5 @@ def long_run_again(sizes: Sizes, directory: Path) -> FIGURES:
         await graph.run("long", None)
         return {}
 
-    _measured(directory, _tick, measure)
-    figures = _pace.figures(directory, sizes.killed_at, sizes.edge, taken[0])
-    return {**figures, "W5 bytes": [bytes_per_step(directory, sizes.long_steps)]}
+    _measured(place, _tick, measure)
+    return _pace.figures(sizes, place, taken[0])

@@ -1,1 +1,1 @@
-INSERT OR REPLACE INTO journal (run, seq, step, value, ended_at) VALUES (?, ?, ?, ?, ?);
+INSERT OR REPLACE INTO bare (run, seq, step, value, ended_at) VALUES (?, ?, ?, ?, ?);

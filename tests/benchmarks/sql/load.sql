@@ -1,1 +1,1 @@
-SELECT value FROM journal ORDER BY run, seq;
+SELECT value FROM bare ORDER BY run, seq;
