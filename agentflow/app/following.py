@@ -7,22 +7,29 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from agentflow.app.rebuild import Rebuilt, load
+from agentflow.clock import SECOND, Clock
 from agentflow.database.port import Database
 from agentflow.errors import StreamError
+from agentflow.records import RunRecord
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
 from agentflow.streams.log import Streams
+from agentflow.streams.reader import StreamLost
 
 SILENCE = 2.0
 """Seconds without an event after which a reader looks whether the run has ended: its last words may be lost."""
 
-_LAST = {"run.completed", "run.failed", "run.cancelled", "run.expired", "end"}
+LATE = 5 * SECOND
+"""How long after the end of a run its stream may still be told of it."""
+
+LAST = {"run.completed", "run.failed", "run.cancelled", "run.expired", "end"}
+"""The types of a run's last words."""
 
 
-async def follow(streams: Streams, database: Database, run_id: str, after: Cursor | None) -> AsyncGenerator[StoredEvent]:
+async def follow(streams: Streams, database: Database, clock: Clock, run_id: str, after: Cursor | None) -> AsyncGenerator[StoredEvent]:
     """Every event after a cursor, to the `end` and with it. Raises `RunNotFound`, and `StreamError` while the run still goes on."""
     rebuilt = await database.read(load(run_id))
-    if rebuilt.run.state.terminal and await _is_gone(streams, run_id):
+    if await _is_gone(streams, clock, rebuilt.run):
         for event in rebuilt.events if after is None else rebuilt.after(after):
             yield event
         return
@@ -38,10 +45,11 @@ async def follow(streams: Streams, database: Database, run_id: str, after: Curso
                 continue
             # The end may be on its way at this very moment: only the second look counts.
             last = await _last_words(database, run_id)
-            if last and suspected:
+            if last and (suspected or source.lost is not None):
                 for event in last:
                     yield event
                 return
+            source.check()
             suspected = bool(last)
 
 
@@ -51,15 +59,25 @@ class _Patience:
     def __init__(self, source: AsyncGenerator[StoredEvent]) -> None:
         self._source = source
         self._coming: asyncio.Task[StoredEvent | None] | None = None
+        self.lost: StreamLost | None = None
 
     async def next(self) -> StoredEvent | None:
-        """The next event, or None after a silence."""
+        """The next event, or None after a silence, and where the stream is `lost`."""
         coming = self._coming = self._coming or asyncio.ensure_future(self._ask())
         await asyncio.wait({coming}, timeout=SILENCE)
         if not coming.done():
             return None
         self._coming = None
-        return coming.result()
+        try:
+            return coming.result()
+        except StreamLost as lost:
+            self.lost = lost
+            return None
+
+    def check(self) -> None:
+        """Raise `StreamLost` if the source did."""
+        if self.lost is not None:
+            raise self.lost
 
     async def _ask(self) -> StoredEvent | None:
         return await anext(self._source, None)
@@ -74,11 +92,14 @@ class _Patience:
 
 async def _last_words(database: Database, run_id: str) -> Sequence[StoredEvent]:
     rebuilt: Rebuilt = await database.read(load(run_id))
-    return [event for event in rebuilt.events if event.type in _LAST] if rebuilt.run.state.terminal else []
+    return [event for event in rebuilt.events if event.type in LAST] if rebuilt.run.state.terminal else []
 
 
-async def _is_gone(streams: Streams, run_id: str) -> bool:
+async def _is_gone(streams: Streams, clock: Clock, run: RunRecord) -> bool:
+    if run.finished_at is None:
+        return False
     try:
-        return await streams.tail(run_id) is None
+        [(tail, ended)] = await streams.ends([run.id])
     except StreamError:
         return True
+    return tail is None or (not ended and clock.now() - run.finished_at > LATE)

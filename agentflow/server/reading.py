@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 
 from agentflow.app import Agentflow
+from agentflow.app.following import LATE
 from agentflow.app.rebuild import Rebuilt, holds, load
 from agentflow.errors import StreamUnavailable
 from agentflow.records import RunRecord
@@ -15,8 +15,6 @@ from agentflow.server.views import run_view
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
 from agentflow.streams.reader import PAGE, StreamLost
-
-_MOMENT = 0.5
 
 
 class Reading:
@@ -40,9 +38,10 @@ class Reading:
         if holds(run, self.position):
             self._gone = True
             return bool(await self._rest_of_rebuilt())
-        tail = await self._tail()
-        self._gone = tail is None
-        return tail is None or tail != self.position or not await at_end(self._app, run, tail)
+        tail, ended = await self._end()
+        # An `end` that is not there after a while does not come any more.
+        self._gone = tail is None or (not ended and is_late(self._app, run))
+        return not ended or tail != self.position
 
     async def chunks(self, *, live: bool) -> AsyncGenerator[bytes]:
         """Frames, as they come, to the `end` and with it; without `live`, to where the stream is now."""
@@ -103,10 +102,10 @@ class Reading:
         rebuilt = await self._app.database.read(load(self.run_id))
         return [] if self.position is None else rebuilt.after(self.position)
 
-    async def _tail(self) -> Cursor | None:
+    async def _end(self) -> tuple[Cursor | None, bool]:
         with suppress(StreamUnavailable):
-            return await self._app.streams.tail(self.run_id)
-        return None
+            return (await self._app.streams.ends([self.run_id]))[0]
+        return None, False
 
     async def _pages(self) -> AsyncGenerator[Sequence[StoredEvent]]:
         position = self.position
@@ -117,13 +116,9 @@ class Reading:
                 return
 
 
-async def at_end(app: Agentflow, run: RunRecord, cursor: Cursor) -> bool:
-    """Whether a cursor at the tail of an ended run's stream is its `end`."""
-    async with aclosing(app.streams.follow_batches(run.id, cursor)) as batches:
-        with suppress(TimeoutError, StreamLost):
-            async with asyncio.timeout(_MOMENT):
-                return not [batch async for batch in batches]
-    return False
+def is_late(app: Agentflow, run: RunRecord) -> bool:
+    """Whether a run ended so long ago that its `end` must have come if it ever does."""
+    return run.finished_at is not None and app.clock.now() - run.finished_at > LATE
 
 
 def snapshot(run: RunRecord, id: Cursor | None) -> bytes:

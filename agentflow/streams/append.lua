@@ -3,16 +3,25 @@
 -- KEYS[1]     the mark of the writer: `<number>|<reply>` of its last batch
 -- KEYS[2..]   the streams
 -- ARGV        number, ms to keep a live stream, ms to keep an ended one, ms to keep the mark,
+--             's' in a cluster: readers are woken at the node of their run only,
 --             signal channel, count, that many messages,
 --             per stream: channel, lost ('1': readers must start over), count, per event: `<epoch>-*`, t, p, d, ts
 -- Returns     one letter per refusal, with the number of the stream and of the event: `s2:1,e3:1` (s stale, e another error).
 
 local number, live, ended, kept = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
--- The reply to this batch may have been lost on its way: then it must not be appended again.
+local NUMSUB, PUBLISH = 'NUMSUB', 'PUBLISH'
+if ARGV[5] == 's' then
+  NUMSUB, PUBLISH = 'SHARDNUMSUB', 'SPUBLISH'
+end
+
+-- The reply to this batch may have been lost on its way: then it must not be appended again, nor when it comes after a later one.
 local mark = redis.call('GET', KEYS[1])
-if mark and string.sub(mark, 1, #number + 1) == number .. '|' then
-  return string.sub(mark, #number + 2)
+if mark then
+  local last, reply = string.match(mark, '^(%d+)|(.*)$')
+  if tonumber(last) >= tonumber(number) then
+    return last == number and reply or ''
+  end
 end
 -- First of all writes, and not guarded: a server that may not write refuses the whole batch here.
 redis.call('SET', KEYS[1], number .. '|', 'PX', kept)
@@ -61,14 +70,14 @@ local function append(stream, at, lost, count)
 end
 
 local function wake(channel, frame, size)
-  if redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0 then
-    redis.call('PUBLISH', channel, size > FRAME_LIMIT and '[]' or cjson.encode(frame))
+  if redis.call('PUBSUB', NUMSUB, channel)[2] > 0 then
+    redis.call(PUBLISH, channel, size > FRAME_LIMIT and '[]' or cjson.encode(frame))
   end
 end
 
-local at = 7
-for _ = 1, tonumber(ARGV[6]) do
-  redis.call('PUBLISH', ARGV[5], ARGV[at])
+local at = 8
+for _ = 1, tonumber(ARGV[7]) do
+  redis.call('PUBLISH', ARGV[6], ARGV[at])
   at = at + 1
 end
 for stream = 2, #KEYS do

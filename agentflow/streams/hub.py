@@ -14,10 +14,10 @@ from pydantic_core import from_json
 
 from agentflow.errors import StreamUnavailable
 from agentflow.streams.codec import StoredEvent
+from agentflow.streams.courier import channel
 from agentflow.streams.cursor import Cursor
-from agentflow.streams.ears import Listener
+from agentflow.streams.link import Channels
 from agentflow.streams.reader import PAGE, Page, Reader
-from agentflow.streams.writer import channel
 
 _RING_EVENTS = 1_000
 _RING_SIZE = 256 * 1_024
@@ -135,8 +135,8 @@ def _dense(events: Sequence[StoredEvent]) -> bool:
 class Hub:
     """The readers of a process."""
 
-    def __init__(self, listener: Listener, reader: Reader, *, sweep: float) -> None:
-        self._listener = listener
+    def __init__(self, channels: Channels, reader: Reader, *, sweep: float) -> None:
+        self._channels = channels
         self._reader = reader
         self._sweep = sweep
         self._watches: dict[str, Watch] = {}
@@ -161,11 +161,17 @@ class Hub:
                 if page is not None and page.ended and not page.full:
                     return
                 if page is None:
-                    await watch.changed(turn, _RETRY)
+                    # Of a server that is away somebody tells when it is back.
+                    await watch.changed(turn, None if self._reader.away(run_id) else _RETRY)
                 elif not page.events:
                     await watch.changed(turn)
         finally:
             self._leave(watch)
+
+    def back(self, _: float) -> None:
+        """A server is back: every reader looks what is there now."""
+        for watch in self._watches.values():
+            watch.doubt()
 
     async def close(self) -> None:
         """Stop. Readers that are left must be cancelled by their owners."""
@@ -182,7 +188,7 @@ class Hub:
         watch = self._watches.get(run_id)
         if watch is None:
             watch = self._watches[run_id] = Watch(run_id)
-            self._listener.add(channel(run_id), watch.message)
+            self._channels.add(channel(run_id), watch.message)
             self._sweeper = self._sweeper or asyncio.create_task(self._sweeping(), name="agentflow-streams-sweep")
         watch.readers += 1
         return watch
@@ -191,7 +197,7 @@ class Hub:
         watch.readers -= 1
         if not watch.readers:
             del self._watches[watch.run_id]
-            self._listener.remove(channel(watch.run_id))
+            self._channels.remove(channel(watch.run_id))
 
     async def _sweeping(self) -> None:
         while True:

@@ -12,13 +12,13 @@ from typing import Self
 from agentflow.clock import Clock, SystemClock
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
-from agentflow.streams.ears import Listener
-from agentflow.streams.embedded import EmbeddedServer
 from agentflow.streams.events import Event
+from agentflow.streams.forget import forget
 from agentflow.streams.hub import Hub
+from agentflow.streams.link import Network, network
 from agentflow.streams.reader import PAGE, Reader
+from agentflow.streams.refill import refill
 from agentflow.streams.signals import Signals
-from agentflow.streams.wire import Endpoint, Remote, Wire
 from agentflow.streams.writer import Settings, Writer
 
 
@@ -33,22 +33,29 @@ class Streams:
     ...         print(entry.id, entry.event)
     """
 
-    def __init__(self, endpoint: Endpoint, *, clock: Clock | None = None, settings: Settings | None = None) -> None:
+    def __init__(self, reached: Network, *, clock: Clock | None = None, settings: Settings | None = None) -> None:
         settings = settings or Settings()
-        self._endpoint = endpoint
-        self._read_wire = Wire(endpoint)
-        self._write_wire = Wire(endpoint)
+        self._network = reached
+        self._settings = settings
+        self._read_link = reached.link(patient=False)
+        self._write_link = reached.link(patient=True)
         self._stale: list[Callable[[str, int], None]] = []
-        self._writer = Writer(self._write_wire, clock or SystemClock(), settings, self._refused)
-        self._reader = Reader(self._read_wire)
-        self._listener = Listener(endpoint)
-        self._hub = Hub(self._listener, self._reader, sweep=settings.sweep)
-        self._signals = Signals(self._writer, self._listener)
+        self._writer = Writer(self._write_link, clock or SystemClock(), settings, self._refused)
+        self._reader = Reader(self._read_link)
+        self._channels = reached.channels(settings.silence)
+        self._hub = Hub(self._channels, self._reader, sweep=settings.sweep)
+        self._signals = Signals(self._writer, self._channels)
+        reached.on_back(self._hub.back)
 
     @classmethod
     def connect(cls, url: str | None, directory: Path, *, clock: Clock | None = None, settings: Settings | None = None) -> Self:
-        """Streams in the Redis at `url` (7.0 or later), or without one in the embedded server of `directory`. Does no I/O."""
-        return cls(Remote(url) if url else EmbeddedServer(directory), clock=clock, settings=settings)
+        """Streams in the Redis at `url` (7.0 or later), or without one in the embedded server of `directory`. Does no I/O.
+
+        `url`: `redis://user:password@host:6379/0`, `rediss://…?ssl_ca_certs=/ca.pem` (TLS), `unix:///path`,
+        `redis+sentinel://user:password@host1:26379,host2:26379/master/0?sentinel_password=…` or
+        `redis+cluster://host1:6379,host2:6379`; `rediss+…` for TLS. Raises `ConfigurationError` for one that cannot be.
+        """
+        return cls(network(url or None, directory), clock=clock, settings=settings)
 
     async def __aenter__(self) -> Self:
         return self
@@ -86,6 +93,26 @@ class Streams:
         """The cursor of the last event, or None where there is no stream. Raises `StreamUnavailable`."""
         return await self._reader.tail(run_id)
 
+    async def ends(self, run_ids: Sequence[str]) -> list[tuple[Cursor | None, bool]]:
+        """As `tail` for each of some runs, and whether that last event is an `end`. Raises `StreamUnavailable`."""
+        return await self._reader.ends(run_ids)
+
+    async def refill(self, run_id: str, events: Sequence[StoredEvent], after: Cursor | None = None) -> bool:
+        """Give the stream of an ended run its end; False when it has one. The ids must be above all it ever had.
+
+        These events are what follows `after`, its last one; without it they are all of it, and readers are told to start over.
+        Raises `StreamUnavailable`.
+        """
+        return await refill(self._read_link, run_id, events, after, self._settings.ended)
+
+    async def forget(self, run_ids: Sequence[str]) -> None:
+        """Delete the streams of runs that are deleted. Raises `StreamUnavailable`."""
+        await forget(self._read_link, run_ids)
+
+    def on_back(self, callback: Callable[[float, Sequence[str]], None]) -> None:
+        """Call `callback` when a server is back, with the seconds it was away and the runs whose events were dropped meanwhile."""
+        self._network.on_back(lambda away: callback(away, self._writer.lost))
+
     async def follow(self, run_id: str, after: Cursor | None = None) -> AsyncGenerator[StoredEvent]:
         """Every event after a cursor, as it comes, to the `end` and with it. Raises `StreamLost`; waits while Redis is away."""
         async with aclosing(self.follow_batches(run_id, after)) as batches:
@@ -109,20 +136,21 @@ class Streams:
 
     @property
     def counters(self) -> dict[str, int]:
-        """What happened so far: `sendings`, events `refused` as stale, events `dropped` while Redis was away, runs `followed` now."""
+        """`sendings` so far, events `refused` as stale and `dropped` while Redis was away; events `waiting` and runs `followed` now."""
         return {
             "sendings": self._writer.sendings,
             "refused": self._writer.refused,
             "dropped": self._writer.dropped,
+            "waiting": self._writer.waiting,
             "followed": self._hub.followed,
         }
 
     async def close(self, timeout: float = 2.0) -> None:
         """Send what waits for up to `timeout` seconds, then let go of Redis."""
         await self._writer.close(timeout)
-        await asyncio.gather(self._hub.close(), self._listener.close())
-        await asyncio.gather(self._write_wire.close(), self._read_wire.close())
-        await self._endpoint.close()
+        await asyncio.gather(self._hub.close(), self._channels.close())
+        await asyncio.gather(self._write_link.close(), self._read_link.close())
+        await self._network.close()
 
     def _refused(self, run_id: str, epoch: int) -> None:
         for callback in tuple(self._stale):

@@ -74,16 +74,18 @@ class Pending:
         self._limits = limits
         self._due: dict[str, Batch] = {}
         self._young: dict[str, Batch] = {}
+        self._held: dict[str, Batch] = {}
         self._fresh: set[tuple[str, str]] = set()
         self._lost: set[str] = set()
         self._serial = 0
-        self._events = 0
+        self.events = 0
+        """Events that wait."""
         self._deltas = 0
         self.dropped = 0
         """Events that were dropped because Redis was away for too long."""
 
     def __bool__(self) -> bool:
-        return bool(self._due or self._young)
+        return bool(self._due or self._young or self._held)
 
     @property
     def serial(self) -> int:
@@ -95,6 +97,11 @@ class Pending:
         """Whether anything waits that is more than young deltas."""
         return bool(self._due)
 
+    @property
+    def free(self) -> bool:
+        """Whether anything waits that is not put aside."""
+        return bool(self._due or self._young)
+
     def oldest(self) -> int:
         """The number of the oldest batch that waits; one above the newest when none does."""
         return min((batch.serial for batch in self._batches()), default=self._serial + 1)
@@ -105,7 +112,7 @@ class Pending:
 
     def add(self, run_id: str, epoch: int, event: Event, ts: int, due: float) -> int:
         """Take an event in; returns how urgent it is. Deltas alone wait until `due`."""
-        batch = self._due.get(run_id) or self._young.get(run_id)
+        batch = self._due.get(run_id) or self._young.get(run_id) or self._held.get(run_id)
         if batch is None:
             self._serial += 1
             batch = self._young[run_id] = Batch(run_id, self._serial, due, run_id in self._lost)
@@ -122,7 +129,7 @@ class Pending:
                 self._control(batch, event, entry)
         if urgency != LATER and self._young.pop(run_id, None):
             self._due[run_id] = batch
-        if self._events > self._limits.events or self._deltas > self._limits.deltas:
+        if self.events > self._limits.events or self._deltas > self._limits.deltas:
             self._shed()
         return urgency
 
@@ -138,7 +145,7 @@ class Pending:
         else:
             batch.open[slot] = entry
             batch.entries.append(entry)
-            self._events += 1
+            self.events += 1
         first = (batch.run_id, entry.about)
         if first in self._fresh:
             self._fresh.discard(first)
@@ -150,7 +157,7 @@ class Pending:
         batch.raw = True
         batch.started[event.step] = entry
         batch.entries.append(entry)
-        self._events += 1
+        self.events += 1
 
     def _control(self, batch: Batch, event: Event, entry: Entry) -> None:
         batch.open.clear()
@@ -160,11 +167,11 @@ class Pending:
             if start is not None and start.epoch == entry.epoch:
                 start.gone = True
                 batch.raw = True
-                self._events -= 1
+                self.events -= 1
         else:
             self._mention(batch, event, entry)
         batch.entries.append(entry)
-        self._events += 1
+        self.events += 1
 
     def _mention(self, batch: Batch, event: Event, entry: Entry) -> None:
         if isinstance(event, (TextStart, ReasoningStart, ToolInputStart)):
@@ -175,24 +182,40 @@ class Pending:
         if batch.started and (step := getattr(event, "step", None)):
             batch.started.pop(step, None)
 
-    def take(self, now: float, most: int, *, everything: bool = False) -> list[Batch]:
-        """The batches to send now, of at most about `most` events."""
+    def take(self, now: float, most: int, *, everything: bool = False, holds: Callable[[str], bool] | None = None) -> list[Batch]:
+        """The batches to send now, of at most about `most` events. Those of runs that must wait are put aside until `release`."""
         taken: list[Batch] = []
+        held: list[Batch] = []
         count = 0
         for batch in self._ready(now, everything):
+            if holds is not None and holds(batch.run_id):
+                held.append(batch)
+                continue
             taken.append(batch)
             count += len(batch.entries)
             if count >= most:
                 break
-        for batch in taken:
+        for batch in (*taken, *held):
             self._due.pop(batch.run_id, None)
             self._young.pop(batch.run_id, None)
+        for batch in taken:
             self._uncount(batch)
+        self._held.update((batch.run_id, batch) for batch in held)
         return taken
+
+    def release(self) -> None:
+        """What was put aside may be taken now."""
+        self._due = {**self._held, **self._due}
+        self._held = {}
+
+    @property
+    def lost(self) -> list[str]:
+        """The runs that lost something and have nothing to say now: their readers are told with their next event, if there is one."""
+        return list(self._lost)
 
     def forget(self, run_id: str) -> None:
         """Part of what the run said is lost: its readers must start over."""
-        batch = self._due.get(run_id) or self._young.get(run_id)
+        batch = self._due.get(run_id) or self._young.get(run_id) or self._held.get(run_id)
         if batch is not None:
             batch.lost = True
         else:
@@ -208,23 +231,26 @@ class Pending:
     def _batches(self) -> Iterator[Batch]:
         yield from self._due.values()
         yield from self._young.values()
+        yield from self._held.values()
 
     def _uncount(self, batch: Batch) -> None:
-        self._events -= len(batch.live())
+        self.events -= len(batch.live())
         self._deltas -= batch.size
 
     def _shed(self) -> None:
         oldest = sorted(self._batches(), key=lambda batch: batch.serial)
         for batch in oldest:
-            if self._deltas <= self._limits.deltas // 2 and self._events <= self._limits.events:
+            if self._deltas <= self._limits.deltas // 2 and self.events <= self._limits.events:
                 return
             self._keep(batch, lambda entry: entry.type not in _DELTAS)
         for batch in oldest:
-            if self._events <= self._limits.events * 3 // 4:
+            if self.events <= self._limits.events * 3 // 4:
                 return
             self._keep(batch, lambda entry: entry.type == "end")
+            if not batch.entries:
+                self._abandon(batch)
         for batch in oldest:
-            if self._events <= self._limits.events * 3 // 4:
+            if self.events <= self._limits.events * 3 // 4:
                 return
             self._abandon(batch)
 
@@ -239,14 +265,14 @@ class Pending:
         batch.open.clear()
         batch.started.clear()
         batch.lost = True
-        self._events += len(kept)
+        self.events += len(kept)
         self._deltas += batch.size
         self.dropped += missing
 
     def _abandon(self, batch: Batch) -> None:
         self._uncount(batch)
         self.dropped += len(batch.live())
-        self._due.pop(batch.run_id, None)
-        self._young.pop(batch.run_id, None)
+        for waiting in (self._due, self._young, self._held):
+            waiting.pop(batch.run_id, None)
         if len(self._lost) < self._limits.events:
             self._lost.add(batch.run_id)

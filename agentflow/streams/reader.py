@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agentflow.errors import StreamError
+from agentflow.errors import StreamError, StreamUnavailable
 from agentflow.streams.codec import StoredEvent
+from agentflow.streams.courier import script, stream_key
 from agentflow.streams.cursor import RENUMBERED, Cursor
-from agentflow.streams.wire import Wire
-from agentflow.streams.writer import script, stream_key
+from agentflow.streams.link import Link
+from agentflow.streams.wire import Job
 
 PAGE = 500
 
@@ -36,16 +37,20 @@ class Page:
 
 
 class Reader:
-    """Reads streams over one connection."""
+    """Reads streams."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def away(self, run_id: str) -> bool:
+        """Whether the server that has a run's stream is known to be away."""
+        return self._link.health(self._link.place(run_id)).fault is not None
 
     async def page(self, run_id: str, after: Cursor | None, limit: int = PAGE) -> Page:
         """Up to `limit` events after a cursor. Raises `StreamLost` and `StreamUnavailable`."""
         # The event at the cursor is read too: if it is not there, what follows is not what the reader thinks.
         start, count = ("-", limit) if after is None else (str(after), limit + 1)
-        entries = [_entry(*raw) for raw in await self._wire.call("XRANGE", stream_key(run_id), start, "+", "COUNT", count)]
+        entries = [_entry(*raw) for raw in await self._range("XRANGE", run_id, start, "+", count)]
         lost = bool(entries) and entries[0].id.seq >= RENUMBERED if after is None else not entries or entries[0].id != after
         if lost:
             raise await self._lost(run_id, after)
@@ -55,7 +60,7 @@ class Reader:
 
     async def newest(self, run_id: str, limit: int = PAGE) -> list[StoredEvent]:
         """The last events, in order. Raises `StreamUnavailable`."""
-        entries = [_entry(*raw) for raw in await self._wire.call("XREVRANGE", stream_key(run_id), "+", "-", "COUNT", limit)]
+        entries = [_entry(*raw) for raw in await self._range("XREVRANGE", run_id, "+", "-", limit)]
         return entries[::-1]
 
     async def tail(self, run_id: str) -> Cursor | None:
@@ -64,8 +69,23 @@ class Reader:
 
     async def tails(self, run_ids: Sequence[str]) -> list[Cursor | None]:
         """The ids of the last events, in one call."""
-        found: list[bytes] = await self._wire.run(script("tails"), [stream_key(run_id) for run_id in run_ids], ())
-        return [Cursor.parse(last.decode()) if last else None for last in found]
+        return [tail for tail, _ in await self.ends(run_ids)]
+
+    async def ends(self, run_ids: Sequence[str]) -> list[tuple[Cursor | None, bool]]:
+        """The ids of the last events, and whether each is an `end`. Raises `StreamUnavailable` when any of them cannot be told."""
+        places: dict[int | None, list[str]] = {}
+        for run_id in run_ids:
+            places.setdefault(self._link.place(run_id), []).append(run_id)
+        jobs = [Job(place, [stream_key(run_id) for run_id in together], ()) for place, together in places.items()]
+        found: dict[str, bytes] = {}
+        for together, reply in zip(places.values(), await self._link.work(script("tails"), jobs), strict=True):
+            if isinstance(reply, StreamUnavailable):
+                raise reply
+            found.update(zip(together, reply, strict=True))
+        return [_tail(found[run_id].decode()) for run_id in run_ids]
+
+    async def _range(self, command: str, run_id: str, start: str, end: str, count: int) -> list[Any]:
+        return await self._link.ask(self._link.place(run_id), command, stream_key(run_id), start, end, "COUNT", count)
 
     async def _lost(self, run_id: str, after: Cursor | None) -> StreamLost:
         tail = await self.tail(run_id)
@@ -78,5 +98,11 @@ class Reader:
         )
 
 
-def _entry(id: bytes, fields: Any) -> StoredEvent:
-    return StoredEvent.stored(id.decode(), *(fields[name].decode() for name in (b"t", b"p", b"d", b"ts")))
+def _entry(id: bytes, fields: list[bytes]) -> StoredEvent:
+    # Always written in one order: name, value, name, value.
+    return StoredEvent.stored(id.decode(), *(value.decode() for value in fields[1::2]))
+
+
+def _tail(last: str) -> tuple[Cursor | None, bool]:
+    id, _, kind = last.partition(" ")
+    return (Cursor.parse(id), kind == "end") if id else (None, False)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from pydantic_core import from_json, to_json
 
-from agentflow.streams.ears import Listener
-from agentflow.streams.writer import SIGNALS, Writer
+from agentflow.streams.courier import SIGNALS
+from agentflow.streams.link import Channels
+from agentflow.streams.writer import Writer
 
 Callback = Callable[[str], None]
 
@@ -16,9 +17,9 @@ Callback = Callable[[str], None]
 class Signals:
     """Topics and who cares about them."""
 
-    def __init__(self, writer: Writer, listener: Listener) -> None:
+    def __init__(self, writer: Writer, channels: Channels) -> None:
         self._writer = writer
-        self._listener = listener
+        self._channels = channels
         self._callbacks: dict[str, list[Callback]] = {}
 
     def signal(self, topic: str, value: str) -> None:
@@ -29,7 +30,7 @@ class Signals:
     def on_signal(self, topic: str, callback: Callback) -> Callable[[], None]:
         """Call `callback` with each value; returns what stops that."""
         if not self._callbacks:
-            self._listener.add(SIGNALS, self._message)
+            self._channels.add(SIGNALS, self._message)
         callbacks = self._callbacks.setdefault(topic, [])
         callbacks.append(callback)
         return lambda: callbacks.remove(callback) if callback in callbacks else None

@@ -1,25 +1,22 @@
-"""Sends what the runs of this process say: one script call for all of them."""
+"""Sends what the runs of this process say: many runs in one call."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from uuid import uuid4
 
 from agentflow.clock import Clock
 from agentflow.errors import StreamUnavailable
+from agentflow.streams.courier import Courier
 from agentflow.streams.events import Event
+from agentflow.streams.link import Link
 from agentflow.streams.pending import LATER, SOON, URGENT, Batch, Limits, Pending
-from agentflow.streams.wire import Script, Wire
 
 _log = logging.getLogger("agentflow.streams")
 
-SIGNALS = "af:signals"
 _MOST = 2_000
 _NEVER = 9
 
@@ -30,6 +27,7 @@ class Settings:
 
     Seconds between the starts of two sendings, for what is urgent (a first delta, a signal), other events and more deltas: an idle writer
     sends at once. `live` and `ended`: seconds to keep a stream after its last event. `sweep`: seconds between two looks for lost wake-ups.
+    `silence`: seconds after which a subscribed connection that says nothing is asked whether it is still there.
     """
 
     urgent: float = 0.001
@@ -38,38 +36,23 @@ class Settings:
     live: float = 7 * 86_400.0
     ended: float = 3_600.0
     sweep: float = 5.0
+    silence: float = 5.0
     limits: Limits = field(default_factory=Limits)
-
-
-@cache
-def script(name: str) -> Script:
-    """A script of this package."""
-    return Script((Path(__file__).parent / f"{name}.lua").read_text())
-
-
-def stream_key(run_id: str) -> str:
-    """Where a run's stream is."""
-    return f"af:{{{run_id}}}:ev"
-
-
-def channel(run_id: str) -> str:
-    """Where a run's readers are woken."""
-    return f"af:{{{run_id}}}:ch"
 
 
 class Writer:
     """The flusher of a process. Nothing here waits for Redis but its own task."""
 
-    def __init__(self, wire: Wire, clock: Clock, settings: Settings, on_stale: Callable[[str, int], None]) -> None:
+    def __init__(self, link: Link, clock: Clock, settings: Settings, on_stale: Callable[[str, int], None]) -> None:
         self.id = uuid4().hex
-        self._wire = wire
         self._clock = clock
         self._settings = settings
+        lives = (int(settings.live * 1_000), int(settings.ended * 1_000))
+        self._courier = Courier(link, self.id, lives, self._refuse)
         self._gaps = (settings.urgent, settings.soon, settings.later)
         self._on_stale = on_stale
         self._pending = Pending(settings.limits)
         self._signals: dict[bytes, None] = {}
-        self._number = 0
         self._sent_at = 0.0
         self._armed = _NEVER
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
@@ -84,6 +67,16 @@ class Writer:
     def dropped(self) -> int:
         """Events given up because Redis was away for too long."""
         return self._pending.dropped
+
+    @property
+    def lost(self) -> list[str]:
+        """Runs of which nothing is left to be sent, and something was lost."""
+        return self._pending.lost
+
+    @property
+    def waiting(self) -> int:
+        """Events that are not under way yet."""
+        return self._pending.events
 
     def publish(self, run_id: str, epoch: int, event: Event) -> None:
         """Take an event; it is sent within the time that its kind allows."""
@@ -122,6 +115,7 @@ class Writer:
             self._timer.cancel()
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        await self._courier.close()
 
     def _start(self) -> asyncio.AbstractEventLoop:
         self._loop = loop = asyncio.get_running_loop()
@@ -155,63 +149,41 @@ class Writer:
             self._sent_at = now = loop.time()
             # Nothing arms the timer during a sending: what comes meanwhile goes with the next one.
             self._armed = -1
-            batches = self._pending.take(now, _MOST, everything=bool(self._flushes))
+            holds = self._courier.holds if self._courier.late else None
+            batches = self._pending.take(now, _MOST, everything=bool(self._flushes), holds=holds)
             signals, self._signals = self._signals, {}
             if batches or signals:
-                await self._deliver(batches, list(signals))
+                await self._courier.deliver(batches, list(signals), self._arrived)
+                self.sendings += 1
             self._settle()
             self._rearm()
 
+    def _arrived(self) -> None:
+        """A slow node has what was under way to it: what came meanwhile may follow."""
+        self._pending.release()
+        self._ready.set()
+
     def _rearm(self) -> None:
         self._armed = _NEVER
-        if self._flushes:
+        if self._flushes and self._pending.free:
             self._ready.set()
         elif self._signals:
             self._arm(URGENT)
         elif self._pending.urgent:
             self._arm(SOON)
-        elif self._pending:
+        elif self._pending.free:
             self._arm(LATER)
 
     def _settle(self) -> None:
         if not self._flushes:
             return
         oldest = self._pending.oldest()
+        if self._courier.late:
+            oldest = min(oldest, self._courier.oldest() or oldest)
         for serial, done in self._flushes:
             if serial < oldest and not done.done():
                 done.set_result(None)
         self._flushes = [one for one in self._flushes if not one[1].done()]
-
-    async def _deliver(self, batches: list[Batch], signals: list[bytes]) -> None:
-        self._number += 1
-        keys = [f"af:w:{self.id}", *(stream_key(batch.run_id) for batch in batches)]
-        arguments = self._arguments(batches, signals)
-        failures = 0
-        while True:
-            try:
-                reply = await self._wire.run(script("append"), keys, arguments)
-                break
-            except StreamUnavailable as error:
-                failures += 1
-                if failures == 1:
-                    _log.warning("Streams wait: %s", error)
-            await asyncio.sleep(min(0.02 * 2**failures, 2.0) * random.uniform(0.5, 1.0))  # noqa: S311  (spreads reconnects)
-        if failures:
-            _log.warning("Streams go on after %d failed tries.", failures)
-        self.sendings += 1
-        if reply:
-            self._refuse(batches, reply.decode())
-
-    def _arguments(self, batches: list[Batch], signals: list[bytes]) -> list[str | bytes | int]:
-        settings = self._settings
-        live, ended = int(settings.live * 1_000), int(settings.ended * 1_000)
-        arguments: list[str | bytes | int] = [self._number, live, ended, live, SIGNALS, len(signals), *signals]
-        for batch in batches:
-            entries = batch.live()
-            arguments += (channel(batch.run_id), int(batch.lost), len(entries))
-            for entry in entries:
-                arguments += (f"{entry.epoch}-*", entry.type, entry.about, entry.text, entry.ts)
-        return arguments
 
     def _refuse(self, batches: list[Batch], reply: str) -> None:
         stale: dict[str, int] = {}

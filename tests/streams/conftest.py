@@ -1,11 +1,12 @@
-"""A real Valkey per test, and ways to hurt the connection to it."""
+"""A real Valkey per test, or a cluster of them for all, and ways to hurt the connection."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ import pytest
 
 from agentflow.streams import Cursor, Settings, StoredEvent, Streams
 from agentflow.streams.embedded import EmbeddedServer
+from agentflow.streams.link import Link, network
 from agentflow.streams.wire import Remote, Wire
+from tests.servers.valkey import ValkeyCluster
 
 Eventually = Callable[[Callable[[], bool]], Awaitable[None]]
 
@@ -84,20 +87,65 @@ async def server(tmp_path: Path) -> AsyncIterator[EmbeddedServer]:
     await server.close()
 
 
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[ValkeyCluster]:
+    """Three masters for all tests of this process; nobody may stop one."""
+    with ValkeyCluster.running() as cluster:
+        yield cluster
+
+
 @pytest.fixture
-async def wire(server: EmbeddedServer) -> AsyncIterator[Wire]:
-    wire = Wire(Remote(await server.url()))
+async def redis_url(request: pytest.FixtureRequest, server: EmbeddedServer) -> str:
+    """Where the test's Redis is: a server of its own, or with the parameter "cluster" the shared cluster, emptied."""
+    if getattr(request, "param", "server") == "cluster":
+        cluster: ValkeyCluster = request.getfixturevalue("cluster")
+        for node in cluster.masters:
+            node.command("FLUSHALL")
+        return cluster.url
+    return await server.url()
+
+
+class Everywhere:
+    """Commands past the streams: to the server of a key, or to all."""
+
+    def __init__(self, link: Link, nodes: list[str]) -> None:
+        self._link = link
+        self._nodes = [Wire(Remote(url, "cluster" if link.sharded else "standalone")) for url in nodes]
+
+    async def call(self, *command: Any) -> Any:
+        """The reply; of a command without a key those of all servers together."""
+        found = re.search(r"\{(.*?)\}", " ".join(map(str, command)))
+        if command[:2] == ("PUBSUB", "NUMSUB") and self._link.sharded:
+            command = ("PUBSUB", "SHARDNUMSUB", *command[2:])
+        if found:
+            return await self._link.ask(self._link.place(found[1]), *command)
+        replies = [await node.call(*command) for node in self._nodes]
+        return [one for reply in replies for one in reply] if isinstance(replies[0], list) else replies[0]
+
+    async def close(self) -> None:
+        """Hang up."""
+        for wire in (self._link, *self._nodes):
+            await wire.close()
+
+
+@pytest.fixture
+async def wire(redis_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Everywhere]:
+    reached = network(redis_url, Path())
+    link = reached.link(patient=False)
+    nodes = [node.url for node in request.getfixturevalue("cluster").masters] if link.sharded else [redis_url]
+    wire = Everywhere(link, nodes)
     yield wire
     await wire.close()
+    await reached.close()
 
 
 @pytest.fixture
-async def open_streams(server: EmbeddedServer) -> AsyncIterator[Callable[..., Streams]]:
-    """Makes another process's worth of streams on the same server."""
+async def open_streams(redis_url: str) -> AsyncIterator[Callable[..., Streams]]:
+    """Makes another process's worth of streams on the same Redis."""
     made: list[Streams] = []
 
     def make(url: str | None = None, settings: Settings | None = None) -> Streams:
-        streams = Streams.connect(url or f"unix://{server.socket}", Path(), settings=settings)
+        streams = Streams.connect(url or redis_url, Path(), settings=settings)
         made.append(streams)
         return streams
 

@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
+
 from agentflow.streams import Streams
 
+on_both = pytest.mark.parametrize("redis_url", ["server", "cluster"], indirect=True)
 Open = Callable[..., Streams]
 Eventually = Callable[[Callable[[], bool]], Awaitable[None]]
 
 
+@on_both
 async def test_a_signal_reaches_other_processes_and_comes_home_only_once(open_streams: Open, eventually: Eventually) -> None:
     here, there = open_streams(), open_streams()
     heard_here: list[str] = []
