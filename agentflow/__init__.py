@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from agentflow.agents.durability import Durability
     from agentflow.app import Agentflow
     from agentflow.engine.context import context, current_step
-    from agentflow.engine.starting import Queue
+    from agentflow.engine.isolation import Isolation
+    from agentflow.engine.patching import patch
+    from agentflow.engine.queue import Queue
     from agentflow.engine.step import step
     from agentflow.engine.task import task
     from agentflow.engine.waits import Decision, approve, sleep, sleep_until, wait_for
-    from agentflow.engine.worker import WorkerSettings
+    from agentflow.engine.worker_settings import WorkerSettings
     from agentflow.errors import AgentflowError, NonRetryable, RetryAfter, RunCancelled, RunFailed, StepFailed
     from agentflow.handle import Batch, RunHandle
     from agentflow.retry import Retry
@@ -28,11 +30,13 @@ else:
         "agentflow.agents.durability": ("Durability",),
         "agentflow.app": ("Agentflow",),
         "agentflow.engine.context": ("context", "current_step"),
+        "agentflow.engine.isolation": ("Isolation",),
+        "agentflow.engine.patching": ("patch",),
         "agentflow.engine.step": ("step",),
-        "agentflow.engine.starting": ("Queue",),
+        "agentflow.engine.queue": ("Queue",),
         "agentflow.engine.task": ("task",),
         "agentflow.engine.waits": ("Decision", "approve", "sleep", "sleep_until", "wait_for"),
-        "agentflow.engine.worker": ("WorkerSettings",),
+        "agentflow.engine.worker_settings": ("WorkerSettings",),
         "agentflow.errors": ("AgentflowError", "NonRetryable", "RetryAfter", "RunCancelled", "RunFailed", "StepFailed"),
         "agentflow.handle": ("Batch", "RunHandle"),
         "agentflow.retry": ("Retry",),
@@ -60,6 +64,7 @@ __all__ = [
     "Batch",
     "Decision",
     "Durability",
+    "Isolation",
     "NonRetryable",
     "Queue",
     "Retry",
@@ -73,6 +78,7 @@ __all__ = [
     "approve",
     "context",
     "current_step",
+    "patch",
     "sleep",
     "sleep_until",
     "step",

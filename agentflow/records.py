@@ -83,7 +83,10 @@ class EntryKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """A run, as stored. Times are microseconds since 1970, `active` is microseconds of work."""
+    """A run, as stored. Times are microseconds since 1970, `active` is microseconds of work.
+
+    `weight` is what its start counts in a rate.
+    """
 
     key: int
     id: str
@@ -114,6 +117,12 @@ class RunRecord:
     started_at: int | None
     finished_at: int | None
     note: str | None
+    weight: int = 1
+
+    @property
+    def code_name(self) -> str:
+        """What a worker must serve to take it: its task, and the version that it has."""
+        return self.task if self.version is None else f"{self.task}@{self.version}"
 
     @classmethod
     def ended(cls, run_id: str, task: str, state: RunState, *, output: str | None, error: str | None) -> RunRecord:
@@ -178,6 +187,21 @@ class WorkerRecord:
     expires_at: int
     claimed_at: int
 
+    def takes(self, served: str, now: int, queue: str | None = None) -> bool:
+        """Whether it lives, and takes runs of `task` or `task@version`, of that queue."""
+        return self.state == "live" and self.expires_at > now and served in self.tasks and (queue is None or queue in self.queues)
+
+    @property
+    def served(self) -> dict[str, list[str]]:
+        """Its tasks by name, each with the versions whose runs it takes, its own first."""
+        found: dict[str, list[str]] = {}
+        for one in self.tasks:
+            name, _, version = one.partition("@")
+            found.setdefault(name, [])
+            if version:
+                found[name].append(version)
+        return found
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRecord:
@@ -192,6 +216,31 @@ class TaskRecord:
     schema: str
     kind: str
     hooked: bool = False
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueRecord:
+    """A queue that is limited or paused; None is no limit.
+
+    `concurrency`, `key_concurrency`: runs at once, over all and of one key. `rate`, `key_rate`: starts, by weight, in any window of
+    `rate_period`, `key_rate_period` microseconds.
+    """
+
+    name: str
+    concurrency: int | None = None
+    key_concurrency: int | None = None
+    rate: int | None = None
+    rate_period: int | None = None
+    key_rate: int | None = None
+    key_rate_period: int | None = None
+    paused_at: int | None = None
+    paused_by: str | None = None
+
+    @property
+    def limited(self) -> bool:
+        """Whether it has any limit."""
+        return any(limit is not None for limit in (self.concurrency, self.key_concurrency, self.rate, self.key_rate))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

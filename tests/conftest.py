@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
+from agentflow.clock import SystemClock
+from agentflow.database import open_database
+from agentflow.database.migrate import migrate
+from agentflow.storage.statements import MIGRATIONS
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgres import PostgresServer
 
@@ -26,6 +31,27 @@ def postgres() -> Iterator[PostgresServer]:
 def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     """The URL of an empty database."""
     with postgres.database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: PostgresServer) -> str:
+    """The name of a database with all tables and no rows, to make others from."""
+    name = postgres.create()
+
+    async def prepare() -> None:
+        database = open_database(postgres.url(name))
+        await migrate(database, MIGRATIONS, SystemClock())
+        await database.close()
+
+    asyncio.run(prepare())
+    return name
+
+
+@pytest.fixture
+def migrated_url(postgres: PostgresServer, migrated: str) -> Iterator[str]:
+    """The URL of a database with all tables and no rows."""
+    with postgres.database(migrated) as url:
         yield url
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 from agentflow.agents.options import AgentOptions
 from agentflow.agents.tools import as_tool
 from agentflow.clock import microseconds
-from agentflow.engine.starting import DEFAULT_QUEUE, Queue
+from agentflow.engine.queue import DEFAULT_QUEUE, queue_of
 from agentflow.engine.task import Task, TaskOptions, source_hash
 from agentflow.errors import ConfigurationError, DefinitionError
 from agentflow.retry import NO_RETRY
@@ -105,8 +105,9 @@ class Agent(Task[[str], R]):
 def _as_task(options: AgentOptions) -> TaskOptions:
     queue, longest = options.get("queue", DEFAULT_QUEUE), options.get("max_duration")
     return TaskOptions(
-        queue=Queue(queue) if isinstance(queue, str) else queue,
+        queue=queue_of(queue),
         retry=options.get("retry", NO_RETRY),
         max_duration=None if longest is None else microseconds(longest),
         version=options.get("version"),
+        accepts=tuple(options.get("accepts", ())),
     )

@@ -24,7 +24,7 @@ class AgentOptions(TypedDict, total=False):
     pydantic-ai: MCP servers), `capabilities` (of pydantic-ai), `corrections` (how often the model may correct a call or an answer, default
     1), `turns` (how many requests one run may make, default 50, `None` for no limit), `description` (for people, and for another model).
 
-    As a task: `queue`, `retry` (of whole runs), `max_duration`, `version`.
+    As a task: `queue`, `retry` (of whole runs), `max_duration`, `version`, `accepts` (versions whose runs it takes, too).
     """
 
     model: Required[str | Model]
@@ -43,3 +43,4 @@ class AgentOptions(TypedDict, total=False):
     retry: Retry
     max_duration: Duration
     version: str
+    accepts: Sequence[str]

@@ -10,27 +10,32 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 from agentflow.app.bridge import Bridge
+from agentflow.app.queues import Queues
+from agentflow.app.refill import Refill
 from agentflow.app.runs import Runs
+from agentflow.app.spawning import spawning
 from agentflow.app.waitpoints import Waitpoints
-from agentflow.clock import Clock, SystemClock
+from agentflow.app.workers import Workers
+from agentflow.clock import Clock, Duration, SystemClock
 from agentflow.database import open_database
 from agentflow.database.migrate import migrate
 from agentflow.database.port import Database
 from agentflow.engine.bystander import Bystander
 from agentflow.engine.calls import in_thread
-from agentflow.engine.context import StartCall
+from agentflow.engine.context import StartCall, StartOptions
 from agentflow.engine.executor import Middleware
 from agentflow.engine.host import Host, Services
 from agentflow.engine.maintenance import Maintenance
+from agentflow.engine.queue import check_weight, declared
 from agentflow.engine.run_context import new_run, place
-from agentflow.engine.starting import Launcher, StartOptions, TaskName, launcher, opened, start_call, start_options
+from agentflow.engine.starting import Launcher, TaskName, launcher, opened, start_call, start_options
 from agentflow.engine.task import Task
 from agentflow.engine.worker import Worker, WorkerSettings
 from agentflow.errors import ConfigurationError, DuplicateName, StorageError, UnknownTask
 from agentflow.handle import RunHandle
 from agentflow.serde import ANY, check_keys, dumps
-from agentflow.settings import find_settings
-from agentflow.storage import runs, workers
+from agentflow.settings import find_settings, kept
+from agentflow.storage import queues, runs, workers
 from agentflow.storage.runs import NewRun, Started
 from agentflow.storage.statements import MIGRATIONS
 from agentflow.streams.log import Streams
@@ -43,8 +48,8 @@ class Agentflow:
 
     `tasks`: the tasks and agents this process knows. `database`: a path or `sqlite:///…`; `redis`: a URL; without them both are embedded
     in `directory`. `worker`: whether this process works (`WorkerSettings` to say how), or only starts and follows runs. `middleware`:
-    functions `async (run, call_next)` around every run's code. What is not given is taken from `AGENTFLOW_DATABASE`, `AGENTFLOW_REDIS` and
-    `AGENTFLOW_DIRECTORY`, then from `[tool.agentflow]` in pyproject.toml.
+    functions `async (run, call_next)` around every run's code. What is not given is taken from `AGENTFLOW_DATABASE`, `AGENTFLOW_REDIS`,
+    `AGENTFLOW_DIRECTORY` and `AGENTFLOW_RETENTION`, then from `[tool.agentflow]` in pyproject.toml.
 
     Raises `DuplicateName` when two tasks share a name.
 
@@ -71,6 +76,8 @@ class Agentflow:
         self._database = database or found.database
         self._redis_url = found.redis
         self._settings = worker if isinstance(worker, WorkerSettings) else WorkerSettings() if worker else None
+        said = None if self._settings is None else self._settings.retention
+        self._keeps = found.keeps if said is None else kept(said)
         self._middleware = middleware
         self._open: _Open | None = None
         self._token: Token[Launcher | None] | None = None
@@ -83,6 +90,7 @@ class Agentflow:
         redis: str | None = None,
         directory: str | Path | None = None,
         worker: bool | WorkerSettings | None = None,
+        retention: Duration | None = None,
     ) -> Self:
         """Change what the app was made with, before it is opened; None leaves it as it is. Raises `ConfigurationError` when it is open."""
         if self._open is not None:
@@ -92,7 +100,14 @@ class Agentflow:
         self.directory = self.directory if directory is None else Path(directory)
         if worker is not None:
             self._settings = worker if isinstance(worker, WorkerSettings) else WorkerSettings() if worker else None
+            retention = retention or (self._settings.retention if self._settings else None)
+        self._keeps = self._keeps if retention is None else kept(retention)
         return self
+
+    @property
+    def keeps(self) -> int | None:
+        """For how long finished runs are kept here, in microseconds; None for ever."""
+        return self._keeps
 
     @property
     def database_url(self) -> str:
@@ -122,12 +137,15 @@ class Agentflow:
         """Open the database, bring its tables up to date, and begin to work."""
         if self._open is not None:
             raise ConfigurationError("This app is open already.", hint="Open it once, around everything that uses it.")
+        declared(task.options.queue for task in self.tasks.values())
         given = self._database or self.database_url
         streams = Streams.connect(self._redis_url, self.directory, clock=self.clock)
         database = open_database(given) if isinstance(given, str) else given
         try:
             await migrate(database, MIGRATIONS, self.clock)
             self._open = _Open(self, database, streams)
+            if self._open.worker is not None:
+                self._open.worker.spawning = spawning(self, by_url=isinstance(given, str))
             await self._open.begin()
             opened.add(self)
         except BaseException:
@@ -187,9 +205,19 @@ class Agentflow:
         return self._opened.runs
 
     @property
+    def queues(self) -> Queues:
+        """See what waits where, pause and resume queues."""
+        return self._opened.queues
+
+    @property
     def waitpoints(self) -> Waitpoints:
         """Create tokens, see what is waited for, answer."""
         return self._opened.waitpoints
+
+    @property
+    def workers(self) -> Workers:
+        """See who works, and have a worker leave."""
+        return self._opened.workers
 
     async def start(self, name: str, /, **payload: Any) -> RunHandle[Any]:
         """Start a run by the name of its task, which this process need not know.
@@ -213,7 +241,10 @@ class Agentflow:
             )
         chosen = start_options(StartOptions(), options or {})
         check_keys(name, record.schema, payload)
-        call = start_call(TaskName(name, record.queue, hooked=record.hooked), payload, chosen)
+        if chosen.weight > 1:
+            for limits in await self.database.read(queues.find(record.queue)):
+                check_weight(limits, chosen.weight)
+        call = start_call(TaskName(name, record.queue, record.version, record.hooked), payload, chosen)
         return RunHandle(await self.launch(call), self.runs, ANY)
 
     async def launch(self, call: StartCall) -> str:
@@ -260,16 +291,22 @@ class _Open:
         if self.worker is not None:
             self.worker.middleware = app.middleware
             self.maintenance = self.worker.maintenance
+            self.maintenance.upkeep.retention = app.keeps
         else:
             grace = WorkerSettings()
             services = Services(database, streams, app.clock, self.host, grace.cancel_grace)
             self.maintenance = Maintenance(services, app.tasks, grace.max_recoveries)
-        self.runs = Runs(database, streams, app.clock, self.worker, self.maintenance)
+        self.runs = Runs(database, streams, app.clock, self.worker, self.maintenance, app.tasks)
+        self.queues = Queues(database, streams, app.clock)
         self.waitpoints = Waitpoints(database, app.clock, self.worker, self.maintenance)
+        self.workers = Workers(database, streams)
+        self.refill = Refill(database, streams, app.clock)
+        self.maintenance.on_death(self.refill.look)
 
     async def begin(self) -> None:
         if self.worker is not None:
             await self.worker.start()
+            self.refill.look(self._clock.now())
             self.worker.errand(in_thread(_warm, list(self._tasks.values())))
 
     async def end(self) -> None:
@@ -279,7 +316,7 @@ class _Open:
                 await self.worker.drain()
                 await asyncio.gather(*(task.close() for task in self._tasks.values()))
         finally:
-            await self.runs.close()
+            await asyncio.gather(self.runs.close(), self.refill.close())
             await self.streams.close()
             await self.database.close()
 

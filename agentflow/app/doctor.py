@@ -4,35 +4,25 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from agentflow.app import Agentflow
+from agentflow.app.backlogs import backlogs
+from agentflow.app.finding import Finding, many
+from agentflow.app.sizes import sizes
 from agentflow.clock import SECOND
 from agentflow.errors import AgentflowError
 from agentflow.records import RunRecord, RunState, WorkerRecord
 from agentflow.serde import decode_failure
-from agentflow.storage import rows, workers
+from agentflow.settings import shown
+from agentflow.storage import listing, versions, workers
 from agentflow.storage.statements import SQL
+from agentflow.storage.versions import Crowd
 
 LIMIT = 200
 """How many runs of a kind are looked at."""
 QUIET = 60 * SECOND
-BACKLOG = 60 * SECOND
 LEAST_SPACE = 256 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something to know: `level` is ok, warning or problem, `code` is for programs, `hint` says what to do next, `runs` are ids."""
-
-    level: str
-    code: str
-    message: str
-    hint: str = ""
-    details: dict[str, Any] = field(default_factory=dict[str, Any])
-    runs: tuple[str, ...] = ()
 
 
 async def checkup(app: Agentflow) -> list[Finding]:
@@ -41,9 +31,11 @@ async def checkup(app: Agentflow) -> list[Finding]:
     known = await app.database.read(workers.everyone())
     found = [_database(app), await _streams(app)]
     found += _space(app)
+    found += await sizes(app)
     found += await _workers(app, known, now)
-    found += await _queues(app, known, now)
+    found += await backlogs(app, now)
     found += await stuck(app)
+    found += await cut_off(app)
     found += await _paused(app)
     found += await _cancels(app, now)
     return found
@@ -51,11 +43,11 @@ async def checkup(app: Agentflow) -> list[Finding]:
 
 def _database(app: Agentflow) -> Finding:
     # An app that is open has brought its schema up to date, or refused.
-    return Finding("ok", "database", f"The database {app.database_url} answers, and its schema is up to date.")
+    return Finding("ok", "database", f"The database {shown(app.database_url)} answers, and its schema is up to date.")
 
 
 async def _streams(app: Agentflow) -> Finding:
-    where = app.redis_url or f"embedded in {app.directory}"
+    where = shown(app.redis_url) if app.redis_url else f"embedded in {app.directory}"
     try:
         await app.streams.tail("doctor")
     except AgentflowError as error:
@@ -84,17 +76,20 @@ async def _workers(app: Agentflow, known: Sequence[WorkerRecord], now: int) -> l
         if one.expires_at <= now:
             message = f"{one.id} ({one.host}, pid {one.pid}) is dead and still holds {held} runs."
             found.append(Finding("problem", "worker_dead", message, "A live worker takes them over by itself; start one.", details))
+        elif one.state == "draining":
+            message = f"{one.id} ({one.host}, pid {one.pid}) drains: it takes no more runs, and still holds {held}."
+            found.append(Finding("warning", "worker_draining", message, "It leaves by itself once they are done or handed back.", details))
         elif held < one.slots and now - one.claimed_at > QUIET:
             message = (
                 f"{one.id} ({one.host}, pid {one.pid}) lives and has free slots, but took no run for {(now - one.claimed_at) // SECOND} s."
             )
             hint = "Its log tells: code blocks its event loop, or it cannot write to the database and its runs wait until it can."
             found.append(Finding("problem", "worker_quiet", message, hint, details))
-    living = [one for one in known if one.expires_at > now]
+    living = [one for one in known if one.expires_at > now and one.state == "live"]
     if living:
         slots = sum(one.slots for one in living)
         found.append(
-            Finding("ok", "workers", f"{_many(len(living), 'worker')} with {_many(slots, 'slot')} at work.", details={"live": len(living)})
+            Finding("ok", "workers", f"{many(len(living), 'worker')} with {many(slots, 'slot')} at work.", details={"live": len(living)})
         )
     else:
         found.append(
@@ -108,48 +103,66 @@ async def _workers(app: Agentflow, known: Sequence[WorkerRecord], now: int) -> l
     return found
 
 
-async def _queues(app: Agentflow, known: Sequence[WorkerRecord], now: int) -> list[Finding]:
-    found: list[Finding] = []
-    for row in await app.database.fetch(SQL.runs.counts()):
-        age = now - row["oldest"]
-        if row["state"] != RunState.QUEUED or age < BACKLOG:
-            continue
-        serving = [one for one in known if one.expires_at > now and row["queue"] in one.queues]
-        message = f"Queue {row['queue']} holds {_many(row['runs'], 'run')}, the oldest since {age // SECOND} s."
-        hint = "Start more workers, or give them more slots (--concurrency)." if serving else f"Start a worker: --queues {row['queue']}."
-        details = {"queue": row["queue"], "queued": row["runs"], "oldest_seconds": age // SECOND, "workers": len(serving)}
-        found.append(Finding("warning" if serving else "problem", "backlog", message, hint, details))
-    return found
-
-
 async def stuck(app: Agentflow, run_id: str | None = None) -> list[Finding]:
     """Runs, or the one run, that no live worker will take."""
     now = app.clock.now()
-    known = [one for one in await app.database.read(workers.everyone()) if one.expires_at > now and one.state == "live"]
-    held = [rows.run(row) for row in await app.database.fetch(SQL.runs.stuck(now=now, limit=LIMIT))]
+    living = _living(await app.database.read(workers.everyone()), now)
     grouped: dict[tuple[str, str], list[RunRecord]] = {}
-    for run in held:
-        if run_id is None or run.id == run_id:
-            grouped.setdefault((run.task, run.queue), []).append(run)
-    return [_nobody(task, queue, waiting, known) for (task, queue), waiting in grouped.items()]
+    for run in await app.database.read(listing.stuck(now, LIMIT, run_id)):
+        grouped.setdefault((run.code_name, run.queue), []).append(run)
+    return [_nobody(waiting, living) for waiting in grouped.values()]
 
 
-def _nobody(task: str, queue: str, waiting: Sequence[RunRecord], living: Sequence[WorkerRecord]) -> Finding:
+def _living(known: Sequence[WorkerRecord], now: int) -> list[WorkerRecord]:
+    return [one for one in known if one.expires_at > now and one.state == "live"]
+
+
+def _nobody(waiting: Sequence[RunRecord], living: Sequence[WorkerRecord]) -> Finding:
+    run = waiting[0]
+    why, hint = _missing(run.task, run.version, run.queue, living)
+    ids = tuple(one.id for one in waiting)
+    details = {"task": run.task, "version": run.version, "queue": run.queue}
+    message = f"{many(len(waiting), 'run')} of {_code(run.task, run.version)} cannot start: {why}."
+    return Finding("problem", "nobody_takes", message, hint, details, ids)
+
+
+def _missing(task: str, version: str | None, queue: str, living: Sequence[WorkerRecord]) -> tuple[str, str]:
+    """Why no live worker takes such a run, and what to do."""
+    knowing = [one for one in living if task in one.tasks]
+    named = task if version is None else f"{task}@{version}"
     if not living:
-        why, hint = "no worker is alive", "Start one: `agentflow worker app.py`."
-    elif not any(task in one.tasks for one in living):
-        why, hint = f"no live worker knows {task}", f"Start a worker with the code that defines {task}."
-    else:
-        why, hint = f"no live worker that knows {task} serves queue {queue}", f"Start one with --queues {queue}."
-    details = {"task": task, "queue": queue}
-    return Finding(
-        "problem",
-        "nobody_takes",
-        f"{_many(len(waiting), 'run')} of {task} cannot start: {why}.",
-        hint,
-        details,
-        tuple(run.id for run in waiting),
-    )
+        return "no worker is alive", "Start one: `agentflow worker app.py`."
+    if not knowing:
+        return f"no live worker knows {task}", f"Start a worker with the code that defines {task}."
+    if not any(named in one.tasks for one in knowing):
+        others = sorted({other for one in knowing for other in one.served[task]})
+        to = f"--to {others[-1]}" if others else "--to-any"
+        hint = f"Start a worker with that version, or move them: `agentflow runs move --task {task} --from {version} {to}`."
+        return f"no live worker takes version {version} (they take: {', '.join(others) or 'runs without a version'})", hint
+    return f"no live worker that knows {_code(task, version)} serves queue {queue}", f"Start one with --queues {queue}."
+
+
+def _code(task: str, version: str | None) -> str:
+    return task if version is None else f"{task} version {version}"
+
+
+async def cut_off(app: Agentflow, run: RunRecord | None = None) -> list[Finding]:
+    """Waiting runs, or the one run, whose only code is gone: once what they wait for ends, nobody goes on with them."""
+    now = app.clock.now()
+    living = _living(await app.database.read(workers.everyone()), now)
+    if not living or (run is not None and run.state is not RunState.WAITING):
+        # Without a worker nothing goes on at all, and that is told.
+        return []
+    crowds = await app.database.read(versions.waiting()) if run is None else [Crowd(run.task, run.version, run.queue, 1)]
+    found: list[Finding] = []
+    for crowd in crowds:
+        named = crowd.task if crowd.version is None else f"{crowd.task}@{crowd.version}"
+        if not any(one.takes(named, now, crowd.queue) for one in living):
+            why, hint = _missing(crowd.task, crowd.version, crowd.queue, living)
+            message = f"{many(crowd.runs, 'waiting run')} of {_code(crowd.task, crowd.version)} will not go on: {why}."
+            details = {"task": crowd.task, "version": crowd.version, "queue": crowd.queue, "runs": crowd.runs}
+            found.append(Finding("warning", "code_gone", message, hint, details))
+    return found
 
 
 async def _paused(app: Agentflow) -> list[Finding]:
@@ -169,9 +182,5 @@ async def _cancels(app: Agentflow, now: int) -> list[Finding]:
     late: list[str] = [row["id"] for row in await app.database.fetch(SQL.runs.overdue_cancels(now=now, limit=LIMIT))]
     if not late:
         return []
-    message = f"{_many(len(late), 'run')} should have been stopped by now."
+    message = f"{many(len(late), 'run')} should have been stopped by now."
     return [Finding("problem", "cancel_overdue", message, "A live worker stops them by force; start one.", runs=tuple(late))]
-
-
-def _many(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"

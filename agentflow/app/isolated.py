@@ -98,6 +98,10 @@ class Cell(Bystander):
         run = await app.database.read(runs.get(spec["run"]))
         if run.epoch != spec["epoch"] or run.state is not RunState.RUNNING:
             return
+        if run.code_name not in task.serves:
+            # Deployed under a worker that goes on: the code in this process is what is on disk now.
+            self._line.say(unable=f"the code on disk is version {task.options.version}, not {run.version}; have this worker leave")
+            return
         branching = BranchingTasks(asyncio.get_running_loop())
         services = Services(app.database, app.streams, app.clock, self, spec["grace"])
         execution = self._execution = Execution(services, run, task, (self._know_memory, *app.middleware))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agentflow.database.port import Transaction
 from agentflow.engine.replay import standing
+from agentflow.engine.retelling import recorded
 from agentflow.engine.telling import last_words, requested, resolved
-from agentflow.records import EntryKind, JournalEntry, RunRecord, WaitKind, WaitpointRecord
-from agentflow.serde import decode_failure, loads
+from agentflow.records import JournalEntry, RunRecord, WaitKind, WaitpointRecord
+from agentflow.serde import loads
 from agentflow.storage import journal, runs, waitpoints
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
@@ -20,11 +20,8 @@ from agentflow.streams.events import (
     Event,
     RunProgress,
     RunStarted,
-    StepCompleted,
-    StepFailed,
 )
 
-_COUNTED = re.compile(r"(?:.*/)?([^/]+)#\d+")
 _Dated = tuple[int, Event]
 
 
@@ -65,7 +62,7 @@ def load(run_id: str) -> Transaction[Rebuilt]:
 
 def rebuild(run: RunRecord, entries: Iterable[JournalEntry], waited: Iterable[WaitpointRecord]) -> list[StoredEvent]:
     """What is known of a run, as events in the order of their times; with `end` when it has ended."""
-    dated = [one for entry in standing(entries) for one in _recorded(entry)]
+    dated: list[_Dated] = [(entry.ended_at, event) for entry in standing(entries) if (event := recorded(entry)) is not None]
     dated += [one for wait in waited for one in _waited(wait)]
     dated.sort(key=lambda one: one[0])
     if run.started_at is not None:
@@ -79,33 +76,18 @@ def rebuild(run: RunRecord, entries: Iterable[JournalEntry], waited: Iterable[Wa
     return [StoredEvent(Cursor(epoch, number), at // 1_000, event) for number, (at, event) in enumerate(dated, start=1)]
 
 
-def _recorded(entry: JournalEntry) -> list[_Dated]:
-    name = step_name(entry.key)
-    if entry.kind is EntryKind.RESULT:
-        took = (entry.ended_at - entry.started_at) // 1_000
-        return [(entry.ended_at, StepCompleted(entry.key, name, attempt=entry.tries, duration_ms=took))]
-    if entry.kind is EntryKind.ERROR:
-        failed = decode_failure(entry.value or "{}")
-        return [(entry.ended_at, StepFailed(entry.key, {"type": failed.type, "message": failed.message}, name, attempt=entry.tries))]
-    return []
-
-
 def _waited(one: WaitpointRecord) -> list[_Dated]:
     subject = loads(one.subject)
     events: list[_Dated] = []
+    # Two clocks tell these times: an end must not come before its beginning, however far apart they are.
+    ended_at = None if one.ended_at is None else max(one.created_at, one.ended_at)
     if one.kind is WaitKind.APPROVAL:
         events.append((one.created_at, requested(one)))
-        if one.ended_at is not None:
-            events.append((one.ended_at, resolved(one)))
+        if ended_at is not None:
+            events.append((ended_at, resolved(one)))
     elif one.kind is WaitKind.CHILD:
         child = one.target or ""
         events.append((one.created_at, ChildStarted(child, str(subject.get("task", "")), step=one.key)))
-        if one.ended_at is not None:
-            events.append((one.ended_at, ChildFinished(child, one.state.value, step=one.key)))
+        if ended_at is not None:
+            events.append((ended_at, ChildFinished(child, one.state.value, step=one.key)))
     return events
-
-
-def step_name(key: str) -> str:
-    """The name of a step from its key: `fetch#0`, `branch#1/fetch#0` and `fetch:explicit` are all `fetch`."""
-    found = _COUNTED.fullmatch(key)
-    return found[1] if found else key.partition(":")[0]

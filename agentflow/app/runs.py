@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import aclosing, suppress
 from contextvars import Context
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from agentflow.app.following import follow
+from agentflow.app.held import explained
+from agentflow.app.moving import Moved, Moving
+from agentflow.app.rescheduling import Rescheduling
 from agentflow.clock import Clock, Duration, microseconds
 from agentflow.database.port import Database
 from agentflow.engine.maintenance import Maintenance
+from agentflow.engine.task import Task
 from agentflow.engine.worker import Worker
 from agentflow.errors import RunNotFound, RunTimeout, StorageError, StreamError
 from agentflow.records import JournalEntry, RunRecord, RunState, WaitpointRecord
 from agentflow.serde import decode_failure
-from agentflow.storage import journal, runs, transitions, waitpoints
-from agentflow.storage.runs import RunFilter
+from agentflow.storage import journal, listing, runs, transitions, upkeep, waitpoints
+from agentflow.storage.listing import RunFilter, RunPage
 from agentflow.storage.statements import SQL
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
@@ -26,6 +32,7 @@ from agentflow.streams.log import Streams
 
 _log = logging.getLogger("agentflow.app")
 
+_SLICE = 500
 POLL = 2.0
 """Seconds between looks at a run that may have ended in a process which could not tell."""
 
@@ -33,11 +40,21 @@ POLL = 2.0
 class Runs:
     """`app.runs`: look at runs, follow them, stop them, take them up again."""
 
-    def __init__(self, database: Database, streams: Streams, clock: Clock, worker: Worker | None, maintenance: Maintenance) -> None:
+    def __init__(
+        self,
+        database: Database,
+        streams: Streams,
+        clock: Clock,
+        worker: Worker | None,
+        maintenance: Maintenance,
+        tasks: Mapping[str, Task[..., Any]],
+    ) -> None:
         self._database = database
         self._streams = streams
         self._clock = clock
         self._maintenance = maintenance
+        self._moving = Moving(database, streams, clock, maintenance)
+        self._rescheduling = Rescheduling(database, clock, maintenance, tasks)
         self._worker = worker
         self._waiters: dict[str, list[asyncio.Future[RunRecord]]] = {}
         self._looking: asyncio.Task[None] | None = None
@@ -45,7 +62,10 @@ class Runs:
             worker.on_ended(self._heard_end)
 
     async def get(self, run_id: str) -> RunRecord:
-        """A run as it is now. Raises `RunNotFound`."""
+        """A run as it is now; the `note` of one that a limit or a pause holds back says so. Raises `RunNotFound`."""
+        return (await explained(self._database, self._clock, [await self._read(run_id)]))[0]
+
+    async def _read(self, run_id: str) -> RunRecord:
         return await self._database.read(runs.get(run_id))
 
     async def list(
@@ -58,13 +78,29 @@ class Runs:
         before: int | None = None,
         limit: int = 50,
     ) -> list[RunRecord]:
-        """A page of runs, newest first; `before` is the `key` of the last run of the page before."""
+        """The last `limit` runs that fit, newest first; `before` is the `key` of the last run of the list before.
+
+        Where several filters decide, this may look through many runs; `page` looks at a bounded number.
+        """
         state = None if status is None else RunState(status)
-        return await self._database.read(runs.page(RunFilter(task=task, state=state, tag=tag, parent=parent, before=before, limit=limit)))
+        wanted = RunFilter(task=task, state=state, tag=tag, parent=parent, before=before, limit=limit)
+        page = await self.page(wanted)
+        found = list(page.runs)
+        while page.next is not None and len(found) < limit:
+            # Others have their turn between two looks.
+            await asyncio.sleep(0)
+            page = await self.page(replace(wanted, before=page.next, limit=limit - len(found)))
+            found += page.runs
+        return found
+
+    async def page(self, wanted: RunFilter) -> RunPage:
+        """A page of runs in bounded time: it may be short, or empty, and still name the next one."""
+        page = await self._database.read(listing.page(wanted))
+        return replace(page, runs=await explained(self._database, self._clock, page.runs))
 
     async def journal(self, run_id: str) -> list[JournalEntry]:
         """What a run has recorded, in order. Raises `RunNotFound`."""
-        run = await self.get(run_id)
+        run = await self._read(run_id)
         return await self._database.read(journal.load(run.key))
 
     async def waiting_for(self, run_id: str) -> list[WaitpointRecord]:
@@ -77,7 +113,7 @@ class Runs:
 
     async def resume(self, run_id: str, *, rerun: bool = False) -> RunRecord:
         """Let a paused run go on: with its record as it is, or with `rerun` again from the step that differs. Raises `RunError`."""
-        paused = await self.get(run_id)
+        paused = await self._read(run_id)
         difference = _difference(paused)
         start = difference.get("seq") if rerun else None
         code = difference.get("asked", {}).get("code")
@@ -85,11 +121,54 @@ class Runs:
         self._maintenance.announce(run)
         return run
 
+    async def reschedule(
+        self, run_id: str, *, delay: Duration | None = None, at: datetime | None = None, payload: Mapping[str, Any] | None = None
+    ) -> RunRecord:
+        """Let a run that waits for its delay, or for the quiet of a debounce, start at another time instead.
+
+        `delay` counts from now, `at` is a moment (a naive one is UTC), `payload` takes the place of its payload: an entry per argument. Its
+        time to live moves along. Raises `RunError` when the delay has ended, `RunNotFound`, `InvalidPayload`, `DefinitionError`.
+        """
+        return await self._rescheduling.one(await self._read(run_id), delay, at, payload)
+
     async def revive(self, run_id: str) -> RunRecord:
         """Take up a failed run again: a new run with its input and its journal. Raises `RunError`."""
         run = await self._database.transact(transitions.revive(run_id, self._clock.now()))
         self._maintenance.announce(run)
         return run
+
+    async def move(self, run_id: str, *, to: str | None, force: bool = False) -> Moved:
+        """Have a run taken by code of version `to` from now on; None: by whatever code its task has.
+
+        A run that waits in the memory of another version's worker leaves it. One that is at work goes on under the code that it has, and
+        the move counts from its next lease on: after a wait, a retry or a crash. Where the new code asks a recorded step something else,
+        the run is paused, as after any change of code. Moving a run to where it is changes nothing.
+
+        Raises `RunNotFound`; `RunError` when it has ended; `UnknownVersion` when neither a live worker nor the registry knows that version,
+        unless `force`.
+
+        >>> moved = await app.runs.move(run.id, to="2")
+        >>> print(moved.warning or "a worker takes it")
+        """
+        return await self._moving.one(await self._read(run_id), to, force=force)
+
+    async def move_all(self, *, task: str, version: str, to: str | None, force: bool = False) -> Moved:
+        """As `move`, for all active runs of a task that have a version, in bounded batches. Raises `UnknownTask`, `UnknownVersion`.
+
+        >>> await app.runs.move_all(task="fulfil", version="1", to="2")
+        """
+        return await self._moving.all(task, version, to, force=force)
+
+    async def delete(self, run_id: str) -> None:
+        """Delete a run that has ended, with all it has recorded and said. Raises `RunError` while it goes on, and `RunNotFound`.
+
+        Its children stay. Whoever asks for it afterwards, a parent that goes on for example, is told that there is no such run.
+        """
+        key = await self._database.transact(upkeep.delete(run_id))
+        with suppress(StreamError):
+            await self._streams.forget([run_id])
+        while await self._database.transact(upkeep.clear(_SLICE, key)):
+            await asyncio.sleep(0)
 
     async def keyed(self, task: str, idempotency_key: str) -> str | None:
         """The id of the run of a task that an idempotency key has started, from outside of runs; None when there is none."""
@@ -98,7 +177,7 @@ class Runs:
 
     async def events(self, run_id: str, after: Cursor | None = None) -> AsyncIterator[StoredEvent]:
         """A run's events after a cursor, live, up to and with its `end`. Raises `RunNotFound`."""
-        async with aclosing(follow(self._streams, self._database, run_id, after)) as events:
+        async with aclosing(follow(self._streams, self._database, self._clock, run_id, after)) as events:
             async for event in events:
                 yield event
 
@@ -113,11 +192,11 @@ class Runs:
             waiting.remove(future)
             if not waiting and self._waiters.get(run_id) is waiting:
                 del self._waiters[run_id]
-        return run if run.output is None or not run.output.startswith("@") else await self.get(run_id)
+        return run if run.output is None or not run.output.startswith("@") else await self._read(run_id)
 
     async def _wait(self, run_id: str, future: asyncio.Future[RunRecord], deadline: int | None) -> RunRecord:
         if self._worker is None or run_id not in self._worker.active:
-            run = await self.get(run_id)
+            run = await self._read(run_id)
             if run.state.terminal:
                 return run
         if self._looking is None or self._looking.done():
@@ -140,7 +219,7 @@ class Runs:
                 task.cancel()
         if future.done():
             return future.result()
-        run = await self.get(run_id)
+        run = await self._read(run_id)
         if not run.state.terminal:
             raise RunTimeout(f"{run_id} has not ended yet.", hint="It goes on; ask again later.", run_id=run_id)
         return run
@@ -151,11 +230,12 @@ class Runs:
             await asyncio.sleep(POLL)
             for run_id in list(self._waiters):
                 try:
-                    run = await self.get(run_id)
+                    run = await self._read(run_id)
                 except StorageError as error:
                     _log.warning("cannot look whether %s has ended, trying on: %s", run_id, error)
                     break
-                except RunNotFound:
+                except RunNotFound as gone:
+                    self._deleted(run_id, gone)
                     continue
                 if run.state.terminal:
                     self._heard_end(run)
@@ -183,6 +263,11 @@ class Runs:
         for future in self._waiters.pop(run.id, ()):
             if not future.done():
                 future.set_result(run)
+
+    def _deleted(self, run_id: str, gone: RunNotFound) -> None:
+        for future in self._waiters.pop(run_id, ()):
+            if not future.done():
+                future.set_exception(gone)
 
 
 def _difference(run: RunRecord) -> dict[str, Any]:

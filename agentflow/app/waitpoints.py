@@ -12,9 +12,9 @@ from agentflow.engine.worker import Worker
 from agentflow.errors import InvalidAnswer
 from agentflow.records import WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps
-from agentflow.storage import waitpoints
+from agentflow.storage import listing, waitpoints
 from agentflow.storage.runs import Lessee
-from agentflow.storage.waitpoints import Ending
+from agentflow.storage.waitpoints import Ending, TokenKey
 
 
 class Waitpoints:
@@ -26,12 +26,22 @@ class Waitpoints:
         self._worker = worker
         self._maintenance = maintenance
 
-    async def create(self, *, timeout: Duration | None = None, title: str = "", idempotency_key: str | None = None) -> WaitpointRecord:
-        """Make a token that `wait_for(token.id)` in a run waits for; the same `idempotency_key` gives the same token."""
+    async def create(
+        self,
+        *,
+        timeout: Duration | None = None,
+        title: str = "",
+        idempotency_key: str | None = None,
+        idempotency_ttl: Duration = "30d",
+    ) -> WaitpointRecord:
+        """Make a token that `wait_for(token.id)` in a run waits for.
+
+        The same `idempotency_key` gives the same token for as long as `idempotency_ttl`; then a new one.
+        """
         now = self._clock.now()
         due = None if timeout is None else now + microseconds(timeout)
-        subject = dumps({"title": title})
-        made, _ = await self._database.transact(waitpoints.create_free(subject, None, due, idempotency_key, now))
+        key = None if idempotency_key is None else TokenKey(idempotency_key, now + microseconds(idempotency_ttl))
+        made, _ = await self._database.transact(waitpoints.create_free(dumps({"title": title}), None, due, key, now))
         self._maintenance.due(due)
         return made
 
@@ -43,7 +53,7 @@ class Waitpoints:
         self, *, kind: str | None = None, state: str | None = "pending", run_id: str | None = None, limit: int = 100
     ) -> list[WaitpointRecord]:
         """Waitpoints, newest first; by default those that are open."""
-        return await self._database.read(waitpoints.listed(kind=kind, state=state, run_id=run_id, limit=limit))
+        return await self._database.read(listing.waitpoints(kind=kind, state=state, run_id=run_id, limit=limit))
 
     async def approve(
         self, waitpoint_id: str, *, by: str, reason: str | None = None, edits: dict[str, Any] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -15,21 +16,32 @@ if TYPE_CHECKING:
     from agentflow.records import RunRecord
 
 
-def greet(what: str, loaded: Loaded, url: str | None = None) -> None:
+def greet(what: str, loaded: Loaded, url: str | None = None, processes: int = 1) -> None:
     """Say what this process is, what it knows, where it keeps things, and what to try first."""
+    from agentflow.settings import shown
+
     app = loaded.app
     say("", text("agentflow", "bold cyan") + text(f" {what}", "bold") + text(f"  {version('agentflow')}", "dim"), "")
     facts = [("app", text(loaded.target))]
     if url is not None:
         facts += [("server", text(url, "cyan")), ("", text(f"{url}/v1/openapi.json", "dim"))]
-    facts += [("database", text(app.database_url)), ("streams", text(app.redis_url or f"embedded in {app.directory}"))]
-    if app.worker is not None:
+    streams = shown(app.redis_url) if app.redis_url else f"embedded in {app.directory}"
+    facts += [("database", text(shown(app.database_url))), ("streams", text(streams))]
+    if processes > 1:
+        facts.append(("worker", text(f"{processes} processes, this one looks after them") + text(f"  pid {os.getpid()}", "dim")))
+    elif app.worker is not None:
         work = f"{app.worker.settings.slots} runs at once, queues {', '.join(app.worker.queues)}"
         facts.append(("worker", text(work) + text(f"  {app.worker.id}", "dim")))
     for name, fact in facts:
         say(text(f"  {name:<9} ", "dim") + fact)
     say("", table(("  task", "", ""), [_row(one) for one in sorted(app.tasks.values(), key=lambda one: one.name)]), "")
     _hint(app)
+
+
+def greet_briefly(member: int, loaded: Loaded) -> None:
+    """Say that one of several processes is up."""
+    worker = loaded.app.worker
+    say(text(f"  process {member} is up", "dim") + text(f"  pid {os.getpid()}  {'' if worker is None else worker.id}", "dim"))
 
 
 def _row(task: Task[..., Any]) -> tuple[Any, ...]:

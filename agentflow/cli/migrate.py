@@ -22,12 +22,12 @@ def add_to(app: typer.Typer) -> None:
 @unfolded
 def migrate(connection: Connection) -> None:
     """Make the database, or bring its schema up to date. An app does the same when it opens."""
-    from agentflow.settings import find_settings
+    from agentflow.settings import find_settings, shown
 
     settings = find_settings(connection.given())
     applied = run(_migrate(settings))
     done = f"migrations {', '.join(map(str, applied))} applied" if applied else "nothing to do"
-    say(text("✓ ", "green") + text(f"{settings.database_url}: {done}"))
+    say(text("✓ ", "green") + text(f"{shown(settings.database_url)}: {done}"))
 
 
 async def _migrate(settings: Settings) -> list[int]:

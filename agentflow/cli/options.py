@@ -47,9 +47,13 @@ class Working:
     concurrency: Annotated[int | None, typer.Option(help="How many runs at once. [100]", metavar="N", show_default=False)] = None
     queues: Annotated[str | None, typer.Option(help="The queues to serve, by commas. [those of the tasks]", metavar="A,B")] = None
 
+    retention: Annotated[
+        str | None, typer.Option(help="How long finished runs are kept, like 12h, or forever. [30d]", metavar="TIME", show_default=False)
+    ] = None
+
     def given(self) -> dict[str, Any]:
         """What was said, by the name of the setting."""
-        return {"concurrency": self.concurrency, "queues": self.queues}
+        return {"concurrency": self.concurrency, "queues": self.queues, "retention": self.retention}
 
 
 def unfolded(command: Callable[..., None]) -> Callable[..., None]:

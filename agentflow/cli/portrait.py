@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentflow.app import Agentflow
-from agentflow.app.doctor import Finding, stuck
+from agentflow.app.doctor import Finding, cut_off, stuck
 from agentflow.cli.screen import ago, colour, say, short, span, table, text
 from agentflow.records import EntryKind, JournalEntry, RunRecord, RunState, WaitKind, WaitpointRecord
 from agentflow.serde import decode_failure, loads
@@ -34,7 +34,7 @@ async def look(app: Agentflow, run_id: str) -> Portrait:
     journal = await app.runs.journal(run_id)
     waiting = await app.runs.waiting_for(run_id)
     children = await app.runs.list(parent=run_id, limit=100)
-    why = await stuck(app, run_id) if run.state in (RunState.QUEUED, RunState.SCHEDULED) else []
+    why = await stuck(app, run_id) if run.state in (RunState.QUEUED, RunState.SCHEDULED) else await cut_off(app, run)
     return Portrait(run, journal, waiting, children, why, app.clock.now())
 
 
@@ -65,6 +65,7 @@ def draw(seen: Portrait) -> None:
 def _facts(run: RunRecord, now: int) -> list[tuple[str, str]]:
     facts = [
         ("queue", run.queue if run.queue != "default" else ""),
+        ("version", run.version or ""),
         ("parent", run.parent_id or ""),
         ("tags", ", ".join(run.tags)),
         ("attempt", str(run.attempt) if run.attempt > 1 else ""),

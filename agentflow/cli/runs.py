@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,10 +11,12 @@ import typer
 from agentflow.cli.opening import ask
 from agentflow.cli.options import Connection, Json, unfolded
 from agentflow.cli.screen import ago, colour, say, show_json, span, table, text
+from agentflow.cli.start import read_payload
 from agentflow.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from agentflow.app import Agentflow
+    from agentflow.app.moving import Moved
     from agentflow.records import RunRecord
 
 runs = typer.Typer(no_args_is_help=True, help="Look at runs, follow and stop them.")
@@ -120,6 +123,14 @@ def cancel(
     )
 
 
+@runs.command("delete")
+@unfolded
+def delete(id: Id, *, connection: Connection) -> None:
+    """Delete a run that has ended, with all it has recorded."""
+    ask(connection, lambda app: app.runs.delete(id))
+    say(text("✓ deleted") + text(f"  {id}", "dim"))
+
+
 @runs.command("resume")
 @unfolded
 def resume(
@@ -140,6 +151,32 @@ def resume(
     say(text("✓ ") + colour(run.state.value) + text(f"  {run.id}", "dim"))
 
 
+@runs.command("reschedule")
+@unfolded
+def reschedule(
+    id: Id,
+    delay: Annotated[str | None, typer.Option(help="From now: 30s, 5m, 2h, 3d.", metavar="DURATION")] = None,
+    at: Annotated[str | None, typer.Option(help="A moment, 2027-01-01T09:00+01:00; without a zone it is UTC.", metavar="TIME")] = None,
+    payload: Annotated[str | None, typer.Option(help="Another payload: a JSON object, @file, or - for stdin.", metavar="JSON")] = None,
+    *,
+    connection: Connection,
+) -> None:
+    """Let a delayed run start at another time."""
+    from agentflow.serde import loads
+
+    given = None if payload is None else loads(read_payload(payload))
+    when = _moment(at)
+    run = ask(connection, lambda app: app.runs.reschedule(id, delay=delay, at=when, payload=given))
+    say(text("✓ ") + colour(run.state.value) + text(f"  {run.id}", "dim"))
+
+
+def _moment(said: str | None) -> datetime | None:
+    try:
+        return None if said is None else datetime.fromisoformat(said)
+    except ValueError:
+        raise ConfigurationError(f"{said!r} is no moment.", hint="Write it like 2027-01-01T09:00+01:00.") from None
+
+
 @runs.command("revive")
 @unfolded
 def revive(id: Id, *, connection: Connection) -> None:
@@ -148,3 +185,42 @@ def revive(id: Id, *, connection: Connection) -> None:
     That is a new run with its input and its record. Prints the new id.
     """
     typer.echo(ask(connection, lambda app: app.runs.revive(id)).id)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Which runs are moved, and to what."""
+
+    to: Annotated[str | None, typer.Option(help="The version whose code is to take them.", metavar="VERSION")] = None
+    to_any: Annotated[bool, typer.Option("--to-any", help="Whatever code the task has is to take them.")] = False
+    task: Annotated[str | None, typer.Option(help="All active runs of this task that have the version of --from.", metavar="TASK")] = None
+    version: Annotated[str | None, typer.Option("--from", help="The version that they have now.", metavar="VERSION")] = None
+    force: Annotated[bool, typer.Option("--force", help="Also to a version that no worker has ever had.")] = False
+
+
+@runs.command("move")
+@unfolded
+def move(
+    id: Annotated[str | None, typer.Argument(help="The run (run_…).", metavar="[RUN]", show_default=False)] = None,
+    *,
+    given: Move,
+    connection: Connection,
+) -> None:
+    """Move runs to another version of their code.
+
+    One run, or with --task and --from all active ones of a version. A run that is at work goes on as it is, and moves at its next lease.
+    """
+    if (given.to is None) is not given.to_any:
+        raise ConfigurationError("To which version?", hint="Say --to 2, or --to-any for whatever code the task has.")
+    if (id is None) is (given.task is None) or (given.task is None) is not (given.version is None):
+        raise ConfigurationError("Which runs?", hint="Name one run, or say --task and --from for all of a version.")
+    moved = ask(connection, lambda app: _move(app, id, given))
+    say(text(f"✓ {moved.runs} moved"))
+    if moved.warning:
+        say(text(f"! {moved.warning}", "yellow"))
+
+
+async def _move(app: Agentflow, id: str | None, given: Move) -> Moved:
+    if id is not None:
+        return await app.runs.move(id, to=given.to, force=given.force)
+    return await app.runs.move_all(task=given.task or "", version=given.version or "", to=given.to, force=given.force)

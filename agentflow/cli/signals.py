@@ -14,10 +14,14 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopping:
-    """`asked` is set at the first signal; the second one ends the process, even while user code blocks the event loop."""
+    """`asked` is set at the first signal; the second one ends the process, even while user code blocks the event loop.
+
+    `insisted` is called right before that.
+    """
 
     def __init__(self, told: Callable[[], None]) -> None:
         self.asked = asyncio.Event()
+        self.insisted: Callable[[], object] = lambda: None
         self._loop = asyncio.get_running_loop()
         self._told = told
         self._heard = False
@@ -25,6 +29,7 @@ class Stopping:
     def hear(self, number: int, _: FrameType | None) -> None:
         """Take a signal."""
         if self._heard:
+            self.insisted()
             sys.stdout.flush()
             os._exit(128 + number)
         self._heard = True

@@ -27,11 +27,35 @@ class How:
     ttl: Annotated[str | None, typer.Option(help="Give it up when it did not start by then.", metavar="DURATION")] = None
     tag: Annotated[list[str] | None, typer.Option(help="A tag; may be given more than once.", metavar="TAG")] = None
     key: Annotated[str | None, typer.Option(help="The idempotency key: the same key is the same run.", metavar="KEY")] = None
+    dedupe_key: Annotated[str | None, typer.Option(help="No second run of this key while one is active.", metavar="KEY")] = None
+    priority: Annotated[int | None, typer.Option(help="How many seconds of others' waiting it may overtake.", metavar="SECONDS")] = None
+    weight: Annotated[int | None, typer.Option(help="What its start counts in the rate of its queue.", min=1, metavar="N")] = None
+    concurrency_key: Annotated[str | None, typer.Option(help="The key, a tenant say, that its queue limits.", metavar="KEY")] = None
+    debounce: Annotated[str | None, typer.Option(help="Starts of this key that come close after each other are one.", metavar="KEY")] = None
+    quiet: Annotated[str, typer.Option(help="With --debounce: how long it must be quiet.", metavar="DURATION")] = "5s"
+    max_delay: Annotated[str, typer.Option(help="With --debounce: when it starts at the latest.", metavar="DURATION")] = "1h"
+    leading: Annotated[bool, typer.Option("--leading", help="With --debounce: keep the first payload, not the last.")] = False
 
     def options(self) -> dict[str, Any]:
         """What was said, as `Task.using` takes it."""
-        said = {"delay": self.delay, "ttl": self.ttl, "tags": self.tag, "idempotency_key": self.key}
+        said = {
+            "delay": self.delay,
+            "ttl": self.ttl,
+            "tags": self.tag,
+            "idempotency_key": self.key,
+            "dedupe_key": self.dedupe_key,
+            "priority": self.priority,
+            "weight": self.weight,
+            "concurrency_key": self.concurrency_key,
+            "debounce": self._debounce(),
+        }
         return {name: value for name, value in said.items() if value}
+
+    def _debounce(self) -> dict[str, str] | None:
+        if self.debounce is None:
+            return None
+        mode = "leading" if self.leading else "trailing"
+        return {"key": self.debounce, "delay": self.quiet, "max_delay": self.max_delay, "mode": mode}
 
 
 @dataclass(frozen=True, slots=True)

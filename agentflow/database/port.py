@@ -86,6 +86,10 @@ class Restartable(Generator[Query, Rows, T]):
         self._named = named
         self._running: Transaction[T] | None = None
 
+    @property
+    def __name__(self) -> str:
+        return getattr(self._function, "__name__", "")
+
     def __iter__(self) -> Transaction[T]:
         return self._function(*self._arguments, **self._named)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from agentflow.engine.announcer import Announcer
 from agentflow.engine.context import StartCall
 from agentflow.engine.telling import last_words
-from agentflow.records import RunRecord, RunState
+from agentflow.records import RunRecord
 from agentflow.storage.runs import Lessee
 from agentflow.storage.transitions import Ended
-from agentflow.streams.events import RunQueued
 from agentflow.streams.log import Streams
 
 
@@ -18,6 +18,7 @@ class Bystander:
 
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
+        self._announcer = Announcer(streams)
 
     def parked(self, run_id: str) -> None:
         """Never called: no run lives here."""
@@ -38,15 +39,11 @@ class Bystander:
 
     def queued(self, run: RunRecord) -> None:
         """Tell the workers, and the run's readers, of a new run."""
-        self._streams.publish(run.id, 0, RunQueued(run.task, parent=run.parent_id))
-        self.announce(run)
+        self._announcer.queued(run)
 
     def announce(self, run: RunRecord) -> None:
         """Tell the workers that a run is queued or was woken."""
-        if run.state is RunState.RUNNING:
-            self._streams.signal("woken", run.id)
-        elif not run.state.terminal:
-            self._streams.signal("queued", run.queue)
+        self._announcer.announce(run)
 
     def hint(self, when: int | None) -> None:
         """Tell the workers that something is due at that time."""

@@ -69,23 +69,47 @@ class WaitResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StartCall:
-    """A run to start. `payload` is JSON text; times are microseconds; `call` is the tool call that asked for it."""
+class Debounce:
+    """Starts of one `key` within `delay` of each other become one run, which starts after that much quiet, or after `max_delay` at most.
 
-    task: str
-    queue: str
-    payload: str
+    `delay`, `max_delay`: microseconds. `trailing`: the run has the payload of the last start, not of the first.
+    """
+
+    key: str
+    delay: int
+    max_delay: int
+    trailing: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartOptions:
+    """What holds for one start. Times are microseconds; see `Task.using`."""
+
     delay: int | None = None
     ttl: int | None = None
     idempotency_key: str | None = None
     idempotency_scope: str = "run"
+    dedupe_key: str | None = None
+    debounce: Debounce | None = None
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     priority: int = 0
+    weight: int = 1
     concurrency_key: str | None = None
-    on_parent_cancel: str = "cancel"
+    on_parent_cancel: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartCall:
+    """A run to start. `payload` is JSON text; `detached`: nobody waits for it; `call` is the tool call that asked for it."""
+
+    task: str
+    queue: str
+    payload: str
+    options: StartOptions = StartOptions()
     version: str | None = None
     hooked: bool = False
+    detached: bool = False
     call: str | None = None
 
 
@@ -199,6 +223,10 @@ class TaskContext(Protocol):
 
     async def start(self, key: str, call: StartCall) -> str:
         """Start a detached run; returns its id, the same at every replay."""
+        ...
+
+    async def patch(self, name: str) -> bool:
+        """Whether the run takes the new way at a change of its code; decided once and recorded."""
         ...
 
     def publish(self, event: Event) -> None:

@@ -16,19 +16,17 @@ from agentflow.engine.branch import branch
 from agentflow.engine.calls import in_thread
 from agentflow.engine.context import TaskContext, current
 from agentflow.engine.host import Services
-from agentflow.engine.outcome import OUT_OF_TIME, Cancelled, Completed, Dropped, Ending, Failed, Outcome, Paused, Retrying, decide
+from agentflow.engine.outcome import OUT_OF_TIME, Ending, decide
 from agentflow.engine.replay import Replay
+from agentflow.engine.retelling import Retelling
 from agentflow.engine.run_context import RunContext
 from agentflow.engine.session import Session
+from agentflow.engine.settling import Settling
 from agentflow.engine.task import Task
-from agentflow.errors import LeaseLost, StorageError, StreamError, Suspend, UnserializableValue
-from agentflow.records import RunRecord, RunState, WaitpointRecord, WaitState
-from agentflow.serde import failure
-from agentflow.storage import blobs, journal, runs, transitions, waitpoints
-from agentflow.storage.runs import Lessee
-from agentflow.storage.transitions import End, Ended, Release
-from agentflow.streams.events import RunAttempt, RunStarted, RunWaiting
-from agentflow.streams.fold import Fold
+from agentflow.errors import LeaseLost, Suspend
+from agentflow.records import JournalEntry, RunRecord, WaitpointRecord, WaitState
+from agentflow.storage import blobs, journal, waitpoints
+from agentflow.streams.events import RunAttempt, RunStarted
 
 _log = logging.getLogger("agentflow.engine")
 Middleware = Callable[[TaskContext, Callable[[], Awaitable[Any]]], Awaitable[Any]]
@@ -36,12 +34,9 @@ Middleware = Callable[[TaskContext, Callable[[], Awaitable[Any]]], Awaitable[Any
 TURNS = 100
 """Turns of the event loop that code gets to stop once its lease is gone, before nobody waits for it any more."""
 
+HANDED_BACK = "handed back by a worker that shut down"
 SETTLE = 5.0
 """Seconds that cancelled branches get to stop before their run ends without them."""
-
-STREAM_PATIENCE = 5.0
-"""Seconds that a recovery waits for the stream to tell what the lost worker had begun. A worker that has just started is slow to ask: it
-loads the SDKs of its models meanwhile."""
 
 
 class Execution:
@@ -53,7 +48,8 @@ class Execution:
         self.task = task
         self.parked_at = 0
         self.gone = False
-        self._settled = False
+        self._settling = Settling(services, self.session, task)
+        self._retelling = Retelling(self.session)
         self._limit: asyncio.Task[Any] | None = None
         self._grace: asyncio.Task[Any] | None = None
         self._services = services
@@ -66,6 +62,11 @@ class Execution:
     def run_id(self) -> str:
         """The run's id."""
         return self.session.run.id
+
+    @property
+    def epoch(self) -> int:
+        """The lease that it has, or had last."""
+        return self.session.epoch
 
     @property
     def busy(self) -> bool:
@@ -86,6 +87,11 @@ class Execution:
                 self._context.tell_changes()
             if run.cancel_reason is not None:
                 self.cancel(run.cancel_reason)
+
+    async def look(self) -> None:
+        """Something woke the run while it works: see what has ended."""
+        if self.session.waiting:
+            await self.session.refresh()
 
     def cancel(self, reason: str) -> None:
         """Raise the cancellation where the code is; what it cleans up may take steps until the grace time ends."""
@@ -132,15 +138,8 @@ class Execution:
 
     async def hand_back(self) -> None:
         """Give the run back to its queue while its code still works, and drop the code: the worker shuts down."""
-        session = self.session
-        how = Release(attempt=session.run.attempt, note="handed back by a worker that shut down")
         with suppress(LeaseLost):
-            spent = session.spent()
-            released = await session.transact(lambda lease: transitions.release(lease, how, spent, self._services.clock.now()))
-            if isinstance(released, Ended):
-                self._services.host.ended(released, session.epoch)
-            else:
-                self._services.host.announce(released)
+            await self._settling.hand_back(HANDED_BACK)
         self.lose()
 
     # -- its life ------------------------------------------------------------------------------------------------------------------------
@@ -148,7 +147,7 @@ class Execution:
     async def _run(self) -> None:
         try:
             ending = await self._perform()
-            await self._settle(decide(ending, self.task.options.retry, self.session.run.attempt, self._services.clock.now()))
+            await self._settling.settle(decide(ending, self.task.options.retry, self.session.run.attempt, self._services.clock.now()))
         except (LeaseLost, asyncio.CancelledError):
             pass
         except Exception:  # noqa: BLE001 - a defect here must not take the worker down with it
@@ -164,6 +163,7 @@ class Execution:
 
     def _leave(self) -> None:
         self.rest()
+        self._retelling.stop()
         if self._grace is not None and self._grace is not asyncio.current_task():
             self._grace.cancel()
         if not self.gone:
@@ -172,8 +172,9 @@ class Execution:
 
     async def _perform(self) -> Ending:
         session = self.session
-        context = self._context = await self._load()
-        await self._announce()
+        entries, waits = await self._read()
+        context = self._context = await self._load(entries, waits)
+        await self._announce(entries, list(waits.values()))
         if session.run.epoch == 1:
             await self._call_hooks("start")
         if session.run.cancel_reason is not None:
@@ -184,24 +185,26 @@ class Execution:
         value, error = await self._end_of(self._body)
         await self._stop_branches(context)
         await session.regain()
+        await self._retelling.done()
         return Ending(value, error, session.latched, session.cancel_reason, session.timed_out)
 
-    async def _load(self) -> RunContext:
-        session, database = self.session, self._services.database
+    async def _read(self) -> tuple[Sequence[JournalEntry], dict[str, WaitpointRecord]]:
+        run, database = self.session.run, self._services.database
+        if run.epoch == 1:
+            return (), {}
+        return await database.read(journal.load(run.key)), await self._waits(run)
+
+    async def _load(self, entries: Sequence[JournalEntry], waits: dict[str, WaitpointRecord]) -> RunContext:
+        session = self.session
         run = session.run
-        session.seen = run.wakes
         if run.input.startswith("@"):
             # Leased by a wake-up and not by a claim, after it had left memory: the row names a blob.
-            session.run = replace(run, input=await database.read(blobs.full(run.input)))
-        if run.epoch == 1:
-            context = RunContext(session, Replay((), run.attempt), {})
-        else:
-            entries, waits = await database.read(journal.load(run.key)), await self._waits(run)
-            ended = (key for key, one in waits.items() if one.state is not WaitState.PENDING)
-            replay = Replay(entries, run.attempt, ended)
-            session.seq = replay.last
-            context = RunContext(session, replay, waits)
-            session.seen = max([run.wakes, *(one.wake for one in context.known.values())])
+            session.run = replace(run, input=await self._services.database.read(blobs.full(run.input)))
+        pending = {key for key, one in waits.items() if one.state is WaitState.PENDING}
+        replay = Replay(entries, run.attempt, waits.keys() - pending, pending)
+        session.seq = replay.last
+        context = RunContext(session, replay, waits)
+        session.seen = max([run.wakes, *(one.wake for one in context.known.values())])
         context.max_duration = self.task.options.max_duration
         return context
 
@@ -259,96 +262,21 @@ class Execution:
         await self._services.clock.sleep_until(when + self._services.cancel_grace)
         if not self.gone:
             with suppress(LeaseLost):
-                await self._settle(OUT_OF_TIME)
+                await self._settling.settle(OUT_OF_TIME)
             self.lose()
 
-    # -- its end -------------------------------------------------------------------------------------------------------------------------
-
-    async def _settle(self, outcome: Outcome) -> None:
-        if self._settled:
-            return
-        self._settled = True
-        match outcome:
-            case Completed(value):
-                await self._complete(value)
-            case Failed(error):
-                await self._finish(End(state=RunState.FAILED, error=error, lessee=self._lessee()))
-            case Cancelled(reason):
-                await self._finish(End(state=RunState.CANCELLED, error=transitions.cancellation(reason), lessee=self._lessee()))
-            case Retrying():
-                await self._retry(outcome)
-            case Paused(error):
-                spent = self.session.spent()
-                await self.session.transact(lambda lease: transitions.pause(lease, error, spent))
-                self.session.publish(RunWaiting("operator"))
-            case Dropped():
-                self.session.closed = True
-
-    async def _complete(self, value: Any) -> None:
-        try:
-            output = self.task.codec.encode(value, what=f"the result of task {self.task.name!r}")
-        except UnserializableValue as error:
-            await self._finish(End(state=RunState.FAILED, error=failure(error)))
-            return
-        session = self.session
-        with suppress(StorageError):
-            now = self._services.clock.now()
-            ended = await transitions.complete(self._services.database, session.run, output, session.spent(), now)
-            if ended is not None:
-                self._services.host.ended(ended, session.epoch)
-                session.closed = True
-                return
-        await self._finish(End(state=RunState.COMPLETED, output=output, lessee=self._lessee()))
-
-    def _lessee(self) -> Lessee | None:
-        """This worker, when it keeps the parent in memory: the slot that this run frees is the parent's."""
-        parent = self.session.run.parent_id
-        return None if parent is None else self._services.host.keeps(parent)
-
-    async def _finish(self, end: End) -> None:
-        spent = self.session.spent()
-        try:
-            ended = await self.session.transact(lambda lease: transitions.finish(lease, end, spent, self._services.clock.now()))
-        except LeaseLost:
-            ended = await self._recorded_end(end)
-        self._services.host.ended(ended, self.session.epoch)
-        self.session.closed = True
-
-    async def _recorded_end(self, end: End) -> Ended:
-        """The end that this very epoch has recorded, though the connection broke before it heard so; else `LeaseLost`."""
-        run = await self._services.database.read(runs.get(self.run_id))
-        if run.epoch != self.session.epoch or run.state is not end.state:
-            raise LeaseLost(self.run_id)
-        return Ended(run)
-
-    async def _retry(self, outcome: Retrying) -> None:
-        clock, session = self._services.clock, self.session
-        now = clock.now()
-        how = Release(attempt=session.run.attempt + 1, ready_at=now + outcome.delay, error=outcome.error, note="waits for its next attempt")
-        spent = session.spent()
-        result = await session.transact(lambda lease: transitions.release(lease, how, spent, now))
-        if isinstance(result, Ended):
-            self._services.host.ended(result, session.epoch)
-            return
-        session.publish(RunWaiting("retry", until=(how.ready_at or 0) // 1_000))
-        self._services.host.hint(how.ready_at)
-
-    async def _announce(self) -> None:
-        run = self.session.run
+    async def _announce(self, entries: Sequence[JournalEntry], waits: Sequence[WaitpointRecord]) -> None:
+        run, session = self.session.run, self.session
         if run.epoch == 1:
-            self.session.publish(RunStarted(run.task, run.attempt, run.epoch, parent=run.parent_id))
+            session.publish(RunStarted(run.task, run.attempt, run.epoch, parent=run.parent_id))
             return
-        void = await self._left_open() if run.recoveries else ()
-        reason = "worker_lost" if run.recoveries else "retry" if run.attempt > 1 and run.error else "resume"
-        self.session.publish(RunAttempt(run.epoch, reason, run.attempt, void))
-
-    async def _left_open(self) -> tuple[str, ...]:
-        """The steps that a lost worker had begun and not recorded, as far as the last page of its stream tells."""
-        fold = Fold()
-        with suppress(StreamError, TimeoutError):
-            async with asyncio.timeout(STREAM_PATIENCE):
-                fold.apply_all(await self._services.streams.newest(self.run_id))
-        return tuple(step.id for step in fold.steps.values() if step.state in ("running", "retrying"))
+        if run.recoveries:
+            void, untold = await self._retelling.recovered(entries, waits)
+            for event in (RunAttempt(run.epoch, "worker_lost", run.attempt, void), *untold):
+                session.publish(event)
+            return
+        session.publish(RunAttempt(run.epoch, "retry" if run.attempt > 1 and run.error else "resume", run.attempt))
+        self._retelling.taken(entries, waits)
 
     async def _call_hooks(self, moment: str) -> None:
         await call_hooks(self.task, moment, self.session.run)

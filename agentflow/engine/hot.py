@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import OrderedDict
 
 from agentflow.clock import Clock
 from agentflow.engine.executor import Execution
+
+_GC_DEFAULTS = (700, 2_000)
 
 
 class Hot:
@@ -24,6 +27,10 @@ class Hot:
 
     def __contains__(self, run_id: str) -> bool:
         return run_id in self._kept
+
+    def get(self, run_id: str) -> Execution | None:
+        """A run, if it waits here."""
+        return self._kept.get(run_id)
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -85,3 +92,12 @@ class Hot:
                 del self._kept[execution.run_id]
                 execution.evict()
                 return
+
+
+def collect_less_often() -> None:
+    """Runs in memory are many objects that live for a while: with the default, the collector goes through all of them again and again.
+
+    Thresholds that somebody chose are left alone.
+    """
+    if gc.get_threshold()[0] in _GC_DEFAULTS:
+        gc.set_threshold(20_000, 20, 50)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -38,10 +39,12 @@ class WorkerLease:
         self._terms = terms
         self._on_lost = on_lost
         self._blocking: BlockingDatabase | None = None
+        self._renewing = threading.Lock()
+        self._closing = False
         self._stop: Callable[[], None] | None = None
         self._loop = asyncio.get_running_loop()
 
-    async def take(self, slots: int, queues: Sequence[str], tasks: Sequence[TaskRecord]) -> str:
+    async def take(self, slots: int, queues: Sequence[str], tasks: Sequence[TaskRecord], serves: Sequence[str]) -> str:
         """Register under a new id, which is returned, and begin to renew."""
         now = self._clock.now()
         self.worker_id = new_id("worker", now)
@@ -52,13 +55,14 @@ class WorkerLease:
             pid=os.getpid(),
             slots=slots,
             queues=tuple(queues),
-            tasks=tuple(task.name for task in tasks),
+            tasks=tuple(serves),
             state="live",
             started_at=now,
             expires_at=self.expires_at,
             claimed_at=now,
         )
         await self._database.transact(workers.register(record, tasks, now))
+        self._closing = False
         if self._blocking is None:
             self._blocking = self._database.blocking()
         self._stop = self._clock.beat(self._terms.renew_every, self.renew)
@@ -66,12 +70,16 @@ class WorkerLease:
 
     def renew(self) -> None:
         """Renew once, from whatever thread: a failure is made good by the next renewal, until the lease has ended."""
-        if self._blocking is None:
-            return
+        with self._renewing:
+            if self._blocking is not None and not self._closing:
+                self._renew(self._blocking)
+        self._close_unless_renewing()
+
+    def _renew(self, blocking: BlockingDatabase) -> None:
         now = self._clock.now()
         until = now + self._terms.length
         try:
-            held = self._blocking.transact(workers.renew(self.worker_id, until, self.claimed_at))
+            held = blocking.transact(workers.renew(self.worker_id, until, self.claimed_at))
         except StorageError as error:
             _log.warning("%s could not renew its lease: %s", self.worker_id, error)
             held = now < self.expires_at
@@ -98,6 +106,15 @@ class WorkerLease:
     def close(self) -> None:
         """Stop renewing and close the thread's connection; the lease runs out by itself."""
         self.rest()
-        if self._blocking is not None:
-            self._blocking.close()
-            self._blocking = None
+        self._closing = True
+        self._close_unless_renewing()
+
+    def _close_unless_renewing(self) -> None:
+        # A renewal that is under way in the thread uses the connection, and closes it when it is done.
+        if self._closing and self._renewing.acquire(blocking=False):
+            try:
+                blocking, self._blocking = self._blocking, None
+                if blocking is not None:
+                    blocking.close()
+            finally:
+                self._renewing.release()

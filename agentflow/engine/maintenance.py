@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +13,7 @@ from agentflow.engine.executor import call_hooks
 from agentflow.engine.host import Services
 from agentflow.engine.task import Task
 from agentflow.engine.telling import last_words, tell_answer
+from agentflow.engine.upkeep import Upkeep
 from agentflow.errors import StorageError, WaitpointError
 from agentflow.records import RunRecord, RunState
 from agentflow.serde import dumps
@@ -41,6 +42,12 @@ class Maintenance:
         self._calling: dict[int, asyncio.Task[None]] = {}
         self._next: int | None = 0
         self._failed = False
+        self.upkeep = Upkeep(services.database, services.streams, services.clock)
+        self._deaths: list[Callable[[int], None]] = []
+
+    def on_death(self, callback: Callable[[int], None]) -> None:
+        """Call `callback` with the time at which the lease of a worker ended that is taken off the list here."""
+        self._deaths.append(callback)
 
     def hint(self, when: int | None) -> None:
         """Something is due at `when`, in microseconds since 1970."""
@@ -58,16 +65,20 @@ class Maintenance:
 
     async def work(self) -> None:
         """Do rounds for ever. Hooks that are cut short are called again, here or elsewhere."""
+        sweeping = asyncio.get_running_loop().create_task(self.upkeep.work(lambda: self.worker))
         try:
             await self._work()
         finally:
+            sweeping.cancel()
             for calling in self._calling.values():
                 calling.cancel()
-            await asyncio.gather(*self._calling.values(), return_exceptions=True)
+            await asyncio.gather(sweeping, *self._calling.values(), return_exceptions=True)
 
     async def _work(self) -> None:
         while True:
             self._news.clear()
+            # Whatever is hinted at from here on, it may come too late for what is read in this round.
+            self._next = None
             try:
                 await self.round()
                 due = await self._next_due()
@@ -157,12 +168,24 @@ class Maintenance:
         return asked.run
 
     async def _recover(self, now: int) -> None:
+        left = ROUND
         for worker_id, died_at in await self._database.read(workers.dead(now, ROUND)):
             if worker_id == self.worker:
                 continue  # It slept, with all of its machine perhaps, and renews in a moment.
-            for run_id in await self._database.read(workers.held_by(worker_id, ROUND)):
+            held = await self._database.read(workers.held_by(worker_id, left))
+            for run_id in held:
                 await self._guarded(self.recover(run_id, worker_id, died_at))
-            await self._database.transact(workers.remove(worker_id))
+            left -= len(held)
+            if await self._database.transact(workers.remove(worker_id)):
+                for callback in self._deaths:
+                    callback(died_at)
+            if left <= 0:
+                return
+
+    async def recover_orphans(self) -> None:
+        """Take the runs whose worker was taken off the list while they were being leased to it."""
+        for run_id, worker_id in await self._database.read(workers.orphans(ROUND)):
+            await self.recover(run_id, worker_id, self._clock.now())
 
     async def recover(self, run_id: str, worker_id: str, died_at: int) -> None:
         """Take a run from a worker that does not work on it any more; after too many such ends in a row it is given up."""

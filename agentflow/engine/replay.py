@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from agentflow.errors import DuplicateName, RunPaused
 from agentflow.records import EntryKind, JournalEntry
+
+_PATCH = re.compile(r"patch\(.*\)", re.DOTALL)
+_PAUSE = re.compile(r"~\d+\.\d+$")
+"""Ends the key of a wait between two tries of a step. A step that is recorded does not ask for it again."""
+
+
+def patch_key(name: str) -> str:
+    """The key under which a patch is recorded."""
+    return f"patch({name})"
+
+
+def is_patch(key: str) -> bool:
+    """Whether a key is that of a patch: no step's ends with a bracket."""
+    return _PATCH.fullmatch(key) is not None
 
 
 class Replay:
     """The journal of one run, as its code asks for it again.
 
     `attempt` is the run's present attempt: an error that an earlier attempt recorded does not stand in the way of a new one. `waits` are
-    the keys of waits that have ended.
+    the keys of waits that have ended, `pending` of those that have not.
     """
 
-    def __init__(self, entries: Iterable[JournalEntry], attempt: int, waits: Iterable[str] = ()) -> None:
+    def __init__(self, entries: Iterable[JournalEntry], attempt: int, waits: Iterable[str] = (), pending: Iterable[str] = ()) -> None:
         self._found: dict[str, JournalEntry] = {}
         self._tries: dict[str, JournalEntry] = {}
         self._asked: set[str] = set()
@@ -31,12 +46,22 @@ class Replay:
                     self._tries[entry.key] = entry
             elif entry.kind is not EntryKind.ERROR or entry.attempt == attempt:
                 self._found[entry.key] = entry
-        self._ahead = self._found.keys() | set(waits)
+        self._ahead = {key for key in self._found if not is_patch(key)} | {_PAUSE.sub("", key) for key in waits}
+        self._begun = self._tries.keys() | {_PAUSE.sub("", key) for key in pending}
 
     @property
     def ahead(self) -> bool:
         """Whether there is something recorded that the code has not asked for yet."""
         return bool(self._ahead)
+
+    @property
+    def unasked(self) -> bool:
+        """Whether the code has not asked yet for something that is recorded, or was begun."""
+        return bool(self._ahead or self._begun)
+
+    def patched(self, name: str) -> JournalEntry | None:
+        """What is recorded of a patch, however often it is asked."""
+        return self._found.get(patch_key(name))
 
     def ask(self, key: str) -> JournalEntry | None:
         """The record under `key`, if there is one. Raises `DuplicateName` when the run asks twice for one key."""
@@ -46,6 +71,7 @@ class Replay:
             )
         self._asked.add(key)
         self._ahead.discard(key)
+        self._begun.discard(key)
         return self._found.get(key)
 
     def tried(self, key: str) -> JournalEntry | None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import random
 import uuid
-from collections.abc import Callable, Coroutine, Iterator, MutableMapping
-from contextvars import Context
+from collections.abc import Callable, Coroutine, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 
 from agentflow.clock import SECOND
+from agentflow.database.port import Transaction, transaction
 from agentflow.engine.branch import Branch, Tasks, branch
-from agentflow.engine.context import StartCall, StepCall, WaitRequest, WaitResult
+from agentflow.engine.calls import finishing
+from agentflow.engine.context import Debounce, StartCall, StepCall, WaitRequest, WaitResult
 from agentflow.engine.host import Host
+from agentflow.engine.metadata import Metadata
+from agentflow.engine.patching import Patches
 from agentflow.engine.replay import Replay
 from agentflow.engine.session import Session
 from agentflow.engine.telling import requested
@@ -24,7 +26,7 @@ from agentflow.errors import DuplicateName, RunPaused
 from agentflow.records import EntryKind, JournalEntry, WaitKind, WaitpointRecord, WaitState, new_id
 from agentflow.serde import dumps, loads
 from agentflow.storage import waitpoints
-from agentflow.storage.runs import Lease, NewRun, Started, start
+from agentflow.storage.runs import Debounced, Lease, NewRun, Started, start_detached
 from agentflow.storage.statements import SQL
 from agentflow.storage.waitpoints import NewWaitpoint
 from agentflow.streams.events import ChildFinished, ChildStarted, Event, RunProgress
@@ -38,13 +40,14 @@ class RunContext:
     def __init__(self, session: Session, replay: Replay, known: dict[str, WaitpointRecord]) -> None:
         self._session = session
         self._replay = replay
-        self.known = known
+        self.known = session.known = known
         self.root = Branch("", Tasks())
         self.metadata: MutableMapping[str, Any] = Metadata(loads(session.run.metadata), self._tell)
         self.log = _ReplayLogger(_log, {"run": session.run.id}, self)
         self.max_duration: int | None = None
         self._untold = False
         self._places: dict[str, str] = {}
+        self._patches = Patches(session, replay)
 
     @property
     def run_id(self) -> str:
@@ -141,6 +144,9 @@ class RunContext:
         started = await self._working(lambda: self._start_detached(key, call))
         return started.run.id
 
+    async def patch(self, name: str) -> bool:
+        return await self._patches.taken(name)
+
     def publish(self, event: Event) -> None:
         if not self.replaying:
             self._session.publish(event)
@@ -175,7 +181,7 @@ class RunContext:
         # Whoever is cancelled here, the work goes on: a run that it leased to this worker must be taken over.
         await self._session.enter(waits=waits)
         try:
-            return await asyncio.shield(asyncio.get_running_loop().create_task(work(), context=Context()))
+            return await finishing(work())
         finally:
             self._session.leave()
 
@@ -269,8 +275,9 @@ class RunContext:
         self._untold = not await session.services.database.execute(query) or self._untold
 
 
-def _start_and_record(lease: Lease, new: NewRun, key: str, seq: int, session: Session, now: int) -> Any:
-    started = yield from start(new, now, lease)
+@transaction
+def _start_and_record(lease: Lease, new: NewRun, key: str, seq: int, session: Session, now: int) -> Transaction[Started]:
+    started = yield from start_detached(new, now, lease)
     if (yield SQL.journal.found(run=lease.run, seq=seq)):
         return started  # The connection broke after the commit.
     yield SQL.journal.append(
@@ -292,25 +299,33 @@ def _start_and_record(lease: Lease, new: NewRun, key: str, seq: int, session: Se
 
 def new_run(call: StartCall, now: int, *, scope: str, host: Host) -> NewRun:
     """The run that a call asks for, with a slot of this process if it has one; `scope` is where an idempotency key counts unless global."""
-    run_id = new_id("run", now)
+    run_id, chosen = new_id("run", now), call.options
+    delay = chosen.delay if chosen.debounce is None else chosen.debounce.delay
     return NewRun(
         id=run_id,
         task=call.task,
         queue=call.queue,
         input=call.payload,
-        ready_at=None if not call.delay else now + call.delay,
-        expires_at=None if call.ttl is None else now + (call.delay or 0) + call.ttl,
-        idempotency_key=call.idempotency_key,
-        idempotency_scope="" if call.idempotency_scope == "global" else scope,
-        tags=call.tags,
-        metadata=dumps(call.metadata) if call.metadata else "{}",
-        priority=call.priority,
-        concurrency_key=call.concurrency_key,
-        on_parent_cancel=call.on_parent_cancel,
+        ready_at=None if not delay else now + delay,
+        expires_at=None if chosen.ttl is None else now + (delay or 0) + chosen.ttl,
+        idempotency_key=chosen.idempotency_key,
+        idempotency_scope="" if chosen.idempotency_scope == "global" else scope,
+        dedupe_key=chosen.dedupe_key,
+        debounce=None if chosen.debounce is None else _debounced(chosen.debounce, now),
+        tags=chosen.tags,
+        metadata=dumps(chosen.metadata) if chosen.metadata else "{}",
+        priority=chosen.priority,
+        weight=chosen.weight,
+        concurrency_key=chosen.concurrency_key,
+        on_parent_cancel=chosen.on_parent_cancel or ("leave" if call.detached else "cancel"),
         version=call.version,
         hooked=call.hooked,
-        lessee=None if call.delay else host.offer(run_id, call),
+        lessee=None if delay or chosen.debounce is not None else host.offer(run_id, call),
     )
+
+
+def _debounced(how: Debounce, now: int) -> Debounced:
+    return Debounced(how.key, now + how.max_delay, how.trailing)
 
 
 def place(host: Host, new: NewRun, started: Started | None) -> None:
@@ -340,36 +355,6 @@ def _place() -> str:
 
 def _moment(micros: int) -> datetime:
     return datetime.fromtimestamp(micros / SECOND, UTC)
-
-
-class Metadata(MutableMapping[str, Any]):
-    """A run's metadata; each change is written and shown to readers."""
-
-    def __init__(self, values: dict[str, Any], changed: Callable[[], None]) -> None:
-        self._values = values
-        self._changed = changed
-
-    def __getitem__(self, key: str) -> Any:
-        return self._values[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        dumps(value)
-        if self._values.get(key, _MISSING) != value:
-            self._values[key] = value
-            self._changed()
-
-    def __delitem__(self, key: str) -> None:
-        del self._values[key]
-        self._changed()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-
-_MISSING = object()
 
 
 class _ReplayLogger(logging.LoggerAdapter[logging.Logger]):

@@ -15,8 +15,17 @@ from agentflow.clock import SECOND
 from agentflow.database.port import T, Transaction
 from agentflow.engine.host import Services
 from agentflow.engine.telling import waits_for
-from agentflow.errors import ConnectionLost, ControlFlow, DatabaseBusy, DatabaseFull, DatabaseUnreadable, LeaseLost, StorageError
-from agentflow.records import EntryKind, JournalEntry, RunRecord, RunState
+from agentflow.errors import (
+    ConnectionLost,
+    ControlFlow,
+    DatabaseBusy,
+    DatabaseFull,
+    DatabaseUnreachable,
+    DatabaseUnreadable,
+    LeaseLost,
+    StorageError,
+)
+from agentflow.records import EntryKind, JournalEntry, RunRecord, RunState, WaitKind, WaitState
 from agentflow.storage import journal, transitions, waitpoints
 from agentflow.storage.runs import Lease
 from agentflow.storage.statements import SQL
@@ -25,7 +34,7 @@ from agentflow.storage.waitpoints import WaitpointRecord
 from agentflow.streams.events import Event
 
 _PATIENCE = 64
-PASSING = (ConnectionLost, DatabaseBusy, DatabaseFull, DatabaseUnreadable)
+PASSING = (ConnectionLost, DatabaseBusy, DatabaseFull, DatabaseUnreachable, DatabaseUnreadable)
 """Failures of the database that time or an operator cures: work is kept and recorded then."""
 
 _SAY = 8
@@ -50,6 +59,7 @@ class Session:
         self.timed_out = False
         self.blocked = False
         self.closed = False
+        self.known: dict[str, WaitpointRecord] = {}
         self.waiting: dict[str, asyncio.Future[WaitpointRecord]] = {}
         self._awaited: dict[str, WaitpointRecord] = {}
         self.inflight = 0
@@ -64,6 +74,8 @@ class Session:
         self.loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
         self.on_cancel: Callable[[str], None] = lambda reason: None
+        self.on_answer: Callable[[WaitpointRecord], None] = lambda one: None
+        self.stays: Callable[[], bool] = lambda: False
         self.give_up: Callable[[], None] = lambda: None
 
     # -- what user code meets ------------------------------------------------------------------------------------------------------------
@@ -165,6 +177,11 @@ class Session:
         self.held()
         return min(delay * 2, 5 * SECOND)
 
+    @property
+    def settled(self) -> bool:
+        """Whether nothing that the run waits for is open or just being asked for."""
+        return not self.inflight and all(one.state is not WaitState.PENDING for one in self.known.values())
+
     def spent(self) -> Spent:
         """The work of this run so far, this epoch included."""
         working = self.services.clock.now() - self._since if self.lease is not None else 0
@@ -195,7 +212,8 @@ class Session:
             self.loop.call_soon(self._suspend_if_quiet, _SAY)
 
     def _quiet(self) -> bool:
-        return self.inflight == 0 and self.lease is not None and bool(self.waiting) and not self._suspending and not self.blocked
+        idle = self.inflight == 0 and self.lease is not None and bool(self.waiting)
+        return idle and not self._suspending and not self.blocked and not self.stays()
 
     def _suspend_if_quiet(self, turns: int) -> None:
         if turns and self._quiet():
@@ -282,6 +300,8 @@ class Session:
         database = self.services.database
         for one in await database.read(waitpoints.ended_since(self.run.key, self.seen)):
             self.seen = max(self.seen, one.wake)
+            if one.kind is WaitKind.APPROVAL:
+                self.on_answer(one)
             future = self.waiting.pop(one.id, None)
             if future is None:
                 # Ended before the code got as far as waiting for it.
@@ -340,6 +360,12 @@ class Session:
 
 
 _background: set[asyncio.Task[Any]] = set()
+
+
+async def settled(patience: float) -> None:
+    """Return once the engine's own work for the runs of this process is done, or after that many seconds."""
+    if _background:
+        await asyncio.wait(_background, timeout=patience)
 
 
 async def _run(work: Awaitable[Any]) -> None:

@@ -2,49 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol, cast
 from weakref import WeakSet
 
 from agentflow.clock import Duration, microseconds
-from agentflow.engine.context import StartCall, WaitRequest, WaitResult, recording
+from agentflow.engine.context import Debounce, StartCall, StartOptions, WaitRequest, WaitResult, recording
 from agentflow.errors import DefinitionError, NotInRun
 from agentflow.handle import RunVerbs
 from agentflow.records import RunRecord, RunState, WaitKind, WaitState
-
-NAME = re.compile(r"[A-Za-z_][\w.\-]*")
-
-
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """Where runs wait for a worker. Workers serve all queues unless told otherwise."""
-
-    name: str
-
-    def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):
-            raise DefinitionError(f"{self.name!r} is no name for a queue.", hint="Use letters, digits, '_', '-' and '.'.")
-
-
-DEFAULT_QUEUE = Queue("default")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartOptions:
-    """What holds for one start. Times are microseconds; see `Task.using`."""
-
-    delay: int | None = None
-    ttl: int | None = None
-    idempotency_key: str | None = None
-    idempotency_scope: str = "run"
-    tags: tuple[str, ...] = ()
-    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    priority: int = 0
-    concurrency_key: str | None = None
-    on_parent_cancel: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +27,10 @@ class TaskName:
 
 def start_call(task: TaskName, payload: str, chosen: StartOptions, *, detached: bool = True) -> StartCall:
     """The start call of a task for a payload of JSON text."""
-    return StartCall(
-        task=task.name,
-        queue=task.queue,
-        payload=payload,
-        delay=chosen.delay,
-        ttl=chosen.ttl,
-        idempotency_key=chosen.idempotency_key,
-        idempotency_scope=chosen.idempotency_scope,
-        tags=chosen.tags,
-        metadata=chosen.metadata,
-        priority=chosen.priority,
-        concurrency_key=chosen.concurrency_key,
-        on_parent_cancel=chosen.on_parent_cancel or ("leave" if detached else "cancel"),
-        version=task.version,
-        hooked=task.hooked,
-    )
+    return StartCall(task.name, task.queue, payload, chosen, task.version, task.hooked, detached)
 
 
-_KNOWN = {"delay", "ttl", "idempotency_key", "idempotency_scope", "tags", "metadata", "priority", "concurrency_key", "on_parent_cancel"}
+_KNOWN = {field.name for field in fields(StartOptions)}
 
 
 def start_options(before: StartOptions, given: Mapping[str, Any]) -> StartOptions:
@@ -93,7 +46,38 @@ def start_options(before: StartOptions, given: Mapping[str, Any]) -> StartOption
     _one_of(values, "on_parent_cancel", ("cancel", "leave"))
     if "tags" in values:
         values["tags"] = tuple(values["tags"])
-    return replace(before, **values)
+    if values.get("debounce") is not None:
+        values["debounce"] = _debounce(values["debounce"])
+    weight = values.get("weight", 1)
+    if isinstance(weight, bool) or not isinstance(weight, int) or weight < 1:
+        raise DefinitionError(
+            f"weight={weight!r} is no weight.", hint="Give a whole number from 1: what the start counts in its queue's rate."
+        )
+    return _compatible(replace(before, **values))
+
+
+def _debounce(given: Any) -> Debounce:
+    if isinstance(given, Debounce):
+        return given
+    values: dict[str, Any] = dict(cast("Mapping[str, Any]", given)) if isinstance(given, Mapping) else {}
+    if not isinstance(values.get("key"), str) or "delay" not in values or values.keys() - {"key", "delay", "max_delay", "mode"}:
+        hint = 'Write debounce={"key": "doc-1", "delay": "5s"}, with "max_delay" and "mode" ("trailing" or "leading") if you like.'
+        raise DefinitionError(f"debounce={given!r} is not understood.", hint=hint)
+    mode = values.get("mode", "trailing")
+    _one_of({"mode": mode}, "mode", ("trailing", "leading"))
+    delay = microseconds(values["delay"])
+    longest = microseconds(values.get("max_delay", "1h"))
+    return Debounce(key=values["key"], delay=delay, max_delay=max(delay, longest), trailing=mode == "trailing")
+
+
+def _compatible(chosen: StartOptions) -> StartOptions:
+    keys = [name for name in ("idempotency_key", "dedupe_key", "debounce") if getattr(chosen, name) is not None]
+    if len(keys) > 1:
+        hint = "Use the one that says what is meant: idempotency_key for ever, dedupe_key while it is active, debounce until it starts."
+        raise DefinitionError(f"{' and '.join(keys)} do not go together.", hint=hint)
+    if chosen.debounce is not None and chosen.delay is not None:
+        raise DefinitionError("delay and debounce do not go together.", hint='The delay of a debounced start is debounce={"delay": …}.')
+    return chosen
 
 
 def _one_of(values: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> None:

@@ -8,23 +8,15 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 from weakref import ReferenceType, ref
 
 from agentflow.clock import Duration, microseconds
 from agentflow.engine.calls import count, in_thread
-from agentflow.engine.context import StartCall, WaitResult, recording
-from agentflow.engine.starting import (
-    DEFAULT_QUEUE,
-    NAME,
-    Inside,
-    Queue,
-    StartOptions,
-    TaskName,
-    around,
-    start_call,
-    start_options,
-)
+from agentflow.engine.context import StartCall, StartOptions, WaitResult, recording
+from agentflow.engine.isolation import Isolation, isolation_of
+from agentflow.engine.queue import DEFAULT_QUEUE, NAME, Queue, check_weight, queue_of
+from agentflow.engine.starting import Inside, TaskName, around, start_call, start_options
 from agentflow.errors import DefinitionError, NotInRun
 from agentflow.handle import Batch, RunHandle, ending
 from agentflow.records import RunRecord, TaskRecord, WaitState
@@ -38,12 +30,31 @@ Hook = Callable[[RunRecord], Awaitable[None] | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOptions:
-    """What holds for every run of a task. `max_duration` is microseconds of work; waiting does not count."""
+    """What holds for every run of a task. `max_duration` is microseconds of work; waiting does not count.
+
+    Raises `DefinitionError` for versions that cannot be.
+    """
 
     queue: Queue = DEFAULT_QUEUE
     retry: Retry = NO_RETRY
     max_duration: int | None = None
     version: str | None = None
+    accepts: tuple[str, ...] = ()
+    isolation: Isolation | None = None
+
+    def __post_init__(self) -> None:
+        # From outside of typed code `accepts="1"` is easily written, and would be a tuple of letters.
+        accepts: Any = self.accepts
+        named = [*([] if self.version is None else [self.version]), *accepts]
+        if isinstance(accepts, str) or not all(isinstance(one, str) and one.strip() == one != "" for one in named):
+            hint = 'Versions are texts: @task(version="2", accepts=["1"]).'
+            raise DefinitionError(f"version={self.version!r}, accepts={accepts!r} is not understood.", hint=hint)
+        if accepts and self.version is None:
+            raise DefinitionError(
+                f"accepts={accepts!r} without a version: a task that declares none takes only runs without one.",
+                hint="Give the code a version of its own as well.",
+            )
+        object.__setattr__(self, "accepts", tuple(accepts))
 
 
 class Defined:
@@ -99,6 +110,12 @@ class Task(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"Task({self.name!r})"
+
+    @property
+    def serves(self) -> list[str]:
+        """The runs that this code takes: those without a version, those of its own, and those of versions that it accepts."""
+        known = [] if self.options.version is None else [self.options.version, *self.options.accepts]
+        return [self.name, *(f"{self.name}@{version}" for version in known)]
 
     @property
     def description(self) -> str:
@@ -196,6 +213,7 @@ class Task(Generic[P, R]):
             schema=dumps(self.payload.schema),
             kind=self.kind,
             hooked=self._hooked,
+            version=self.options.version,
         )
 
     @property
@@ -214,6 +232,7 @@ class Task(Generic[P, R]):
         copy = object.__new__(type(self))
         copy.__dict__.update(self.__dict__)
         copy._start = start_options(self._start, options)
+        check_weight(self.options.queue.record(), copy._start.weight)
         return copy
 
     # -- lifecycle hooks -----------------------------------------------------------------------------------------------------------------
@@ -265,15 +284,22 @@ def task(
     retry: Retry = NO_RETRY,
     max_duration: Duration | None = None,
     version: str | None = None,
+    accepts: Sequence[str] = (),
+    isolation: Literal["process"] | Isolation | None = None,
 ) -> _TaskDecorator: ...
 def task(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a durable task.
 
     `name` (default: the function's), `queue`, `retry` (of whole runs), `max_duration` (a duration; only work counts, waiting does not),
-    `version`. The docstring is the description, the signature the payload: one JSON object with an entry per argument.
-    Raises `DefinitionError` when the signature cannot be stored.
+    `isolation` (`"process"` or an `Isolation`: each run in a process of its own). The docstring is the description, the signature the
+    payload: one JSON object with an entry per argument.
 
-        @task(queue="orders", retry=Retry(attempts=3), max_duration="2h")
+    `version` pins runs to the code that started them: only code of the same version takes such a run, or code that `accepts` that
+    version, until an operator moves it (`agentflow runs move`). A run keeps its version when other code accepts it, so older code may take
+    it again. Without a version, runs go on with whatever code is there, and one whose code has changed is paused where its record differs.
+    Raises `DefinitionError` when the signature cannot be stored, or another process could not find an isolated task.
+
+        @task(queue="orders", retry=Retry(attempts=3), max_duration="2h", version="2", accepts=["1"])
         async def fulfil(order_id: str, *, express: bool = False) -> Shipment: ...
     """
     if function is not None:
@@ -294,9 +320,11 @@ def make_task(function: Callable[..., Any], given: Mapping[str, Any]) -> Task[..
     name = options.pop("name", None) or getattr(function, "__name__", "")
     queue = options.pop("queue", DEFAULT_QUEUE)
     longest = options.pop("max_duration", None)
+    isolation = isolation_of(options.pop("isolation", None), function)
     settled = TaskOptions(
-        queue=Queue(queue) if isinstance(queue, str) else queue,
+        queue=queue_of(queue),
         max_duration=None if longest is None else microseconds(longest),
+        isolation=isolation,
         **options,
     )
     return Task(function, name, settled)

@@ -3,63 +3,51 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from agentflow.clock import SECOND, Clock
 from agentflow.database.port import Database
+from agentflow.engine.alarm import Alarm
+from agentflow.engine.announcer import Announcer
 from agentflow.engine.branch import BranchingTasks
+from agentflow.engine.claims import Claims, serves
 from agentflow.engine.context import StartCall
 from agentflow.engine.executor import SETTLE, Execution, Middleware
 from agentflow.engine.host import Services
-from agentflow.engine.hot import Hot
+from agentflow.engine.hot import Hot, collect_less_often
+from agentflow.engine.isolated import Isolated, Spawning
 from agentflow.engine.lease import LeaseTerms, WorkerLease
+from agentflow.engine.leaving import Leaving, emptied
 from agentflow.engine.maintenance import Maintenance
+from agentflow.engine.queue import declared
 from agentflow.engine.task import Task
-from agentflow.errors import LeaseLost, StorageError
-from agentflow.records import RunRecord, RunState
-from agentflow.storage import runs, transitions, workers
-from agentflow.storage.runs import Lease, Lessee
-from agentflow.storage.transitions import Ended, Release, Spent
-from agentflow.streams.events import RunQueued
+from agentflow.engine.worker_settings import WorkerSettings
+from agentflow.errors import StorageError
+from agentflow.records import RunRecord
+from agentflow.storage import queues, workers
+from agentflow.storage.queues import Claimed
+from agentflow.storage.runs import Lessee
+from agentflow.storage.transitions import Ended
 from agentflow.streams.log import Streams
 
 _log = logging.getLogger("agentflow.engine")
 CLAIM_LIMIT = 256
-_GC_DEFAULTS = (700, 2_000)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerSettings:
-    """How a worker works. Times are microseconds, except `poll`: seconds between looks for what no wake-up told of."""
-
-    slots: int = 100
-    queues: tuple[str, ...] | None = None
-    lease: int = 30 * SECOND
-    renew_every: int = 10 * SECOND
-    hot_window: int = 60 * SECOND
-    hot_limit: int = 1_000
-    max_recoveries: int = 5
-    cancel_grace: int = 30 * SECOND
-    drain: int = 25 * SECOND
-    unknown_delay: int = 30 * SECOND
-    poll: float = 5.0
 
 
 class Worker:
     """Runs the tasks it knows. One per event loop; any number of processes may work on one database."""
 
+    id = ""
+
     def __init__(
         self, database: Database, streams: Streams, clock: Clock, tasks: Mapping[str, Task[..., Any]], settings: WorkerSettings
     ) -> None:
-        self.id = ""
         self.settings = settings
         self.middleware: Sequence[Middleware] = ()
-        self.active: dict[str, Execution] = {}
+        self.spawning: Spawning | None = None
+        self.active: dict[str, Execution | Isolated] = {}
         self.hot = Hot(clock, settings.hot_window, settings.hot_limit)
         self._database = database
         self._streams = streams
@@ -68,6 +56,7 @@ class Worker:
         self._services = Services(database, streams, clock, self, settings.cancel_grace)
         self._lease = WorkerLease(database, clock, LeaseTerms(settings.lease, settings.renew_every), self._lost)
         self.maintenance = Maintenance(self._services, tasks, settings.max_recoveries)
+        self._claims = Claims(database, clock, tasks)
         self._on_ended: list[Callable[[RunRecord], None]] = []
         self._work = asyncio.Event()
         self._claiming = asyncio.Lock()
@@ -76,13 +65,15 @@ class Worker:
         self._being_claimed = 0
         self._backlog = False
         self._accepting = False
-        self._told: set[str] = set()
+        self._announcer = Announcer(streams)
+        self._alarm = Alarm(clock, self._work.set)
         self._strays: set[tuple[str, int]] = set()
         self._chores: list[asyncio.Task[None]] = []
         self._errands: set[asyncio.Task[Any]] = set()
         self._lives: set[asyncio.Task[None]] = set()
         self._unsubscribe: list[Callable[[], None]] = []
         self._branching: BranchingTasks | None = None
+        self.leaving = Leaving(self._drain)
 
     @property
     def queues(self) -> tuple[str, ...]:
@@ -99,17 +90,27 @@ class Worker:
     async def start(self) -> None:
         """Register, and begin to take runs."""
         self._branching = BranchingTasks(asyncio.get_running_loop())
-        _collect_less_often()
+        collect_less_often()
         await self._join()
         topics = (("queued", self._heard_queued), ("woken", self._heard_woken), ("cancel", self._heard_cancel), ("due", self._heard_due))
-        for topic, heard in topics:
+        for topic, heard in (*topics, ("queues", self._heard_queues), ("drain", self._heard_drain)):
             self._unsubscribe.append(self._streams.on_signal(topic, heard))
         loop = asyncio.get_running_loop()
         for chore in (self._claim_always(), self.hot.watch(), self._poll_always(), self.maintenance.work()):
             self._chores.append(loop.create_task(chore))
 
     async def _join(self) -> None:
-        self.id = await self._lease.take(self.settings.slots, self.queues, [task.record() for task in self._tasks.values()])
+        tasks = [task for _, task in self._tasks.items()]
+        await self._database.transact(queues.declare(declared(task.options.queue for task in tasks)))
+        self.id = await self._lease.take(self.settings.slots, self.queues, [task.record() for task in tasks], serves(self._tasks))
+        try:
+            await self._database.transact(queues.serve(self.queues, serves(self._tasks)))
+            await self._claims.look()
+        except BaseException:
+            # Nobody works under this lease: it must not be renewed.
+            self._lease.close()
+            raise
+        self._streams.signal("queues", "")
         self.maintenance.worker = self.id
         self.maintenance.look()
         self._streams.signal("due", str(self._lease.expires_at))
@@ -118,17 +119,14 @@ class Worker:
 
     async def drain(self) -> None:
         """Stop: take no more, let waiting runs go, give running steps their time, hand the rest back."""
+        await self.leaving.ask()
+
+    async def _drain(self) -> None:
         self._accepting = False
         async with self._claiming:
             await self._database.transact(workers.drain(self.id))
         self.hot.evict_all()
-        deadline = asyncio.get_running_loop().create_task(self._clock.sleep_until(self._clock.now() + self.settings.drain))
-        while self.active and not deadline.done():
-            self._freed.clear()
-            freed = asyncio.get_running_loop().create_task(self._freed.wait())
-            await asyncio.wait({deadline, freed}, return_when=asyncio.FIRST_COMPLETED)
-            freed.cancel()
-        deadline.cancel()
+        await emptied(lambda: bool(self.active), self._freed, self._clock.sleep_until(self._clock.now() + self.settings.drain))
         await asyncio.gather(*(execution.hand_back() for execution in list(self.active.values())))
         await self._stop_chores()
         await self._lease.release()
@@ -149,6 +147,7 @@ class Worker:
             await asyncio.wait(self._lives, timeout=SETTLE)
         for life in self._lives:
             life.cancel()
+        self._alarm.close()
         for chore in self._chores:
             chore.cancel()
         await asyncio.gather(*self._chores, *self._errands, return_exceptions=True)
@@ -207,24 +206,26 @@ class Worker:
 
     async def _claim_up_to(self, limit: int) -> bool:
         self._being_claimed += limit
-        claimed: list[RunRecord] = []
+        self._backlog = False
+        claimed = Claimed()
         try:
             now = self._clock.now()
-            claimed = await self._database.transact(runs.claim(self.id, self.queues, limit, now))
+            claimed = await self._claims.take(self.id, self.queues, limit)
             self._lease.claimed_at = now
         finally:
             self._being_claimed -= limit
-        for run in claimed:
+        for run in claimed.runs:
             self._begin(run)
-        self._backlog = len(claimed) == limit
-        return self._backlog
+        self._backlog = self._backlog or claimed.more or claimed.held_back
+        self._alarm.set(claimed.retry_at)
+        return claimed.more
 
     def _begin(self, run: RunRecord) -> None:
         if self._works_on(run.id, run.epoch):
             return
         task = self._tasks.get(run.task)
         if task is None:
-            self.errand(self._give_back(run))
+            # Its code went while it was being claimed: it is found as a stray, and queued again.
             return
         known = self.hot.take(run.id)
         if known is not None and known.session.epoch == run.epoch - 1 and not known.gone:
@@ -234,52 +235,55 @@ class Worker:
         for stale in (known, self.active.get(run.id)):
             if stale is not None:
                 stale.lose()
-        execution = self.active[run.id] = Execution(self._services, run, task, self.middleware)
+        execution = self.active[run.id] = self._take_up(run, task)
         self._lives.add(execution.life)
         execution.life.add_done_callback(self._lives.discard)
 
-    async def _give_back(self, run: RunRecord) -> None:
-        now = self._clock.now()
-        note = f"no worker for {run.task}: {self.id} took it and does not know it"
-        how = Release(attempt=run.attempt, ready_at=now + self.settings.unknown_delay, note=note)
-        lease = Lease(run.key, run.id, run.epoch, self.id)
-        _log.warning("%s: %s", run.id, note)
-        with suppress(LeaseLost):
-            await self._database.transact(transitions.release(lease, how, Spent(active=run.active), now))
-        self.hint(how.ready_at)
+    def _take_up(self, run: RunRecord, task: Task[..., Any]) -> Execution | Isolated:
+        if task.options.isolation is None or self.spawning is None:
+            return Execution(self._services, run, task, self.middleware)
+        return Isolated(self._services, run, task, self.spawning, self._left_apart)
 
     # -- what executions tell ------------------------------------------------------------------------------------------------------------
 
     def parked(self, run_id: str) -> None:
-        execution = self.active.pop(run_id, None)
-        if execution is None:
+        execution = self.active.get(run_id)
+        if not isinstance(execution, Execution):
             return
+        del self.active[run_id]
         execution.rest()
         if self._accepting:
             self.hot.keep(execution)
         else:
             execution.evict()
-        self._free_slot()
+        self._free_slot(execution.session.run)
 
     def left(self, execution: Execution) -> None:
         self.hot.drop(execution)
         if self.active.get(execution.run_id) is execution:
             del self.active[execution.run_id]
-        self._free_slot()
+        self._free_slot(execution.session.run)
 
-    def _free_slot(self) -> None:
+    def _free_slot(self, run: RunRecord) -> None:
         self._freed.set()
         if self._backlog:
             self._work.set()
+        if self._claims.limits(run.queue):
+            # The next one's code may be with another worker.
+            self._announcer.look_at(run.queue)
 
     def offer(self, run_id: str, call: StartCall | None = None) -> Lessee | None:
         if self.free <= 0 or not (call is None or self._serves(call)):
             return None
         self._reserved.add(run_id)
-        return Lessee(self.id, run_id)
+        kept = self.hot.get(run_id)
+        return Lessee(self.id, run_id, None if kept is None else kept.session.run.version)
 
     def _serves(self, call: StartCall) -> bool:
-        return call.task in self._tasks and (self.settings.queues is None or call.queue in self.settings.queues)
+        task = self._tasks.get(call.task)
+        if task is None or self._claims.limits(call.queue) or not (self.settings.queues is None or call.queue in self.settings.queues):
+            return False
+        return call.version is None or f"{call.task}@{call.version}" in task.serves
 
     def retract(self, run_id: str) -> None:
         self._reserved.discard(run_id)
@@ -289,52 +293,67 @@ class Worker:
         self._begin(run)
 
     def keeps(self, run_id: str) -> Lessee | None:
-        return Lessee(self.id, run_id) if self._accepting and run_id in self.hot else None
+        kept = self.hot.get(run_id) if self._accepting else None
+        return None if kept is None else Lessee(self.id, run_id, kept.session.run.version)
 
     def queued(self, run: RunRecord) -> None:
-        self._streams.publish(run.id, 0, RunQueued(run.task, parent=run.parent_id))
-        self.announce(run)
+        self._announcer.queued(run)
 
     def announce(self, run: RunRecord) -> None:
-        if run.state is RunState.RUNNING:
-            self._streams.signal("woken", run.id)
-        elif not run.state.terminal:
-            if not self._told:
-                asyncio.get_running_loop().call_soon(self._tell)
-            self._told.add(run.queue)
-
-    def _tell(self) -> None:
-        for queue in self._told:
-            self._streams.signal("queued", queue)
-        self._told.clear()
+        self._announcer.announce(run)
 
     def hint(self, when: int | None) -> None:
         self.maintenance.hint(when)
+        if when is not None and self.leaving.asked.is_set():
+            # The process may go on without its worker: what it makes due is done by others.
+            self._streams.signal("due", str(when))
 
     def ended(self, ended: Ended, epoch: int) -> None:
         self.maintenance.told(ended, epoch)
         for run in ended.leased:
             self._begin(run)
+        self._tell_end(ended.run)
+
+    def _left_apart(self, run: RunRecord) -> None:
+        """A run of this worker left its process, which told its readers but not this one."""
+        self.maintenance.look()
+        if run.state.terminal:
+            self._tell_end(run)
+
+    def _tell_end(self, run: RunRecord) -> None:
+        if self._claims.limits(run.queue) and run.id not in self.active:
+            # It was ended from outside, which made room.
+            self._announcer.look_at(run.queue)
         for callback in self._on_ended:
-            callback(ended.run)
+            callback(run)
 
     # -- what others tell ----------------------------------------------------------------------------------------------------------------
 
     def _heard_queued(self, queue: str) -> None:
         if queue not in self.queues:
             return
-        if self.free > 0:
-            self._work.set()
-        else:
-            self._backlog = True
+        # Also while a claim is under way: it may have looked too early.
+        self._backlog = True
+        self._work.set()
+
+    def _heard_queues(self, queue: str) -> None:
+        self.errand(self._look_at_queues())
+
+    async def _look_at_queues(self) -> None:
+        await self._claims.look_again()
+        self._work.set()
 
     def _heard_woken(self, run_id: str) -> None:
         execution = self.active.get(run_id)
-        if execution is not None and execution.session.waiting:
-            self.errand(execution.session.refresh())
+        if execution is not None:
+            self.errand(execution.look())
 
     def _heard_cancel(self, run_id: str) -> None:
         self.errand(self._look_for_cancels())
+
+    def _heard_drain(self, worker_id: str) -> None:
+        if worker_id == self.id:
+            self.leaving.ask()
 
     def _heard_due(self, when: str) -> None:
         self.maintenance.hint(int(when))
@@ -357,27 +376,23 @@ class Worker:
 
     def _works_on(self, run_id: str, epoch: int) -> bool:
         execution = self.active.get(run_id)
-        return execution is not None and execution.session.epoch == epoch
+        return execution is not None and execution.epoch == epoch
 
     async def _poll_always(self) -> None:
         while True:
             await asyncio.sleep(self.settings.poll)
-            self._work.set()
             self.maintenance.look()
             try:
+                await self._look_at_queues()
+                if await self._claims.sift(self.queues):
+                    self._work.set()
+                if self._accepting and await self._database.read(workers.drains(self.id)):
+                    self.leaving.ask()
                 await self._look_for_cancels()
                 await self._look_for_strays()
-                await asyncio.gather(*(one.session.refresh() for one in self.active.values() if one.session.waiting))
+                await self.maintenance.recover_orphans()
+                await asyncio.gather(*(one.look() for one in self.active.values()))
             except StorageError as error:
                 _log.error("cannot look for news, trying on: %s", error)
             except Exception:  # noqa: BLE001 - one odd run must not keep the others from being looked after
                 _log.exception("looking for news failed, trying on")
-
-
-def _collect_less_often() -> None:
-    """Runs in memory are many objects that live for a while: with the default, the collector goes through all of them again and again.
-
-    Thresholds that somebody chose are left alone.
-    """
-    if gc.get_threshold()[0] in _GC_DEFAULTS:
-        gc.set_threshold(20_000, 20, 50)

@@ -1,4 +1,4 @@
-"""What there is: tasks, workers, queues; and whether all is well."""
+"""What there is: tasks and workers; and whether all is well."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from agentflow.errors import AgentflowError
 from agentflow.records import TaskRecord, WorkerRecord
 from agentflow.serde import loads
 from agentflow.server.calls import Call, answer
-from agentflow.server.models import Health, Nothing, Part, QueueInfo, QueuePage, TaskInfo, TaskPage, WorkerInfo, WorkerPage
+from agentflow.server.models import Health, Nothing, Part, TaskInfo, TaskPage, WorkerPage
+from agentflow.server.views import worker_view
 from agentflow.storage import workers
-from agentflow.storage.statements import SQL
 
 T = TypeVar("T")
 _PATIENCE = 2.0
@@ -34,6 +34,7 @@ def _task(task: TaskRecord, living: Sequence[WorkerRecord]) -> TaskInfo:
         name=task.name,
         kind=task.kind,
         queue=task.queue,
+        version=task.version,
         description=task.description,
         payload_schema=loads(task.schema),
         workers=sum(task.name in worker.tasks and task.queue in worker.queues for worker in living),
@@ -43,40 +44,14 @@ def _task(task: TaskRecord, living: Sequence[WorkerRecord]) -> TaskInfo:
 async def list_workers(call: Call[Nothing, Nothing]) -> Response:
     """All workers on the list, and whether they live."""
     now = call.app.clock.now()
-    return answer(WorkerPage(workers=[_worker(one, now) for one in await call.app.database.read(workers.everyone())]))
+    return answer(WorkerPage(workers=[worker_view(one.worker, one.runs, now) for one in await call.app.workers.list()]))
 
 
-def _worker(one: WorkerRecord, now: int) -> WorkerInfo:
-    return WorkerInfo(
-        id=one.id,
-        host=one.host,
-        pid=one.pid,
-        slots=one.slots,
-        state=one.state,
-        live=one.expires_at > now,
-        queues=list(one.queues),
-        tasks=list(one.tasks),
-        started_at=one.started_at // 1_000,
-        claimed_at=one.claimed_at // 1_000,
-        expires_at=one.expires_at // 1_000,
-    )
-
-
-async def list_queues(call: Call[Nothing, Nothing]) -> Response:
-    """All queues that hold runs, or that a worker serves."""
-    living = await _living(call.app)
-    queues = {name: _queue(name, living) for worker in living for name in worker.queues}
-    for row in await call.app.database.fetch(SQL.runs.counts()):
-        name, state = row["queue"], row["state"]
-        queue = queues.setdefault(name, _queue(name, living))
-        setattr(queue, state, row["runs"])
-        if state == "queued":
-            queue.oldest_queued_at = row["oldest"] // 1_000
-    return answer(QueuePage(queues=[queues[name] for name in sorted(queues)]))
-
-
-def _queue(name: str, living: Sequence[WorkerRecord]) -> QueueInfo:
-    return QueueInfo(name=name, workers=sum(name in worker.queues for worker in living))
+async def drain_worker(call: Call[Nothing, Nothing]) -> Response:
+    """Have a worker take no more runs, finish or hand back those it has, and leave."""
+    asked = await call.app.workers.drain(call.id)
+    held = {one.worker.id: one.runs for one in await call.app.workers.list()}
+    return answer(worker_view(asked, held.get(asked.id, 0), call.app.clock.now()))
 
 
 async def get_health(call: Call[Nothing, Nothing]) -> Response:

@@ -22,6 +22,18 @@ class Nothing(Strict):
     """No body, no query."""
 
 
+class DebounceOptions(Strict):
+    """Starts of one key become one run, which starts after so much quiet, or after `max_delay` at most. Durations as in `RunOptions`.
+
+    `mode`: whether the run has the payload of the last start (`trailing`) or of the first (`leading`).
+    """
+
+    key: str = Field(min_length=1, max_length=512)
+    delay: int | float | str
+    max_delay: int | float | str = "1h"
+    mode: Literal["trailing", "leading"] = "trailing"
+
+
 class RunOptions(Strict):
     """How a run starts. Durations are seconds, or texts like "30s", "5m", "2h" and "3d"."""
 
@@ -32,7 +44,10 @@ class RunOptions(Strict):
     tags: list[str] | None = None
     metadata: dict[str, Any] | None = None
     priority: int | None = None
+    weight: int | None = Field(None, ge=1)
     concurrency_key: str | None = None
+    dedupe_key: str | None = Field(None, min_length=1, max_length=512)
+    debounce: DebounceOptions | None = None
 
 
 class StartRun(Strict):
@@ -55,12 +70,34 @@ class ResumeRun(Strict):
     rerun: bool = False
 
 
+class RescheduleRun(Strict):
+    """When a run starts instead: `delay` from now, a duration, or `at`, milliseconds since 1970. `payload` takes the place of its own."""
+
+    delay: int | float | str | None = None
+    at: Time | None = None
+    payload: dict[str, Any] | None = None
+
+
+class PauseQueue(Strict):
+    """Who pauses a queue; else the header X-Agentflow-By."""
+
+    by: str | None = None
+
+
+class MoveRun(Strict):
+    """The version whose code is to take the run; null for whatever code its task has. `force`: also one that nobody has ever had."""
+
+    to: str | None
+    force: bool = False
+
+
 class CreateWaitpoint(Strict):
-    """A token that a run can wait for. `timeout` is a duration."""
+    """A token that a run can wait for. `timeout` is a duration, and so is `idempotency_ttl`: for how long the key gives the same token."""
 
     timeout: int | float | str | None = None
     title: str = ""
     idempotency_key: str | None = Field(None, min_length=1, max_length=512)
+    idempotency_ttl: int | float | str = "30d"
 
 
 class Decide(Strict):
@@ -188,6 +225,12 @@ class RunDetail(Run):
     cursor: str | None
 
 
+class MovedRun(RunDetail):
+    """A run that was moved; `warning` says that no live worker takes it now."""
+
+    warning: str | None
+
+
 class RunPage(BaseModel):
     """Runs, newest first; `next` is the `cursor` of the next page."""
 
@@ -229,11 +272,12 @@ class WaitpointPage(BaseModel):
 
 
 class TaskInfo(BaseModel):
-    """A task that some worker has served; `workers` counts those that serve it now."""
+    """A task that some worker has served; `workers` counts those that serve it now. `version` is the one that starts by name get."""
 
     name: str
     kind: str
     queue: str
+    version: str | None
     description: str
     payload_schema: dict[str, Any]
     workers: int
@@ -245,17 +289,25 @@ class TaskPage(BaseModel):
     tasks: list[TaskInfo]
 
 
+class ServedTask(BaseModel):
+    """A task that a worker has the code of, and the versions whose runs it takes beside those without one: its own first."""
+
+    name: str
+    versions: list[str]
+
+
 class WorkerInfo(BaseModel):
-    """A worker process; not `live` when its lease has ended."""
+    """A worker process; not `live` when its lease has ended. It holds `runs` of its `slots`, and asked for more at `claimed_at`."""
 
     id: str
     host: str
     pid: int
     slots: int
+    runs: int
     state: str
     live: bool
     queues: list[str]
-    tasks: list[str]
+    tasks: list[ServedTask]
     started_at: Time
     claimed_at: Time
     expires_at: Time
@@ -268,7 +320,11 @@ class WorkerPage(BaseModel):
 
 
 class QueueInfo(BaseModel):
-    """How many runs a queue holds by state, since when the oldest of the queued waits, and how many live workers serve it."""
+    """How many runs a queue holds by state, since when the oldest of the queued waits, and how many live workers serve it.
+
+    `concurrency` and `key_concurrency` are runs at once, over all and of one key; `rate` and `key_rate` starts, like "10/s". A queue with
+    `paused_at` lets nothing begin or go on.
+    """
 
     name: str
     workers: int
@@ -278,10 +334,16 @@ class QueueInfo(BaseModel):
     waiting: int = 0
     paused: int = 0
     oldest_queued_at: Time | None = None
+    concurrency: int | None = None
+    key_concurrency: int | None = None
+    rate: str | None = None
+    key_rate: str | None = None
+    paused_at: Time | None = None
+    paused_by: str | None = None
 
 
 class QueuePage(BaseModel):
-    """All queues that hold runs, or that a worker serves."""
+    """All queues that hold runs, that a worker serves, or that are limited or paused."""
 
     queues: list[QueueInfo]
 

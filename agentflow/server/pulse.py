@@ -89,8 +89,13 @@ class Pulse:
                 self._errand(self._look(run_id, streams))
 
     async def _look(self, run_id: str, streams: list[Beating]) -> None:
-        with suppress(StorageError, RunNotFound):
-            run = await self._app.runs.get(run_id)
+        with suppress(StorageError):
+            try:
+                run = await self._app.runs.get(run_id)
+            except RunNotFound:
+                for stream in streams:
+                    stream.stop("deleted")
+                return
             for stream in streams:
                 stream.looked(ended=run.state.terminal)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentflow.server import listings, runs, waitpoints
+from agentflow.server import listings, queues, runs, waitpoints
 from agentflow.server.calls import Operation
 from agentflow.server.models import (
     CancelRun,
@@ -12,7 +12,12 @@ from agentflow.server.models import (
     EventQuery,
     Health,
     Journal,
+    MovedRun,
+    MoveRun,
+    PauseQueue,
+    QueueInfo,
     QueuePage,
+    RescheduleRun,
     ResumeRun,
     RunDetail,
     RunPage,
@@ -23,6 +28,7 @@ from agentflow.server.models import (
     Waitpoint,
     WaitpointPage,
     WaitpointQuery,
+    WorkerInfo,
     WorkerPage,
 )
 
@@ -59,6 +65,24 @@ OPERATIONS = (
         summary="Let a paused run go on",
         body=ResumeRun,
         answer=RunDetail,
+        problems=(404, 409),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/runs/{id}/reschedule",
+        handler=runs.reschedule_run,
+        summary="Let a delayed run start at another time",
+        body=RescheduleRun,
+        answer=RunDetail,
+        problems=(400, 404, 409),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/runs/{id}/move",
+        handler=runs.move_run,
+        summary="Move a run to another version of its code",
+        body=MoveRun,
+        answer=MovedRun,
         problems=(404, 409),
     ),
     Operation(
@@ -129,7 +153,33 @@ OPERATIONS = (
     ),
     Operation(method="GET", path="/v1/tasks", handler=listings.list_tasks, summary="List tasks", answer=TaskPage),
     Operation(method="GET", path="/v1/workers", handler=listings.list_workers, summary="List workers", answer=WorkerPage),
-    Operation(method="GET", path="/v1/queues", handler=listings.list_queues, summary="List queues", answer=QueuePage),
+    Operation(
+        method="POST",
+        path="/v1/workers/{id}/drain",
+        handler=listings.drain_worker,
+        summary="Have a worker take no more runs, and leave",
+        answer=WorkerInfo,
+        problems=(404,),
+    ),
+    Operation(method="GET", path="/v1/queues", handler=queues.list_queues, summary="List queues", answer=QueuePage),
+    Operation(
+        method="POST",
+        path="/v1/queues/{name}/pause",
+        handler=queues.pause_queue,
+        summary="Pause a queue",
+        body=PauseQueue,
+        answer=QueueInfo,
+        problems=(404,),
+        headers=("X-Agentflow-By",),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/queues/{name}/resume",
+        handler=queues.resume_queue,
+        summary="Let a paused queue go on",
+        answer=QueueInfo,
+        problems=(404,),
+    ),
     Operation(
         method="GET",
         path="/v1/health",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic_core import from_json
@@ -17,10 +18,26 @@ from agentflow.records import RunRecord
 from agentflow.serde import dumps
 from agentflow.server.calls import Call, answer
 from agentflow.server.errors import InvalidRequest
-from agentflow.server.models import CancelRun, EventPage, EventQuery, Journal, Nothing, ResumeRun, RunPage, RunQuery, StartRun, StreamQuery
-from agentflow.server.reading import Reading, at_end, snapshot_value
+from agentflow.server.models import (
+    CancelRun,
+    EventPage,
+    EventQuery,
+    Journal,
+    MovedRun,
+    MoveRun,
+    Nothing,
+    RescheduleRun,
+    ResumeRun,
+    RunDetail,
+    RunPage,
+    RunQuery,
+    StartRun,
+    StreamQuery,
+)
+from agentflow.server.reading import Reading, snapshot_value
 from agentflow.server.stream import EventStream
 from agentflow.server.views import entry_view, run_detail, run_view
+from agentflow.storage.listing import RunFilter
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
 from agentflow.streams.reader import StreamLost
@@ -46,24 +63,26 @@ def _idempotency_key(call: Call[StartRun, Nothing]) -> str | None:
 
 
 async def _detail(app: Agentflow, run_id: str, status: int = 200) -> Response:
+    return answer(await _seen(app, run_id), status)
+
+
+async def _seen(app: Agentflow, run_id: str) -> RunDetail:
     # The cursor first: what happens in between is then both in the run and after the cursor, never in neither.
     cursor = None
     with suppress(StreamUnavailable):
         cursor = await app.streams.tail(run_id)
     run = await app.runs.get(run_id)
     waiting = [] if run.state.terminal else await app.runs.waiting_for(run_id)
-    return answer(run_detail(run, waiting, None if cursor is None else str(cursor)), status)
+    return run_detail(run, waiting, None if cursor is None else str(cursor))
 
 
 async def list_runs(call: Call[Nothing, RunQuery]) -> Response:
-    """A page of runs, newest first."""
+    """A page of runs, newest first. With several filters a page may be short, or empty, and have a `next` all the same."""
     wanted = call.query
-    found = await call.app.runs.list(
-        task=wanted.task, status=wanted.status, tag=wanted.tag, parent=wanted.parent, before=wanted.cursor, limit=wanted.limit + 1
+    page = await call.app.runs.page(
+        RunFilter(task=wanted.task, state=wanted.status, tag=wanted.tag, parent=wanted.parent, before=wanted.cursor, limit=wanted.limit)
     )
-    page = found[: wanted.limit]
-    following = str(page[-1].key) if len(found) > wanted.limit else None
-    return answer(RunPage(runs=[run_view(run) for run in page], next=following))
+    return answer(RunPage(runs=[run_view(run) for run in page.runs], next=None if page.next is None else str(page.next)))
 
 
 async def get_run(call: Call[Nothing, Nothing]) -> Response:
@@ -81,6 +100,20 @@ async def resume_run(call: Call[ResumeRun, Nothing]) -> Response:
     """Let a paused run go on."""
     await call.app.runs.resume(call.id, rerun=call.body.rerun)
     return await _detail(call.app, call.id)
+
+
+async def reschedule_run(call: Call[RescheduleRun, Nothing]) -> Response:
+    """Put off a run that has not begun, or bring it forward; 409 when its delay has ended."""
+    wanted = call.body
+    at = None if wanted.at is None else datetime.fromtimestamp(wanted.at / 1_000, UTC)
+    await call.app.runs.reschedule(call.id, delay=wanted.delay, at=at, payload=wanted.payload)
+    return await _detail(call.app, call.id)
+
+
+async def move_run(call: Call[MoveRun, Nothing]) -> Response:
+    """Have a run taken by another version of its code, from its next lease on."""
+    moved = await call.app.runs.move(call.id, to=call.body.to, force=call.body.force)
+    return answer(MovedRun(**dict(await _seen(call.app, call.id)), warning=moved.warning))
 
 
 async def get_journal(call: Call[Nothing, Nothing]) -> Response:
@@ -104,9 +137,10 @@ async def list_events(call: Call[Nothing, EventQuery]) -> Response:
         return _rebuilt(await call.app.database.read(load(call.id)), after, call.query.limit)
     try:
         events = await call.app.streams.read(call.id, after, call.query.limit)
+        whole = bool(events) or not run.state.terminal or (await call.app.streams.ends([call.id]))[0] == (after, True)
     except (StreamLost, StreamUnavailable) as error:
         return await _instead(call, run, error)
-    if run.state.terminal and not events and not (after is not None and await at_end(call.app, run, after)):
+    if not whole:
         return _rebuilt(await call.app.database.read(load(call.id)), None, call.query.limit)
     ended = events[-1].ended if events else run.state.terminal
     return _page(_shown(events), str(events[-1].id) if events else call.query.after, ended=ended)

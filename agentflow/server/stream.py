@@ -12,7 +12,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from agentflow.errors import AgentflowError
+from agentflow.errors import AgentflowError, RunNotFound
 from agentflow.server.frames import HEADERS, HEARTBEAT, RETRY, notice
 from agentflow.server.pulse import Pulse
 from agentflow.server.reading import Reading
@@ -149,6 +149,8 @@ class Connection:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _last_words(self, error: BaseException | None) -> bytes:
+        if self._reason == "deleted" or isinstance(error, RunNotFound):
+            return notice({"type": "end", "status": "deleted"})
         if error is not None:
             _log.error("The stream of %s broke", self.run_id, exc_info=error)
             return notice({"type": "sync.reconnect", "reason": "error", "after_ms": _AGAIN})

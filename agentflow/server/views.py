@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentflow.records import JournalEntry, RunRecord, WaitpointRecord
+from agentflow.records import JournalEntry, RunRecord, WaitpointRecord, WorkerRecord
 from agentflow.serde import decode_failure, loads
-from agentflow.server.models import JournalRecord, Run, RunDetail, RunFailure, Waitpoint
+from agentflow.server.models import JournalRecord, Run, RunDetail, RunFailure, ServedTask, Waitpoint, WorkerInfo
 
 
 def _millis(micros: int) -> int:
@@ -98,4 +98,22 @@ def entry_view(entry: JournalEntry) -> JournalRecord:
         tries=entry.tries,
         started_at=_millis(entry.started_at),
         ended_at=_millis(entry.ended_at),
+    )
+
+
+def worker_view(one: WorkerRecord, runs: int, now: int) -> WorkerInfo:
+    """A worker that holds that many runs."""
+    return WorkerInfo(
+        id=one.id,
+        host=one.host,
+        pid=one.pid,
+        slots=one.slots,
+        runs=runs,
+        state=one.state,
+        live=one.expires_at > now,
+        queues=list(one.queues),
+        tasks=[ServedTask(name=name, versions=versions) for name, versions in one.served.items()],
+        started_at=_millis(one.started_at),
+        claimed_at=_millis(one.claimed_at),
+        expires_at=_millis(one.expires_at),
     )

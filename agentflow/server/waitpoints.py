@@ -20,7 +20,9 @@ async def create_waitpoint(call: Call[CreateWaitpoint, Nothing]) -> Response:
     """A token; the same idempotency key gives the same one."""
     body = call.body
     key = call.request.headers.get("idempotency-key") or body.idempotency_key
-    made = await call.app.waitpoints.create(timeout=body.timeout, title=body.title, idempotency_key=key)
+    made = await call.app.waitpoints.create(
+        timeout=body.timeout, title=body.title, idempotency_key=key, idempotency_ttl=body.idempotency_ttl
+    )
     return answer(waitpoint_view(made), 201)
 
 

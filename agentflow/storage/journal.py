@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agentflow.database.port import Database, Transaction
+from agentflow.database.port import Database, Transaction, transaction
 from agentflow.errors import LeaseLost
 from agentflow.records import JournalEntry
 from agentflow.storage import blobs, rows
@@ -26,6 +26,7 @@ async def append(database: Database, lease: Lease, entry: JournalEntry) -> None:
         raise LeaseLost(lease.run_id)
 
 
+@transaction
 def _append_large(lease: Lease, entry: JournalEntry, value: str) -> Transaction[None]:
     yield from hold(lease)
     pointer = yield from blobs.stow(value, entry.ended_at)

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from agentflow.database.port import Row
-from agentflow.records import EntryKind, JournalEntry, RunRecord, RunState, TaskRecord, WaitKind, WaitpointRecord, WaitState, WorkerRecord
+from agentflow.records import (
+    EntryKind,
+    JournalEntry,
+    QueueRecord,
+    RunRecord,
+    RunState,
+    TaskRecord,
+    WaitKind,
+    WaitpointRecord,
+    WaitState,
+    WorkerRecord,
+)
 from agentflow.serde import loads
 
 _RUN_STATES = {state.value: state for state in RunState}
@@ -29,7 +42,7 @@ def run(row: Row) -> RunRecord:
         output=row["output"],
         error=row["error"],
         parent_id=row["parent_id"],
-        tags=() if tags == "[]" else tuple(loads(tags)),
+        tags=() if tags == "[]" else _tags(tags),
         metadata=row["metadata"],
         idempotency_key=row["idempotency_key"],
         concurrency_key=row["concurrency_key"],
@@ -43,7 +56,16 @@ def run(row: Row) -> RunRecord:
         started_at=row["started_at"],
         finished_at=row["finished_at"],
         note=row["note"],
+        weight=row["weight"],
     )
+
+
+def _tags(text: str) -> tuple[str, ...]:
+    """One row that somebody has spoilt must not keep the others from being claimed, recovered or shown."""
+    try:
+        return tuple(loads(text))
+    except ValueError:
+        return ()
 
 
 def waitpoint(row: Row) -> WaitpointRecord:
@@ -109,4 +131,10 @@ def task(row: Row) -> TaskRecord:
         schema=row["schema"],
         kind=row["kind"],
         hooked=bool(row["hooked"]),
+        version=row["version"],
     )
+
+
+def queue(row: Row) -> QueueRecord:
+    """A row of `queues`."""
+    return QueueRecord(**{field.name: row[field.name] for field in fields(QueueRecord)})

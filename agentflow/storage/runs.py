@@ -8,8 +8,8 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from agentflow.clock import SECOND
-from agentflow.database.port import Database, Row, Transaction
-from agentflow.errors import IdempotencyConflict, LeaseLost, RunNotFound
+from agentflow.database.port import Database, Row, Transaction, transaction
+from agentflow.errors import IdempotencyConflict, LeaseLost, RunError, RunNotFound
 from agentflow.records import RunRecord, RunState
 from agentflow.serde import dumps
 from agentflow.storage import blobs, rows
@@ -29,10 +29,11 @@ class Lease:
 
 
 class Lessee(NamedTuple):
-    """A worker with a free slot for one run."""
+    """A worker with a free slot for one run; `version` is the one that it keeps in memory."""
 
     worker: str
     run_id: str
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,41 +57,94 @@ class NewRun:
     hooked: bool = False
     lessee: Lessee | None = None
     epoch: int = 0
+    watched: bool = False
+    weight: int = 1
+    dedupe_key: str | None = None
+    debounce: Debounced | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Debounced:
+    """A start that waits for quiet under `key`, until `until` at most; `trailing`: the last payload counts, not the first."""
+
+    key: str
+    until: int
+    trailing: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A stored run, and whether an idempotency key led to one that was there before."""
+    """A stored run, and whether a key led to one that was there before."""
 
     run: RunRecord
     existed: bool
 
 
+@transaction
 def start(new: NewRun, now: int, parent: Lease | None = None) -> Transaction[Started]:
     """Store a run; leased at once when `new.lessee` names a living worker, which has a slot free for it.
 
-    Raises `IdempotencyConflict` when the key belongs to another payload, `LeaseLost` when `parent` lost its lease.
+    A run that is active under the same dedupe or debounce key, or was started under the same idempotency key, counts for it.
+    Whoever has a `parent` checks its lease. Raises `IdempotencyConflict` when the key belongs to another payload.
     """
-    if parent is not None:
-        yield from hold(parent)
     if new.idempotency_key is not None:
         known = yield from _known(new, now)
         if known is not None:
             # Its own, when the connection broke after the commit.
             return Started(known, existed=known.id != new.id)
     text = yield from blobs.stow(new.input, now)
-    found = yield SQL.runs.insert(**_columns(new, now, parent), input=text)
-    if not found:
-        # It is there: the connection broke after it was committed.
+    if new.debounce is not None:
+        return (yield from _debounce(new, new.debounce, text, now, parent))
+    while True:
+        found = yield SQL.runs.insert(**_columns(new, now, parent), input=text, dedupe_key=new.dedupe_key)
+        if found:
+            yield from _tag(new, found[0]["key"])
+            return Started(_stored(new, now, parent, found[0]), existed=False)
+        # It is there, and the connection broke after it was committed; or another run is active under its key.
         found = yield SQL.runs.get(id=new.id)
-    return Started(_stored(new, now, parent, found[0]), existed=False)
+        if found:
+            return Started(rows.run(found[0]), existed=False)
+        found = yield SQL.runs.deduped(task=new.task, dedupe_key=new.dedupe_key)
+        if found:
+            return Started(rows.run(found[0]), existed=True)
+
+
+def _debounce(new: NewRun, how: Debounced, text: str, now: int, parent: Lease | None) -> Transaction[Started]:
+    columns = _columns(new, now, parent)
+    for name in ("state", "epoch", "worker", "idempotency_key"):
+        del columns[name]
+    found = yield SQL.runs.debounce(
+        **columns, input=text, debounce_key=how.key, debounce_until=max(how.until, new.ready_at or now), trailing=int(how.trailing)
+    )
+    if found[0]["id"] == new.id:
+        yield from _tag(new, found[0]["key"])
+    return Started(rows.run(found[0]), existed=found[0]["id"] != new.id)
+
+
+def _tag(new: NewRun, key: int) -> Transaction[None]:
+    """Runs are listed by tag from a table of their own."""
+    if new.tags:
+        yield SQL.tags.put(run=key, tags=dumps(list(new.tags)))
+
+
+@transaction
+def start_detached(new: NewRun, now: int, parent: Lease) -> Transaction[Started]:
+    """As `start`, from inside of a run that does not wait for it. Raises `LeaseLost`."""
+    yield from hold(parent)
+    return (yield from start(new, now, parent))
 
 
 async def start_simply(database: Database, new: NewRun, now: int) -> Started | None:
-    """As `start`, in one statement, for a run without parent and key. None when it is not that simple: then `start` decides."""
-    if new.idempotency_key is not None or len(new.input) > blobs.LIMIT:
+    """As `start`, in one statement, for a run without parent, key and tags. None when it is not that simple: then `start` decides."""
+    if (
+        new.tags
+        or new.idempotency_key is not None
+        or new.dedupe_key is not None
+        or new.debounce is not None
+        or len(new.input) > blobs.LIMIT
+    ):
         return None
-    found = await database.execute(SQL.runs.insert(**_columns(new, now, None), input=new.input))
+    found = await database.execute(SQL.runs.insert(**_columns(new, now, None), input=new.input, dedupe_key=None))
     return Started(_stored(new, now, None, found[0]), existed=False) if found else None
 
 
@@ -127,13 +181,15 @@ def _stored(new: NewRun, now: int, parent: Lease | None, row: Row) -> RunRecord:
         started_at=now if leased else None,
         finished_at=None,
         note=None,
+        weight=new.weight,
     )
 
 
+@transaction
 def find(run_id: str) -> Transaction[RunRecord | None]:
     """A run, if there is one."""
     found = yield SQL.runs.get(id=run_id)
-    return (yield from _whole(rows.run(found[0]))) if found else None
+    return (yield from whole(rows.run(found[0]))) if found else None
 
 
 def _columns(new: NewRun, now: int, parent: Lease | None) -> dict[str, object]:
@@ -159,6 +215,8 @@ def _columns(new: NewRun, now: int, parent: Lease | None) -> dict[str, object]:
         "version": new.version,
         "hooks": "wanted" if new.hooked else "none",
         "created_at": now,
+        "watched": int(new.watched),
+        "weight": new.weight,
     }
 
 
@@ -207,14 +265,15 @@ def get(run_id: str) -> Transaction[RunRecord]:
     found = yield SQL.runs.get(id=run_id)
     if not found:
         raise _not_found(run_id)
-    return (yield from _whole(rows.run(found[0])))
+    return (yield from whole(rows.run(found[0])))
 
 
 def _not_found(run_id: str) -> RunNotFound:
     return RunNotFound(f"There is no run {run_id!r}.", hint="`agentflow runs list` shows the runs of this database.", run_id=run_id)
 
 
-def _whole(run: RunRecord) -> Transaction[RunRecord]:
+def whole(run: RunRecord) -> Transaction[RunRecord]:
+    """A run with its large values in place of the pointers to them."""
     found = yield from blobs.resolve([run.input, run.output])
     if not found:
         return run
@@ -222,35 +281,16 @@ def _whole(run: RunRecord) -> Transaction[RunRecord]:
     return replace(run, input=found.get(run.input, run.input), output=None if output is None else found.get(output, output))
 
 
-def claim(worker: str, queues: Sequence[str], limit: int, now: int) -> Transaction[list[RunRecord]]:
-    """Lease up to `limit` queued runs to a worker, in the order of their positions."""
-    found = yield SQL.runs.claim(worker=worker, queues=dumps(list(queues)), limit=limit, now=now)
-    claimed: list[RunRecord] = []
-    for row in found:
-        claimed.append((yield from _whole(rows.run(row))))
-    return claimed
+@transaction
+def reschedule(run_id: str, ready_at: int, payload: str | None, now: int) -> Transaction[RunRecord]:
+    """Put off a run that has not begun, or bring it forward, perhaps with another payload of JSON text.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFilter:
-    """Which runs to list, newest first. `before` is the `key` of the last run of the page before."""
-
-    task: str | None = None
-    state: RunState | None = None
-    tag: str | None = None
-    parent: str | None = None
-    before: int | None = None
-    limit: int = 50
-
-
-def page(wanted: RunFilter) -> Transaction[list[RunRecord]]:
-    """A page of runs; large inputs and outputs stay pointers."""
-    found = yield SQL.runs.list(
-        task=wanted.task,
-        state=None if wanted.state is None else wanted.state.value,
-        tag=wanted.tag,
-        parent=wanted.parent,
-        before=wanted.before,
-        limit=wanted.limit,
-    )
-    return [rows.run(row) for row in found]
+    Raises `RunError` when its delay has ended.
+    """
+    run = yield from lock(run_id)
+    text = None if payload is None else (yield from blobs.stow(payload, now))
+    found = yield SQL.runs.reschedule(run=run.key, ready_at=ready_at, position=ready_at - run.priority * SECOND, input=text)
+    if not found:
+        hint = "Only a run whose delay has not ended can be rescheduled; cancel this one and start another."
+        raise RunError(f"{run_id} is {run.state.value}: it cannot be rescheduled.", hint=hint, run_id=run_id)
+    return (yield from whole(rows.run(found[0])))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from agentflow.database.port import Database, Transaction
+from agentflow.database.port import Database, Transaction, transaction
 from agentflow.errors import LeaseLost, RunError
 from agentflow.records import Failure, RunRecord, RunState, may_become, new_id
 from agentflow.serde import encode_failure
@@ -41,6 +41,7 @@ class End:
     lessee: Lessee | None = None
 
 
+@transaction
 def finish(lease: Lease, end: End, spent: Spent, now: int) -> Transaction[Ended]:
     """End a run that this worker holds. A run whose cancellation was asked for ends as cancelled, whatever its code returned."""
     run = yield from _held(lease)
@@ -106,6 +107,7 @@ def _free_key(run: RunRecord) -> Transaction[None]:
         yield SQL.idempotency.free(key=runs.scoped(scope, run.task, run.idempotency_key or ""), owner=run.id)
 
 
+@transaction
 def suspend(lease: Lease, seen: int, spent: Spent) -> Transaction[RunRecord | None]:
     """Let a run wait without a lease, unless it was woken since it saw wake number `seen`, or is to be cancelled.
 
@@ -127,6 +129,7 @@ class Release:
     note: str | None = None
 
 
+@transaction
 def release(lease: Lease, how: Release, spent: Spent, now: int) -> Transaction[RunRecord | Ended]:
     """Hand a run back to its queue: for a retry, a drain, or because this worker does not know its task."""
     run = yield from _held(lease)
@@ -145,6 +148,7 @@ def release(lease: Lease, how: Release, spent: Spent, now: int) -> Transaction[R
     return rows.run(found[0])
 
 
+@transaction
 def pause(lease: Lease, difference: Failure, spent: Spent) -> Transaction[RunRecord]:
     """Set a run aside until an operator decides."""
     yield from _held(lease)
@@ -154,6 +158,7 @@ def pause(lease: Lease, difference: Failure, spent: Spent) -> Transaction[RunRec
     return rows.run(found[0])
 
 
+@transaction
 def resume(run_id: str, code: str | None, rerun_from: int | None, now: int) -> Transaction[RunRecord]:
     """An operator lets a paused run go on: as recorded under code `code`, or again from journal entry `rerun_from` on."""
     run = yield from runs.lock(run_id)
@@ -173,6 +178,7 @@ def resume(run_id: str, code: str | None, rerun_from: int | None, now: int) -> T
     return rows.run(found[0])
 
 
+@transaction
 def revive(run_id: str, now: int) -> Transaction[RunRecord]:
     """Start a new run that takes over the input, the journal and the answers of a failed one, which is not touched: terminal is final."""
     found = yield SQL.runs.lock(id=run_id)
@@ -188,6 +194,7 @@ def revive(run_id: str, now: int) -> Transaction[RunRecord]:
         metadata=dead.metadata,
         priority=dead.priority,
         concurrency_key=dead.concurrency_key,
+        weight=dead.weight,
         version=dead.version,
         hooked=found[0]["hooks"] != "none",
         # Above 0 says that there is a journal to be read.
@@ -207,6 +214,7 @@ class CancelAsked:
     ended: Ended | None
 
 
+@transaction
 def ask_cancel(run_id: str, reason: str, by: int, now: int) -> Transaction[CancelAsked]:
     """Ask a run to stop. One that has no code under way ends at once; a second request changes nothing.
 
@@ -227,6 +235,7 @@ def _cancelled(run: RunRecord, now: int) -> Transaction[Ended]:
     return (yield from _end(run, end, Spent(active=run.active), now))
 
 
+@transaction
 def force_cancel(run_id: str, now: int) -> Transaction[Ended | None]:
     """End a run whose time to clean up is over, whoever holds it."""
     run = yield from runs.lock(run_id)
@@ -235,6 +244,7 @@ def force_cancel(run_id: str, now: int) -> Transaction[Ended | None]:
     return (yield from _cancelled(run, now))
 
 
+@transaction
 def expire(run_id: str, now: int) -> Transaction[Ended | None]:
     """End a run that did not start within its time to live."""
     run = yield from runs.lock(run_id)
@@ -244,6 +254,7 @@ def expire(run_id: str, now: int) -> Transaction[Ended | None]:
     return (yield from _end(run, End(state=RunState.EXPIRED, error=gone), Spent(active=0), now))
 
 
+@transaction
 def recover(run_id: str, worker: str, limit: int, died_at: int, now: int) -> Transaction[RunRecord | Ended | None]:
     """Take a run from a worker whose lease has ended: queue it again, or after `limit` crashes in a row, between which it recorded nothing,
     fail it as crashed.

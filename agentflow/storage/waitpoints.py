@@ -1,14 +1,15 @@
 """Waitpoints: created once, ended once, and their end wakes the run in the same transaction.
 
-Lock order: what a waitpoint targets before the run that waits, a child before its parents, parents by key.
+Lock order: what a waitpoint targets before the run that waits, a child before its parents, parents by key; a run before its own waitpoints.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
-from agentflow.database.port import Rows, Transaction
+from agentflow.database.port import Rows, Transaction, transaction
 from agentflow.errors import LeaseLost, WaitpointAlreadyAnswered, WaitpointNotFound, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState, new_id
 from agentflow.serde import dumps, encode_failure, loads
@@ -43,6 +44,14 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenKey:
+    """An idempotency key of a token, and until when it counts, in microseconds since 1970."""
+
+    text: str
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
 class Woken:
     """Runs that an ended waitpoint woke: to be told (`runs`), and those leased at once to `lessee` (`leased`)."""
 
@@ -51,16 +60,18 @@ class Woken:
     leased: Sequence[RunRecord]
 
 
+@transaction
 def create(lease: Lease, new: NewWaitpoint, now: int) -> Transaction[WaitpointRecord]:
     """Create a waitpoint; when its target has ended already, it is born ended. Raises `LeaseLost`."""
     ending = None if new.target is None else (yield from _ended_target(new.target))
     return (yield from _insert(lease, new, ending, now))
 
 
+@transaction
 def start_child(lease: Lease, child: NewRun, wait: NewWaitpoint, now: int) -> Transaction[tuple[Started, WaitpointRecord]]:
     """Start a child run, or find the one of its idempotency key, and the waitpoint that its parent waits on."""
-    started = yield from runs.start(child, now, lease)
-    ending = (yield from _end_of(started.run)) if started.existed else None
+    started = yield from runs.start(replace(child, watched=True), now, lease)
+    ending = (yield from _end_of(started.run.id)) if started.existed else None
     if started.existed:
         wait = replace(wait, target=started.run.id, subject=dumps({"task": child.task, "run": started.run.id}))
     waiting = yield from _insert(lease, wait, ending, now)
@@ -97,20 +108,25 @@ def _insert(lease: Lease, new: NewWaitpoint, ending: Ending | None, now: int) ->
 
 
 def _ended_target(target: str) -> Transaction[Ending | None]:
+    if target.startswith("run_"):
+        return (yield from _end_of(target))
     found = yield SQL.waitpoints.lock(id=target)
     if not found:
-        return (yield from _end_of((yield from runs.lock(target)))) if target.startswith("run_") else _no_waitpoint(target)
+        _no_waitpoint(target)
     one = rows.waitpoint(found[0])
     return None if one.state is WaitState.PENDING else Ending(one.state, one.answer, one.answered_by)
 
 
-def _no_waitpoint(waitpoint_id: str) -> None:
+def _no_waitpoint(waitpoint_id: str) -> NoReturn:
     raise WaitpointNotFound(f"There is no waitpoint {waitpoint_id!r}.", hint="Check the id; tokens are made with create_token().")
 
 
-def _end_of(child: RunRecord) -> Transaction[Ending | None]:
-    child = yield from runs.lock(child.id)
-    return ending_of(child) if child.state.terminal else None
+def _end_of(run_id: str) -> Transaction[Ending | None]:
+    child = yield from runs.lock(run_id)
+    if child.state.terminal:
+        return ending_of(child)
+    yield SQL.runs.watch(run=child.key)
+    return None
 
 
 def ending_of(child: RunRecord) -> Ending:
@@ -120,17 +136,23 @@ def ending_of(child: RunRecord) -> Ending:
     return Ending(WaitState.FAILED, child.error, child.id)
 
 
+@transaction
 def create_free(
-    subject: str, schema: str | None, due_at: int | None, key: str | None, now: int
+    subject: str, schema: str | None, due_at: int | None, key: TokenKey | None, now: int
 ) -> Transaction[tuple[WaitpointRecord, bool]]:
     """A token that belongs to no run; the same `key` finds the same token while it is kept. Returns it and whether it existed."""
     new = new_id("wp", now)
     if key is not None:
-        stored = runs.scoped("token", "", key)
-        taken = yield SQL.idempotency.put(key=stored, owner=new, digest="", expires_at=now + runs.IDEMPOTENCY_TTL, now=now)
+        stored = runs.scoped("token", "", key.text)
+        taken = yield SQL.idempotency.put(key=stored, owner=new, digest="", expires_at=key.until, now=now)
         if not taken:
             held = (yield SQL.idempotency.get(key=stored, now=now))[0]
-            return (yield from get(held["owner"])), True
+            earlier = yield SQL.waitpoints.get(id=held["owner"])
+            if earlier:
+                return (yield from _whole(earlier))[0], True
+            # It ended so long ago that it was swept: the key is free.
+            yield SQL.idempotency.free(key=stored, owner=held["owner"])
+            return (yield from create_free(subject, schema, due_at, key, now))
     found = yield SQL.waitpoints.create_free(id=new, subject=subject, schema=schema, due_at=due_at, now=now)
     return rows.waitpoint(found[0]), False
 
@@ -143,30 +165,21 @@ def get(waitpoint_id: str) -> Transaction[WaitpointRecord]:
     return (yield from _whole(found))[0]
 
 
-def listed(
-    *, kind: str | None = None, state: str | None = None, run_id: str | None = None, limit: int = 100
-) -> Transaction[list[WaitpointRecord]]:
-    """Waitpoints, newest first."""
-    found = yield SQL.waitpoints.list(kind=kind, state=state, run_id=run_id, limit=limit)
-    return [rows.waitpoint(row) for row in found]
-
-
 def open_of_run(run_id: str) -> Transaction[list[WaitpointRecord]]:
     """What a run waits for now, newest first."""
     return [rows.waitpoint(row) for row in (yield SQL.waitpoints.open_of_run(run_id=run_id))]
 
 
+@transaction
 def end(waitpoint_id: str, ending: Ending, now: int, lessee: Lessee | None = None) -> Transaction[Woken]:
     """End a waitpoint and wake the runs that wait for it; `lessee` is a worker with a free slot for one of them, which it holds in memory.
 
     Raises `WaitpointAlreadyAnswered` or `WaitpointTimedOut` when it has ended before, with the answer that counts.
     """
-    found = yield SQL.waitpoints.lock(id=waitpoint_id)
-    if not found:
-        _no_waitpoint(waitpoint_id)
-    one = rows.waitpoint(found[0])
+    one = yield from get(waitpoint_id)
     if one.run_id is not None:
         yield SQL.runs.lock(id=one.run_id)
+    yield SQL.waitpoints.lock(id=waitpoint_id)
     return (yield from _end_locked(one, ending, now, lessee))
 
 
@@ -196,6 +209,9 @@ def end_targets(
         one = yield from get(row["id"])
         if one.run_id is not None:
             yield SQL.runs.lock(id=one.run_id)
+        if (yield SQL.waitpoints.lock(id=one.id))[0]["state"] != WaitState.PENDING:
+            # The run that waited was quicker to end, and ended its waits with it.
+            continue
         ended = yield from _end_locked(one, ending, now, lessee)
         woken.extend(ended.runs)
         leased.extend(ended.leased)
@@ -209,7 +225,7 @@ def _wake(run_id: str, now: int, lessee: Lessee | None) -> Transaction[tuple[Run
         return run, False
     leased = False
     if run.state is RunState.WAITING and lessee is not None and lessee.run_id == run_id:
-        leased = bool((yield SQL.runs.lease(run=run.key, worker=lessee.worker, now=now)))
+        leased = bool((yield SQL.runs.lease(run=run.key, worker=lessee.worker, version=lessee.version, now=now)))
     return rows.run((yield SQL.runs.wake(run=run.key))[0]), leased
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentflow.database.port import Transaction
+from agentflow.database.port import Transaction, transaction
 from agentflow.records import TaskRecord, WorkerRecord
 from agentflow.serde import dumps
 from agentflow.storage import rows
 from agentflow.storage.statements import SQL
 
 
+@transaction
 def register(worker: WorkerRecord, known: Sequence[TaskRecord], now: int) -> Transaction[None]:
     """Enter a worker into the list of the living, and what it knows into the list of tasks."""
     for task in known:
@@ -21,6 +22,7 @@ def register(worker: WorkerRecord, known: Sequence[TaskRecord], now: int) -> Tra
             schema=task.schema,
             kind=task.kind,
             hooked=int(task.hooked),
+            version=task.version,
             now=now,
         )
     yield SQL.workers.register(
@@ -35,20 +37,37 @@ def register(worker: WorkerRecord, known: Sequence[TaskRecord], now: int) -> Tra
     )
 
 
+@transaction
 def renew(worker_id: str, expires_at: int, claimed_at: int) -> Transaction[bool]:
     """Keep a worker's lease until `expires_at`; False when the worker was declared dead, which cannot be undone."""
     found = yield SQL.workers.renew(id=worker_id, expires_at=expires_at, claimed_at=claimed_at)
     return bool(found)
 
 
-def drain(worker_id: str) -> Transaction[None]:
-    """Show that a worker takes no more runs."""
-    yield SQL.workers.drain(id=worker_id)
+@transaction
+def drain(worker_id: str) -> Transaction[WorkerRecord | None]:
+    """Have a worker take no more runs; None when it is on no list."""
+    found = yield SQL.workers.drain(id=worker_id)
+    return rows.worker(found[0]) if found else None
 
 
-def remove(worker_id: str) -> Transaction[None]:
-    """Take a worker that holds no run off the list."""
+def drains(worker_id: str) -> Transaction[bool]:
+    """Whether a worker is to take no more runs."""
+    found = yield SQL.workers.state(id=worker_id)
+    return bool(found) and found[0]["state"] == "draining"
+
+
+def held() -> Transaction[dict[str, int]]:
+    """How many runs each worker holds."""
+    return {row["worker"]: row["runs"] for row in (yield SQL.workers.held())}
+
+
+@transaction
+def remove(worker_id: str) -> Transaction[bool]:
+    """Take a worker that holds no run off the list; whether it is off."""
+    yield SQL.workers.lock(id=worker_id)
     yield SQL.workers.remove(id=worker_id)
+    return not (yield SQL.workers.state(id=worker_id))
 
 
 def dead(now: int, limit: int) -> Transaction[list[tuple[str, int]]]:
@@ -67,6 +86,12 @@ def leased_to(worker_id: str, limit: int) -> Transaction[set[tuple[str, int]]]:
     """Ids and epochs of the runs that a worker holds."""
     found = yield SQL.runs.of_worker(worker=worker_id, limit=limit)
     return {(row["id"], row["epoch"]) for row in found}
+
+
+def orphans(limit: int) -> Transaction[list[tuple[str, str]]]:
+    """Runs leased to workers that are on no list, and to whom."""
+    found = yield SQL.runs.orphans(limit=limit)
+    return [(row["id"], row["worker"]) for row in found]
 
 
 def cancelled_here(worker_id: str) -> Transaction[list[tuple[str, str]]]:

@@ -1,14 +1,17 @@
-"""A whole engine for a test: SQLite in a temporary folder, a real stream server, a clock that the test advances."""
+"""A whole engine for a test: a database of its own, a real stream server, a clock that the test advances."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from agentflow.app import Agentflow
 from agentflow.clock import SECOND
+from agentflow.database import open_database
 from agentflow.database.port import BlockingDatabase, Database, Query, Rows, T, Transaction
 from agentflow.database.sqlite import SqliteDatabase
 from agentflow.engine.calls import performed
@@ -68,21 +71,30 @@ class Engine:
         settings: WorkerSettings | None = None,
         *,
         wrap: Callable[[Database], Database] | None = None,
+        database: str | None = None,
     ) -> None:
         self.clock = ManualClock()
         self.clock.settle = self.settle
         self.directory = directory
-        self.settings = settings or WorkerSettings()
+        # On this engine's clock and database there is one process.
+        self.settings = replace(settings or WorkerSettings(), isolate=False)
         self._redis = redis
-        self._activity = 0
+        self._database = database
+        self._activity = self._asked = 0
         self.wrap: Callable[[Database], Database] = wrap or (lambda database: database)
         self.app = self._app()
 
     def _app(self, tasks: Mapping[str, Task[..., Any]] | None = None) -> Agentflow:
         # On a manual clock no commit is ever slow: everything happens on the loop, in an order that repeats.
-        database = self.wrap(_Watched(SqliteDatabase(self.directory / "test.db", slow_commit=60.0), self))
+        opened = SqliteDatabase(self.directory / "test.db", slow_commit=60.0) if self._database is None else open_database(self._database)
+        database = self.wrap(_Watched(opened, self))
         known = _Everything() if tasks is None else tasks
         return Agentflow(known, database=database, redis=self._redis, directory=self.directory, worker=self.settings, clock=self.clock)
+
+    @property
+    def database_url(self) -> str:
+        """Where its database is, for a second process in the same test."""
+        return self._database or str(self.directory / "test.db")
 
     async def open(self) -> None:
         """Begin; the fixture does it."""
@@ -180,11 +192,17 @@ class Engine:
         quiet, seen = 0, self._activity
         while quiet < 25:
             await asyncio.sleep(0)
-            quiet, seen = (quiet + 1, seen) if seen == self._activity else (0, self._activity)
+            quiet, seen = (quiet + 1, seen) if seen == self._activity and not self._asked else (0, self._activity)
 
-    def active(self) -> None:
-        """The engine used the database."""
-        self._activity += 1
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """The engine uses the database."""
+        self._asked += 1
+        try:
+            yield
+        finally:
+            self._asked -= 1
+            self._activity += 1
 
 
 class _Everything(Mapping[str, Task[..., Any]]):
@@ -233,26 +251,20 @@ class _Watched:
         self.dialect = database.dialect
 
     async def transact(self, transaction: Transaction[T]) -> T:
-        self._engine.active()
-        try:
+        with self._engine.asking():
             return await self._database.transact(transaction)
-        finally:
-            self._engine.active()
 
     async def execute(self, query: Query) -> Rows:
-        self._engine.active()
-        try:
+        with self._engine.asking():
             return await self._database.execute(query)
-        finally:
-            self._engine.active()
 
     async def fetch(self, query: Query) -> Rows:
-        self._engine.active()
-        return await self._database.fetch(query)
+        with self._engine.asking():
+            return await self._database.fetch(query)
 
     async def read(self, transaction: Transaction[T]) -> T:
-        self._engine.active()
-        return await self._database.read(transaction)
+        with self._engine.asking():
+            return await self._database.read(transaction)
 
     def blocking(self) -> BlockingDatabase:
         return self._database.blocking()

@@ -35,10 +35,16 @@ def worker_settings(request: pytest.FixtureRequest) -> WorkerSettings:
     return WorkerSettings(**cast("dict[str, Any]", mark.kwargs if mark else {}))
 
 
+@pytest.fixture
+def engine_database() -> str | None:
+    """The URL of an empty database for the engine under test; None is a temporary SQLite. Override it to test on yours."""
+    return None
+
+
 @pytest_asyncio.fixture
-async def engine(tmp_path: Path, stream_server: str, worker_settings: WorkerSettings) -> AsyncIterator[Engine]:
-    """An engine on a temporary SQLite with a clock that the test advances."""
-    made = Engine(tmp_path, stream_server, worker_settings)
+async def engine(tmp_path: Path, stream_server: str, worker_settings: WorkerSettings, engine_database: str | None) -> AsyncIterator[Engine]:
+    """An engine on a database of its own, with a clock that the test advances."""
+    made = Engine(tmp_path, stream_server, worker_settings, database=engine_database)
     await made.open()
     yield made
     await made.close()

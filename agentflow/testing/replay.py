@@ -13,7 +13,7 @@ from uuid import UUID
 from agentflow.clock import SECOND
 from agentflow.engine.branch import Branch, Tasks, branch
 from agentflow.engine.context import StartCall, StepCall, WaitRequest, WaitResult, current
-from agentflow.engine.replay import Replay
+from agentflow.engine.replay import Replay, is_patch
 from agentflow.engine.task import Task
 from agentflow.engine.tries import recorded
 from agentflow.errors import ControlFlow, RunPaused
@@ -47,8 +47,7 @@ async def replay(task: Task[..., Any], run: RunRecord, journal: list[JournalEntr
     >>> report = await engine.replay(run)
     >>> assert not report.diverges, report
     """
-    context = _DryContext(run, journal, task.code)
-    context.waited = {one.key: one for one in sorted(waited, key=lambda one: one.attempt) if one.key and one.ended_at is not None}
+    context = _DryContext(run, journal, waited, task.code)
     token, spot = current.set(context), branch.set(context.root)
     finished = False
     try:
@@ -65,12 +64,14 @@ async def replay(task: Task[..., Any], run: RunRecord, journal: list[JournalEntr
 class _DryContext:
     """A run's context that answers from the journal alone."""
 
-    def __init__(self, run: RunRecord, journal: list[JournalEntry], code: str) -> None:
+    def __init__(self, run: RunRecord, journal: list[JournalEntry], waited: Sequence[WaitpointRecord], code: str) -> None:
         self._run = run
         self._code = code
-        self._replay = Replay(journal, run.attempt)
-        self._recorded = [entry.key for entry in journal if entry.kind in (EntryKind.RESULT, EntryKind.VALUE)]
-        self.waited: dict[str, WaitpointRecord] = {}
+        self.waited = {one.key: one for one in sorted(waited, key=lambda one: one.attempt) if one.key and one.ended_at is not None}
+        self._replay = Replay(journal, run.attempt, self.waited, (one.key for one in waited if one.key and one.ended_at is None))
+        recorded = (EntryKind.RESULT, EntryKind.VALUE)
+        # A patch that is taken out of the code again leaves its record behind, and that disturbs nobody.
+        self._recorded = [entry.key for entry in journal if entry.kind in recorded and not is_patch(entry.key)]
         self._asked: list[str] = []
         self._differs: list[str] = []
         self.root = Branch("", Tasks())
@@ -114,6 +115,7 @@ class _DryContext:
         return recorded(found, call)
 
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
+        self._replay.ask(key)
         one = self.waited.get(key)
         if one is None:
             raise _Frontier
@@ -124,6 +126,14 @@ class _DryContext:
 
     async def start(self, key: str, call: StartCall) -> str:
         return loads(self._find(key).value or "null")
+
+    async def patch(self, name: str) -> bool:
+        found = self._replay.patched(name)
+        if found is not None:
+            return bool(loads(found.value or "false"))
+        if self._replay.unasked:
+            return False
+        raise _Frontier
 
     def publish(self, event: Any) -> None:
         """A replay says nothing."""

@@ -25,19 +25,24 @@ class CrowdFailed(AssertionError):
 
 def beside_waiting_runs(sizes: Sizes, empty: Place, crowded: Place) -> FIGURES:
     """How many times as long everything takes beside the waiting runs, and what memory the worker has."""
-    seeded = subprocess.run(
-        command(MODULE, "seed", sizes, crowded), cwd=ROOT, capture_output=True, text=True, timeout=SEED_LIMIT, check=False
-    )
-    if seeded.returncode != 0:
-        raise CrowdFailed(seeded.stderr[-300:])
+    seed_waiting(sizes, crowded)
     with ExitStack() as stack:
-        alone, beside = (stack.enter_context(_Worker(sizes, place)) for place in (empty, crowded))
+        alone, beside = (stack.enter_context(AskedWorker(sizes, place)) for place in (empty, crowded))
         figures = {f"W6 {name}": [_ratio(name, alone, beside, number) for number in range(sizes.waiting_rounds)] for name in WORKLOADS}
         memory = beside.ask("memory")
         return {**figures, "W6 memory": [memory / alone.ask("memory")], "W6 MB": [memory]}
 
 
-def _ratio(name: str, alone: _Worker, beside: _Worker, number: int) -> float:
+def seed_waiting(sizes: Sizes, place: Place) -> None:
+    """Make the waiting runs."""
+    seeded = subprocess.run(
+        command(MODULE, "seed", sizes, place), cwd=ROOT, capture_output=True, text=True, timeout=SEED_LIMIT, check=False
+    )
+    if seeded.returncode != 0:
+        raise CrowdFailed(seeded.stderr[-300:])
+
+
+def _ratio(name: str, alone: AskedWorker, beside: AskedWorker, number: int) -> float:
     """In changing order, so that neither always has the warmer machine."""
     if number % 2:
         slower = beside.ask(name)
@@ -46,16 +51,16 @@ def _ratio(name: str, alone: _Worker, beside: _Worker, number: int) -> float:
     return beside.ask(name) / faster
 
 
-class _Worker:
+class AskedWorker:
     """A worker in a process of its own."""
 
-    def __init__(self, sizes: Sizes, place: Place) -> None:
-        self._errors = place.directory / "worker.log"
+    def __init__(self, sizes: Sizes, place: Place, name: str = "worker") -> None:
+        self._errors = place.directory / f"{name}.log"
         found = command(MODULE, "work", sizes, place)
         with self._errors.open("w", encoding="utf-8") as errors:
             self._process = subprocess.Popen(found, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)
 
-    def __enter__(self) -> _Worker:
+    def __enter__(self) -> AskedWorker:
         return self
 
     def __exit__(self, *_: object) -> None:

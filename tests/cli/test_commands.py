@@ -52,6 +52,17 @@ def test_a_started_run_is_listed_shown_and_cancelled(shop: Call) -> None:
     assert "not needed" in shop("runs", "show", run_id).stdout
 
 
+def test_a_run_that_has_ended_is_deleted_and_no_other(shop: Call) -> None:
+    run_id = shop("start", "greet", "--payload", '{"name": "Ada"}').stdout.strip()
+    refused = shop("runs", "delete", run_id)
+    assert refused.exit_code == 1
+    assert "only a run that has ended" in refused.output
+    shop("runs", "cancel", run_id)
+    assert "deleted" in shop("runs", "delete", run_id).stdout
+    assert as_json(shop("runs", "list", "--json")) == []
+    assert shop("runs", "delete", run_id).exit_code == 1
+
+
 def test_whole_ids_are_printed_even_where_there_is_no_terminal(shop: Call) -> None:
     run_id = shop("start", "refund", "--payload", '{"order_id": "o-1"}').stdout.strip()
     assert run_id in shop("runs", "list").stdout

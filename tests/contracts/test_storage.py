@@ -3,89 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from agentflow.clock import SECOND, SystemClock
 from agentflow.database import Database, Transaction
-from agentflow.database.migrate import migrate
 from agentflow.errors import IdempotencyConflict, LeaseLost, WaitpointAlreadyAnswered, WaitpointTimedOut
-from agentflow.records import EntryKind, Failure, JournalEntry, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState, WorkerRecord
-from agentflow.storage import journal, runs, transitions, waitpoints, workers
-from agentflow.storage.runs import Lease, Lessee, NewRun
-from agentflow.storage.statements import MIGRATIONS, SQL
-from agentflow.storage.transitions import End, Ended, Release, Spent
+from agentflow.records import EntryKind, Failure, JournalEntry, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState
+from agentflow.storage import journal, listing, runs, transitions, waitpoints, workers
+from agentflow.storage.listing import RunFilter
+from agentflow.storage.runs import Lease, Lessee
+from agentflow.storage.statements import SQL
+from agentflow.storage.transitions import Ended, Release
 from agentflow.storage.waitpoints import Ending, NewWaitpoint
-from tests.contracts.test_database import PLACES, Place
+from tests.contracts.stock import DONE, LEASE, NOW, SPENT, claim, lease_of, leased, new
 
-NOW = 1_800_000_000 * SECOND
-LEASE = 30 * SECOND
-SPENT = Spent(active=0)
-DONE = End(state=RunState.COMPLETED, output="1")
 YES = Ending(WaitState.ANSWERED, '{"approved":true}', "maria")
 NO = Ending(WaitState.ANSWERED, '{"approved":false}', "tom")
 WRONG = Failure(code="error", type="ValueError", message="no")
-
-
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return PLACES[request.param](tmp_path)
-
-
-@pytest.fixture
-async def database(place: Place) -> AsyncIterator[Database]:
-    opened = place.open()
-    await migrate(opened, MIGRATIONS, SystemClock())
-    for worker in ("a", "b"):
-        await opened.transact(workers.register(living(worker), (), NOW))
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-async def other(place: Place, database: Database) -> AsyncIterator[Database]:
-    """A second process at the same database."""
-    opened = place.open()
-    yield opened
-    await opened.close()
-
-
-def living(worker: str) -> WorkerRecord:
-    until = NOW + LEASE
-    return WorkerRecord(
-        id=worker,
-        host="here",
-        pid=1,
-        slots=10,
-        queues=("default",),
-        tasks=("t",),
-        state="live",
-        started_at=NOW,
-        expires_at=until,
-        claimed_at=NOW,
-    )
-
-
-def new(number: int = 1, **chosen: Any) -> NewRun:
-    values: dict[str, Any] = {"id": f"run_{number}", "task": "t", "queue": "default", "input": "{}", **chosen}
-    return NewRun(**values)
-
-
-async def leased(database: Database, worker: str = "a", number: int = 1) -> Lease:
-    """A new run in the hands of a worker."""
-    run = (await database.transact(runs.start(new(number, lessee=Lessee(worker, f"run_{number}")), NOW))).run
-    return lease_of(run)
-
-
-def lease_of(run: RunRecord) -> Lease:
-    return Lease(run.key, run.id, run.epoch, run.worker or "")
-
-
-def claim(worker: str, limit: int = 10, now: int = NOW) -> Transaction[list[RunRecord]]:
-    return runs.claim(worker, ["default"], limit, now)
 
 
 def entry(seq: int, epoch: int, value: str = "1") -> JournalEntry:
@@ -119,7 +55,7 @@ WRITES: dict[str, Callable[[Lease], Transaction[Any]]] = {
     "pause": lambda lease: transitions.pause(lease, WRONG, SPENT),
     "create a waitpoint": lambda lease: waitpoints.create(lease, approval(), NOW),
     "start a child": lambda lease: waitpoints.start_child(lease, new(2), approval(kind=WaitKind.CHILD, target="run_2"), NOW),
-    "start a detached run": lambda lease: runs.start(new(2), NOW, lease),
+    "start a detached run": lambda lease: runs.start_detached(new(2), NOW, lease),
 }
 
 
@@ -133,7 +69,7 @@ async def test_a_stale_worker_can_write_nothing_for_a_run_that_another_holds(dat
         await database.transact(WRITES[write](stale))
     assert await get(database) == before
     assert await database.read(waitpoints.of_run(stale.run)) == []
-    assert [run.id for run in await database.read(runs.page(runs.RunFilter()))] == ["run_1"]
+    assert [run.id for run in (await database.read(listing.page(RunFilter()))).runs] == ["run_1"]
 
 
 @pytest.mark.parametrize("size", [1, 300_000])
@@ -220,7 +156,7 @@ async def test_two_sweeps_at_once_queue_each_run_of_a_dead_worker_once(database:
 
     swept = [one for group in await asyncio.gather(sweep(database), sweep(other)) for one in group if one is not None]
     assert sorted(run.id for run in swept) == sorted(f"run_{number}" for number in range(20))
-    assert {run.recoveries for run in await database.read(runs.page(runs.RunFilter()))} == {1}
+    assert {run.recoveries for run in (await database.read(listing.page(RunFilter()))).runs} == {1}
 
 
 async def test_a_run_is_given_up_after_so_many_crashes_without_a_record_in_between(database: Database) -> None:
@@ -304,6 +240,18 @@ async def test_answers_and_suspensions_that_race_leave_no_run_waiting_for_nothin
         assert (await get(database, number)).state is (RunState.QUEUED if parked is None else RunState.RUNNING)
 
 
+async def test_children_that_end_while_their_parents_do_end_whoever_is_first(database: Database, other: Database) -> None:
+    """Found by the soak: a child that ended read the wait of its parent, which the parent's own end had cancelled a moment later."""
+    for number in range(0, 60, 2):
+        parent = await leased(database, "a", number)
+        wait = approval(number, kind=WaitKind.CHILD, target=f"run_{number + 1}")
+        child = new(number + 1, lessee=Lessee("b", f"run_{number + 1}"))
+        started, _ = await database.transact(waitpoints.start_child(parent, child, wait, NOW))
+        ends = (transitions.finish(lease_of(started.run), DONE, SPENT, NOW), transitions.finish(parent, DONE, SPENT, NOW))
+        await asyncio.gather(other.transact(ends[0]), database.transact(ends[1]))
+        assert {(await get(database, one)).state for one in (number, number + 1)} == {RunState.COMPLETED}
+
+
 async def test_a_waitpoint_is_created_once_per_step_and_attempt_whoever_asks_again(database: Database) -> None:
     """T14: the connection broke after the commit, so the same creation comes again."""
     lease = await leased(database)
@@ -318,7 +266,7 @@ async def test_a_child_is_started_once_whoever_asks_again(database: Database) ->
     wait = approval(kind=WaitKind.CHILD, target="run_2")
     first = await database.transact(waitpoints.start_child(lease, new(2, lessee=Lessee("a", "run_2")), wait, NOW))
     assert await database.transact(waitpoints.start_child(lease, new(2, lessee=Lessee("a", "run_2")), wait, NOW)) == first
-    assert len(await database.read(runs.page(runs.RunFilter()))) == 2
+    assert len((await database.read(listing.page(RunFilter()))).runs) == 2
 
 
 async def test_of_two_starts_with_one_key_at_once_one_makes_the_run(database: Database, other: Database) -> None:

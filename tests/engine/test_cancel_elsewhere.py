@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agentflow import Agentflow, RunCancelled, approve, context, step, task
-from agentflow.database.sqlite import SqliteDatabase
+from agentflow.database import open_database
 from agentflow.handle import RunHandle
 from agentflow.records import RunState
 from agentflow.testing import Engine
@@ -28,7 +28,7 @@ async def endless() -> None:
 @pytest.fixture
 async def elsewhere(engine: Engine, stream_server: str) -> AsyncIterator[Agentflow]:
     """A second process, as far as the database can tell: another connection, no worker."""
-    app = Agentflow(database=SqliteDatabase(engine.directory / "test.db"), redis=stream_server, worker=False, clock=engine.clock)
+    app = Agentflow(database=open_database(engine.database_url), redis=stream_server, worker=False, clock=engine.clock)
     await app.open()
     yield app
     await app.close()

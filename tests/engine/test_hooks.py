@@ -231,9 +231,7 @@ async def test_a_run_started_by_name_from_a_process_without_the_code_has_its_hoo
     heard = listen(main)
     await engine.stop()
     await engine.go_on()
-    elsewhere = Agentflow(
-        database=str(engine.directory / "test.db"), redis=stream_server, directory=engine.directory, worker=False, clock=engine.clock
-    )
+    elsewhere = Agentflow(database=engine.database_url, redis=stream_server, directory=engine.directory, worker=False, clock=engine.clock)
     await elsewhere.open()
     try:
         run = await elsewhere.start("main")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import shutil
 import signal
@@ -309,6 +310,32 @@ async def test_a_run_for_which_no_process_can_be_started_is_put_off_and_loses_no
     record = await until(app, run, RunState.SCHEDULED)
     assert record.attempt == 1
     assert "no process could be started" in (record.note or "")
+
+
+VERSIONED = """
+from agentflow import task
+
+@task(isolation="process", version="{version}")
+async def deployed() -> str:
+    return "{version}"
+"""
+
+
+async def test_a_pinned_run_is_not_begun_by_what_was_deployed_under_its_worker(
+    build: Callable[..., Agentflow], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T19: the worker has version 1 in memory, and version 2 is on disk."""
+    code = folder / "deployed_code.py"
+    code.write_text(VERSIONED.format(version="1"))
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    deployed = importlib.import_module("deployed_code").deployed
+    async with build([deployed]) as app:
+        code.write_text(VERSIONED.format(version="2"))
+        os.utime(code, (0, 0))
+        run = await deployed.start()
+        record = await until(app, run, RunState.SCHEDULED)
+        assert "the code on disk is version 2, not 1" in (record.note or "")
+        assert (record.attempt, record.version) == (1, "1")
 
 
 @BOTH

@@ -3,61 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
-from agentflow import Agentflow, current_step, step, task
+from agentflow import current_step, step, task
 from agentflow.clock import SECOND
+from agentflow.database import open_database
 from agentflow.database.port import Database
-from agentflow.database.sqlite import SqliteDatabase
-from agentflow.engine.task import Task
-from agentflow.handle import RunHandle
 from agentflow.records import RunState, WorkerRecord
-from agentflow.storage import runs, workers
+from agentflow.storage import queues, runs, workers
+from agentflow.storage.queues import Claimant
 from agentflow.storage.runs import NewRun
 from agentflow.streams.events import RunAttempt, TextDelta, TextStart
 from agentflow.streams.fold import Fold
 from agentflow.testing import Engine
-from tests.faults.flaky import FlakyDatabase, StoppedHeart
+from tests.engine.zombies import Gates, idle, reach, swept, taken, zombie
+from tests.faults.flaky import FlakyDatabase
 
 LEASE = 30 * SECOND
-
-
-class Gates:
-    """Lets each call of a body go on when the test says so; the first call gets gate 0."""
-
-    def __init__(self) -> None:
-        self._gates: list[asyncio.Event] = []
-        self.entered = 0
-
-    async def wait(self) -> int:
-        """Wait at this call's gate; returns its number."""
-        number = self.entered
-        self.entered += 1
-        await self[number].wait()
-        return number
-
-    def __getitem__(self, number: int) -> asyncio.Event:
-        while len(self._gates) <= number:
-            self._gates.append(asyncio.Event())
-        return self._gates[number]
-
-
-@asynccontextmanager
-async def zombie(engine: Engine, redis: str, *tasks: Task[..., Any]) -> AsyncGenerator[Agentflow]:
-    """A second process whose heart does not beat: it works on as if it held its lease."""
-    database = SqliteDatabase(engine.directory / "test.db", slow_commit=60.0)
-    app = Agentflow(tasks, database=database, redis=redis, worker=engine.settings, clock=StoppedHeart(engine.clock))
-    await app.open()
-    yield app
-    assert app.worker is not None
-    assert app.worker.active == {}
-    await app.worker.kill()
-    await app.streams.close()
-    await app.database.close()
 
 
 async def flaky(engine: Engine) -> FlakyDatabase:
@@ -71,35 +34,6 @@ async def flaky(engine: Engine) -> FlakyDatabase:
     engine.wrap = wrap
     await engine.crash()
     return made[-1]
-
-
-async def taken(engine: Engine, run: RunHandle[Any], gates: Gates) -> None:
-    """The lease of whoever holds the run ends, and the engine's own worker takes over."""
-    await swept(engine)
-    await reach(lambda: gates.entered == 2)
-    assert (await engine.app.runs.get(run.id)).epoch == 2
-
-
-async def swept(engine: Engine) -> None:
-    """The engine's own worker finds the lease of another run out. It looks at once: the other may have joined without being heard."""
-    worker = engine.app.worker
-    assert worker is not None
-    worker.maintenance.look()
-    await engine.clock.advance("31s")
-
-
-async def idle(app: Agentflow) -> None:
-    """Return once the app's worker works on nothing any more."""
-    worker = app.worker
-    assert worker is not None
-    await reach(lambda: not worker.active)
-
-
-async def reach(test: Callable[[], bool]) -> None:
-    """Turn the event loop until something is so."""
-    async with asyncio.timeout(10):
-        while not test():
-            await asyncio.sleep(0)
 
 
 async def test_a_step_of_a_worker_that_lost_its_lease_is_not_recorded_and_nobody_hears_of_a_failure(
@@ -315,7 +249,7 @@ async def test_a_run_that_is_taken_and_never_begun_is_queued_again_and_given_up_
         return 1
 
     await engine.stop()
-    database = SqliteDatabase(engine.directory / "test.db")
+    database = open_database(engine.database_url)
     now = engine.clock.now()
     new = NewRun(id="run_never", task="work", queue="default", input="{}")
     key = (await database.transact(runs.start(new, now))).run.key
@@ -349,4 +283,5 @@ async def take(database: Database, worker: str, now: int) -> None:
         claimed_at=now,
     )
     await database.transact(workers.register(known, (), now))
-    assert len(await database.transact(runs.claim(worker, ["default"], 1, now))) == 1
+    claimed = await database.transact(queues.claim_open(Claimant(worker=worker, serves=("work",), limit=1), [("default", None)], now))
+    assert len(claimed.runs) == 1

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from agentflow import Agentflow, Retry, RunFailed, approve, step, task
+from agentflow.database import open_database
 from agentflow.database.port import Database
-from agentflow.database.sqlite import SqliteDatabase
 from agentflow.engine.task import Task
 from agentflow.handle import RunHandle
 from agentflow.records import RunState
@@ -40,7 +40,7 @@ async def reach(test: Callable[[], bool]) -> None:
 @asynccontextmanager
 async def another(engine: Engine, redis: str, *tasks: Task[..., Any]) -> AsyncGenerator[Agentflow]:
     """A second process that works on the same database."""
-    database = SqliteDatabase(engine.directory / "test.db", slow_commit=60.0)
+    database = open_database(engine.database_url)
     app = Agentflow(tasks, database=database, redis=redis, worker=engine.settings, clock=engine.clock)
     await app.open()
     yield app

@@ -15,7 +15,7 @@ async def ship_by_name(order_id: str, express: bool = False) -> str:
 
 
 async def test_arguments_that_the_task_does_not_have_are_refused_where_its_code_is_not(engine: Engine, stream_server: str) -> None:
-    database = str(engine.directory / "test.db")
+    database = engine.database_url
     async with Agentflow(database=database, redis=stream_server, directory=engine.directory, worker=False, clock=engine.clock) as far:
         with pytest.raises(InvalidPayload, match=r"order_id: missing; order: not an argument"):
             await far.start("ship_by_name", order="o-1")

@@ -22,9 +22,7 @@ from agentflow.testing.models import Said, call, scripted_model, text, thinking
 
 CLOCK = SystemClock()
 LOG: list[int] = []
-SETTINGS = WorkerSettings(
-    lease=SECOND, renew_every=SECOND // 4, poll=0.2, max_recoveries=1_000, hot_window=SECOND // 2, slots=20, unknown_delay=SECOND // 10
-)
+SETTINGS = WorkerSettings(lease=SECOND, renew_every=SECOND // 4, poll=0.2, max_recoveries=1_000, hot_window=SECOND // 2, slots=20)
 
 
 def note(what: str) -> None:

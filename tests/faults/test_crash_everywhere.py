@@ -5,30 +5,51 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import pytest
 
+from agentflow.database import open_database
 from agentflow.database.port import Database
-from agentflow.database.sqlite import SqliteDatabase
 from agentflow.engine.worker import WorkerSettings
 from agentflow.errors import ConnectionLost, StorageError, WaitpointAlreadyAnswered
 from agentflow.handle import outcome
 from agentflow.records import EntryKind, RunRecord, RunState
 from agentflow.serde import decode_failure
-from agentflow.storage import journal, runs
-from agentflow.storage.runs import RunFilter
+from agentflow.storage import journal, listing
+from agentflow.storage.listing import RunFilter
 from agentflow.testing import Engine
 from agentflow.testing.faults import Crashed, CrashingDatabase
 from tests.faults.flaky import Break, FlakyDatabase
 from tests.faults.workloads import Workload, everything, talking
+from tests.servers.postgres import PostgresServer
 
 T = TypeVar("T")
 Mode = Literal["before", "after"]
 WORKLOADS: dict[str, Callable[[], Workload]] = {"everything": everything, "an agent": talking}
 PATIENCE = 20.0
+Fresh = Callable[[], AbstractContextManager[str | None]]
+"""Makes an empty database: its URL, or None for a file in the engine's folder."""
+
+
+class Place(NamedTuple):
+    """Where an engine keeps things."""
+
+    folder: Path
+    redis: str
+    url: str | None
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def fresh(request: pytest.FixtureRequest) -> Fresh:
+    """On both databases."""
+    if request.param == "sqlite":
+        return nullcontext
+    postgres: PostgresServer = request.getfixturevalue("postgres")
+    return partial(postgres.database, request.getfixturevalue("migrated"))
 
 
 class Driver:
@@ -80,7 +101,7 @@ class Driver:
         if self._opened:
             await engine.stop()
         self._replaced = True
-        self.recorded = await recorded(engine.directory / "test.db")
+        self.recorded = await recorded(engine.database_url)
         self.called_before = len(self._work.called)
         await engine.go_on()
 
@@ -105,12 +126,12 @@ class Driver:
             await self._engine.clock.advance("10m")
 
 
-async def recorded(path: Path) -> set[str]:
+async def recorded(url: str) -> set[str]:
     """The run and key of every step that has a record; nothing while there are no tables."""
-    database = SqliteDatabase(path)
+    database = open_database(url)
     found: set[str] = set()
     with suppress(StorageError):
-        for run in await database.read(runs.page(RunFilter())):
+        for run in (await database.read(listing.page(RunFilter()))).runs:
             entries = await database.read(journal.load(run.key))
             found |= {f"{run.id}:{entry.key}" for entry in entries if entry.kind is EntryKind.RESULT}
     await database.close()
@@ -132,17 +153,20 @@ async def check_streams(engine: Engine) -> None:
 @pytest.mark.parametrize("mode", ["before", "after"])
 @pytest.mark.parametrize("kind", WORKLOADS)
 async def test_a_crash_at_any_write_ends_in_the_same_result_and_repeats_nothing_recorded(
-    tmp_path: Path, stream_server: str, kind: str, mode: Mode
+    tmp_path: Path, stream_server: str, fresh: Fresh, kind: str, mode: Mode
 ) -> None:
     """Crash everywhere: at the n-th write, for every n, until a whole run needs fewer."""
-    number = 1
-    while await crash_at(tmp_path / f"{number}", stream_server, WORKLOADS[kind](), number, mode):
+    number, crashed = 0, True
+    while crashed:
         number += 1
+        with fresh() as url:
+            (tmp_path / f"{number}").mkdir()
+            crashed = await crash_at(Place(tmp_path / f"{number}", stream_server, url), WORKLOADS[kind](), number, mode)
     print(f"{kind}: crashed {mode} each of {number - 1} writes")
     assert number > 20
 
 
-async def crash_at(folder: Path, redis: str, work: Workload, number: int, mode: Mode) -> bool:
+async def crash_at(place: Place, work: Workload, number: int, mode: Mode) -> bool:
     """Run the work and crash at its n-th write; False when it needed fewer."""
     made: list[CrashingDatabase] = []
 
@@ -150,8 +174,7 @@ async def crash_at(folder: Path, redis: str, work: Workload, number: int, mode: 
         made.append(CrashingDatabase(database, number, mode))
         return made[-1]
 
-    folder.mkdir()
-    engine = Engine(folder, redis, wrap=crashing)
+    engine = Engine(place.folder, place.redis, wrap=crashing, database=place.url)
     driver = Driver(engine, work, made[0].crashed)
     await driver.open()
     try:
@@ -169,17 +192,20 @@ async def crash_at(folder: Path, redis: str, work: Workload, number: int, mode: 
 @pytest.mark.parametrize("mode", ["before", "after"])
 @pytest.mark.parametrize("kind", WORKLOADS)
 async def test_a_connection_that_breaks_at_any_write_ends_in_the_same_result_and_repeats_nothing_at_all(
-    tmp_path: Path, stream_server: str, kind: str, mode: Mode
+    tmp_path: Path, stream_server: str, fresh: Fresh, kind: str, mode: Mode
 ) -> None:
     """T14 everywhere: the process lives on and knows what it did."""
-    number = 1
-    while await break_at(tmp_path / f"{number}", stream_server, WORKLOADS[kind](), number, mode):
+    number, broke = 0, True
+    while broke:
         number += 1
+        with fresh() as url:
+            (tmp_path / f"{number}").mkdir()
+            broke = await break_at(Place(tmp_path / f"{number}", stream_server, url), WORKLOADS[kind](), number, mode)
     print(f"{kind}: broke {mode} each of {number - 1} writes")
     assert number > 20
 
 
-async def break_at(folder: Path, redis: str, work: Workload, number: int, mode: Mode) -> bool:
+async def break_at(place: Place, work: Workload, number: int, mode: Mode) -> bool:
     """Run the work while its n-th write fails once; False when it needed fewer."""
     made: list[FlakyDatabase] = []
     writes = 0
@@ -193,8 +219,7 @@ async def break_at(folder: Path, redis: str, work: Workload, number: int, mode: 
         writes += 1
         return mode if writes == number else None
 
-    folder.mkdir()
-    engine = Engine(folder, redis, WorkerSettings(poll=0.02), wrap=flaky)
+    engine = Engine(place.folder, place.redis, WorkerSettings(poll=0.02), wrap=flaky, database=place.url)
     driver = Driver(engine, work)
     await driver.open()
     made[0].breaks = breaks

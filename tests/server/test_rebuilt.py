@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from agentflow import Agentflow
+from agentflow.streams.courier import stream_key
 from agentflow.streams.wire import Remote, Wire
-from agentflow.streams.writer import stream_key
 from tests.server.site import PATIENCE, Frame, Site, site_of
 from tests.server.tasks import TASKS
 

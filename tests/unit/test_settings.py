@@ -1,10 +1,17 @@
-"""What is shown of settings."""
+"""Settings: what they say, and what is shown of them."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from agentflow.settings import shown
+from agentflow import Agentflow
+from agentflow.engine.worker import WorkerSettings
+from agentflow.errors import ConfigurationError
+from agentflow.settings import find_settings, shown
+
+DAY = 86_400_000_000
 
 
 @pytest.mark.parametrize(
@@ -12,10 +19,31 @@ from agentflow.settings import shown
     [
         ("postgresql://app:se:cr@et@db/agents", "postgresql://app:***@db/agents"),
         ("redis://:pw@host:6379/0", "redis://:***@host:6379/0"),
-        ("redis+sentinel://u:p@one:1,two:2/main?sentinel_password=x&db=1", "redis+sentinel://u:***@one:1,two:2/main?sentinel_password=***&db=1"),
+        (
+            "redis+sentinel://u:p@one:1,two:2/main?sentinel_password=x&db=1",
+            "redis+sentinel://u:***@one:1,two:2/main?sentinel_password=***&db=1",
+        ),
         ("postgresql://app@db/agents?password=abc", "postgresql://app@db/agents?password=***"),
         ("/var/lib/a:b@c/agents.db", "/var/lib/a:b@c/agents.db"),
     ],
 )
 def test_passwords_in_urls_are_not_shown(url: str, expected: str) -> None:
     assert shown(url) == expected
+
+
+def test_finished_runs_are_kept_for_thirty_days_unless_somebody_says_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_settings(environment={}, start=tmp_path).keeps == 30 * DAY
+    assert find_settings(environment={"AGENTFLOW_RETENTION": "12h"}, start=tmp_path).keeps == DAY // 2
+    (tmp_path / "pyproject.toml").write_text('[tool.agentflow]\nretention = "forever"\n')
+    assert find_settings(environment={}, start=tmp_path).keeps is None
+    monkeypatch.setenv("AGENTFLOW_RETENTION", "7d")
+    assert Agentflow().keeps == 7 * DAY
+    app = Agentflow(worker=WorkerSettings(retention="1d"))
+    assert app.keeps == DAY
+    assert app.configure(retention="forever").keeps is None
+
+
+def test_a_retention_that_is_no_time_is_an_error_that_says_what_to_write(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="retention = 'soon' is no time") as caught:
+        find_settings({"retention": "soon"}, environment={}, start=tmp_path)
+    assert "30d" in caught.value.hint

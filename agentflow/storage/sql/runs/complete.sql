@@ -1,5 +1,4 @@
 -- The whole end of a run that nobody waits for and that waits for nothing; no row when it is not that simple.
--- PostgreSQL has to lock the run first, for another's wait may be committed while this statement runs.
 UPDATE runs
 SET state = 'completed', worker = NULL, output = :output, error = NULL, active = :active, finished_at = :now, note = NULL, expires_at = NULL,
     code = :code,

@@ -1,1 +1,1 @@
-UPDATE workers SET state = 'draining' WHERE id = :id RETURNING id;
+UPDATE workers SET state = 'draining' WHERE id = :id RETURNING *;

@@ -1,0 +1,1 @@
+UPDATE chores SET until = :until WHERE name = :name AND owner = :owner RETURNING name;

@@ -1,0 +1,1 @@
+UPDATE chores SET position = :position WHERE name = :name;

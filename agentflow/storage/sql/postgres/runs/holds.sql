@@ -1,0 +1,1 @@
+SELECT key FROM runs WHERE key = :run AND epoch = :epoch AND state = 'running' FOR SHARE;

@@ -1,0 +1,1 @@
+SELECT * FROM runs WHERE key = :key FOR NO KEY UPDATE;

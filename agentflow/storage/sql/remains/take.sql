@@ -1,0 +1,1 @@
+SELECT run FROM remains WHERE CAST(:run AS BIGINT) IS NULL OR run = :run ORDER BY run LIMIT :limit;

@@ -1,0 +1,1 @@
+SELECT worker, COUNT(*) AS runs FROM runs WHERE worker IS NOT NULL GROUP BY worker;

@@ -1,0 +1,2 @@
+-- PostgreSQL adds FOR UPDATE.
+SELECT id FROM workers WHERE id = :id;

@@ -1,0 +1,92 @@
+"""What a worker asks all day is answered from an index, however many rows there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from agentflow.database import Database
+from agentflow.database.port import Query
+from agentflow.storage.statements import SQL
+from tests.contracts.plans import backlog, crowd, whole_tables
+from tests.contracts.stock import NOW
+
+pytestmark = pytest.mark.parametrize("place", ["sqlite", "postgres"], indirect=True)
+
+TASKS = '["t1", "t2"]'
+CLAIM = {"tasks": TASKS, "worker": "w1", "limit": 10, "look": 1_000, "now": NOW}
+SPENT = {"active": 1, "code": None}
+
+
+def pick(after: str | None) -> Query:
+    return SQL.queues.pick(queue="limited", after=after, key_concurrency=2, lanes=10, **CLAIM)
+
+
+CLAIMING: dict[str, Callable[[], Query]] = {
+    "open queues": lambda: SQL.runs.pick(queues='[["default", "k5"], ["other", null]]', **CLAIM),
+    "a limited queue": lambda: pick(None),
+    "a limited queue after a key": lambda: pick("k5"),
+    "how many run in a queue": lambda: SQL.queues.running(queue="limited"),
+    "what started of late": lambda: SQL.starts.recent(queue="limited", scopes='["queue", "key:k5", "key:k6"]', since=NOW),
+    "leases": lambda: SQL.runs.take(keys="[7, 17, 27]", worker="w1", now=NOW),
+}
+WORKING: dict[str, Callable[[], Query]] = {
+    "the end of a simple run": lambda: SQL.runs.complete(run=8, epoch=1, output="1", now=NOW, **SPENT),
+    "suspension": lambda: SQL.runs.suspend(run=8, epoch=1, wakes=0, **SPENT),
+    "a run by id": lambda: SQL.runs.lock(id="run_8"),
+    "who waits for a run": lambda: SQL.waitpoints.of_target(target="run_8"),
+    "what a run waits for": lambda: SQL.waitpoints.open_of_run(run_id="run_18"),
+    "the journal of a run": lambda: SQL.journal.load(run=8),
+    "a dedupe key": lambda: SQL.runs.deduped(task="t1", dedupe_key="d11"),
+    "children to cancel": lambda: SQL.runs.children_to_cancel(run=8),
+}
+UPKEEP: dict[str, Callable[[], Query]] = {
+    "delays that end": lambda: SQL.runs.promote(now=NOW + 100, limit=256),
+    "lives that end": lambda: SQL.runs.expired(now=NOW + 100, limit=256),
+    "waits that end": lambda: SQL.waitpoints.due(now=NOW + 100, limit=256),
+    "when to look again": lambda: SQL.runs.next_due(worker="w1"),
+    "cancels that are overdue": lambda: SQL.runs.overdue_cancels(now=NOW, limit=256),
+    "parents that cancel": lambda: SQL.runs.parents_cancelling(limit=256),
+    "hooks": lambda: SQL.runs.hooks_due(now=NOW, again=NOW, tasks=TASKS, limit=256),
+    "dead workers": lambda: SQL.workers.dead(now=NOW, limit=256),
+    "what a worker holds": lambda: SQL.runs.of_worker(worker="w1", limit=256),
+    "runs of a version": lambda: SQL.versions.left(task="t1", version="1", until=NOW, limit=500),
+    "moving runs of a version": lambda: SQL.versions.move_many(task="t1", version="1", to="2", until=NOW, limit=500),
+    "waiting runs by version": lambda: SQL.versions.waiting(look=1_000),
+    "how many runs each worker holds": lambda: SQL.workers.held(),
+    "what is put back": lambda: SQL.runs.serve(queues='["default"]', tasks=TASKS),
+    "old starts": lambda: SQL.starts.forget(before=NOW, limit=256),
+}
+
+
+@pytest.fixture
+async def crowded(database: Database) -> Database:
+    await crowd(database, NOW)
+    return database
+
+
+async def test_no_statement_of_a_claim_reads_a_whole_table(crowded: Database) -> None:
+    assert await wasteful(crowded, CLAIMING) == {}
+
+
+async def test_no_statement_of_a_claim_reads_a_whole_table_when_all_runs_are_queued(database: Database) -> None:
+    await backlog(database, NOW)
+    assert await wasteful(database, {what: query for what, query in CLAIMING.items() if "queue" in what}) == {}
+
+
+async def test_no_statement_about_one_run_reads_a_whole_table(crowded: Database) -> None:
+    assert await wasteful(crowded, WORKING) == {}
+
+
+async def test_no_statement_of_maintenance_reads_a_whole_table(crowded: Database) -> None:
+    assert await wasteful(crowded, UPKEEP) == {}
+
+
+async def test_runs_without_a_worker_are_found_without_reading_all_runs(crowded: Database) -> None:
+    assert await wasteful(crowded, {"orphans": lambda: SQL.runs.orphans(limit=256)}) == {}
+
+
+async def wasteful(database: Database, queries: dict[str, Callable[[], Query]]) -> dict[str, set[str]]:
+    read = {what: await whole_tables(database, query()) for what, query in queries.items()}
+    return {what: tables for what, tables in read.items() if tables}
