@@ -312,6 +312,9 @@ class Worker:
         self.maintenance.told(ended, epoch)
         for run in ended.leased:
             self._begin(run)
+        if epoch > ended.run.epoch and self._claims.limits(ended.run.queue):
+            # It was ended from outside, which made room.
+            self._announcer.look_at(ended.run.queue)
         self._tell_end(ended.run)
 
     def _left_apart(self, run: RunRecord) -> None:
@@ -321,9 +324,6 @@ class Worker:
             self._tell_end(run)
 
     def _tell_end(self, run: RunRecord) -> None:
-        if self._claims.limits(run.queue) and run.id not in self.active:
-            # It was ended from outside, which made room.
-            self._announcer.look_at(run.queue)
         for callback in self._on_ended:
             callback(run)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -195,7 +195,7 @@ class Engine:
             quiet, seen = (quiet + 1, seen) if seen == self._activity and not self._asked else (0, self._activity)
 
     @contextmanager
-    def asking(self) -> Iterator[None]:
+    def asking(self) -> Generator[None]:
         """The engine uses the database."""
         self._asked += 1
         try:

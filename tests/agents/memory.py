@@ -98,6 +98,9 @@ class MemoryRun:
     async def random(self) -> float:
         return 0.5
 
+    async def patch(self, name: str) -> bool:
+        return True
+
     def key(self, name: str, explicit: str | None = None) -> str:
         count = self._counts.get(name, 0)
         self._counts[name] = count + 1

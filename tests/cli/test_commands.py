@@ -117,7 +117,7 @@ def test_the_same_idempotency_key_is_the_same_run(shop: Call) -> None:
         (("runs", "list", "--status", "happy"), 2, "'happy' is no state"),
         (("approve", "wp_1"), 1, "wp_1"),
         (("approvals", "decide", "wp_1"), 2, "--approve or --deny"),
-        (("doctor", "--database", "postgres://x"), 2, "postgres:// is not supported"),
+        (("doctor", "--database", "mysql://x"), 2, "mysql:// is not supported"),
     ],
 )
 def test_a_mistake_is_told_with_what_to_do_and_never_with_a_traceback(shop: Call, words: tuple[str, ...], code: int, told: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+from weakref import WeakSet
 
 from agentflow import Agentflow
 from agentflow.database import open_database
@@ -26,19 +27,24 @@ async def working(engine: Engine, streams: str, tasks: Sequence[Task[..., Any]],
     worker = WorkerSettings(poll=NEVER, **settings)
     app = Agentflow(tasks, database=open_database(engine.database_url), redis=streams, worker=worker, clock=engine.clock)
     await app.open()
-    try:
-        yield app
-    finally:
-        if app.worker is not None and not app.worker.active:
-            await app.close()
-        else:
-            await killed(app)
+    yield app
+    if app in _dead:
+        return
+    closing = asyncio.ensure_future(app.close())
+    while not closing.done():
+        await engine.settle()
+        await engine.clock.advance(0 if closing.done() else 1)
+    await closing
+
+
+_dead: WeakSet[Agentflow] = WeakSet()
 
 
 async def killed(app: Agentflow) -> None:
     """Stop a process as `kill -9` does."""
-    if app.worker is not None:
-        await app.worker.kill()
+    _dead.add(app)
+    assert app.worker is not None
+    await app.worker.kill()
     await app.streams.close()
     await app.database.close()
 

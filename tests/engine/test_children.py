@@ -161,6 +161,7 @@ async def test_two_parents_that_wait_for_a_child_with_one_key_both_go_on_and_one
     assert engine.calls(child) == 1
 
 
+@pytest.mark.worker(poll=0.02)
 async def test_a_child_whose_code_is_elsewhere_waits_for_a_worker_that_has_it(engine: Engine) -> None:
     @task
     async def parent() -> str:
@@ -170,8 +171,9 @@ async def test_a_child_whose_code_is_elsewhere_waits_for_a_worker_that_has_it(en
     await engine.go_on({"parent": parent})
     run = await engine.start(parent)
     await engine.settle()
-    [child] = await engine.app.runs.list(task="send")
-    assert (child.note or "").startswith("no worker for send")
+    async with asyncio.timeout(10):
+        while (await engine.app.runs.list(task="send"))[0].note != "no worker for send":
+            await asyncio.sleep(0)
     await engine.stop()
     await engine.go_on()
     assert await run.result() == "a"

