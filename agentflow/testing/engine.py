@@ -87,9 +87,13 @@ class Engine:
     def _app(self, tasks: Mapping[str, Task[..., Any]] | None = None) -> Agentflow:
         # On a manual clock no commit is ever slow: everything happens on the loop, in an order that repeats.
         opened = SqliteDatabase(self.directory / "test.db", slow_commit=60.0) if self._database is None else open_database(self._database)
-        database = self.wrap(_Watched(opened, self))
+        database = self.wrap(self.watched(opened))
         known = _Everything() if tasks is None else tasks
         return Agentflow(known, database=database, redis=self._redis, directory=self.directory, worker=self.settings, clock=self.clock)
+
+    def watched(self, database: Database) -> Database:
+        """A database that `settle` waits for: for a second process in the same test."""
+        return _Watched(database, self)
 
     @property
     def database_url(self) -> str:
