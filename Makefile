@@ -2,7 +2,7 @@
 
 APP ?= cookbook/support.py
 DEMO ?= cookbook.release_notes
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -n 2
 SEED ?= 1
 SECONDS ?= 60
 ROUNDS ?= 20
@@ -36,7 +36,7 @@ demo: $(READY) ## Run the demo: an agent that survives a crash (DEMO=cookbook.mo
 dev: $(READY) ## Serve an app: server and worker in one process (APP=path/to/app.py)
 	$(BIN)/agentflow dev $(APP)
 
-test: $(READY) ## Run the tests (PYTEST_ARGS="-k name", PYTEST_ARGS="-n 2")
+test: $(READY) ## Run the tests (PYTEST_ARGS="-k name")
 	@tools/system
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from agentflow.database.port import Query, Row, Rows, T, Transaction
-from agentflow.database.postgres_errors import FOREIGN, meaning, refused, unknown_outcome, unreachable
+from agentflow.database.postgres_errors import FOREIGN, ended_before, meaning, refused, unknown_outcome, unreachable
 from agentflow.database.postgres_url import PostgresOptions
 from agentflow.database.statements import numbered
 from agentflow.errors import DatabaseUnreachable, StorageError
@@ -17,7 +17,7 @@ _COMMIT = "COMMIT"
 _ROLLBACK = "ROLLBACK"
 _NOTHING = "SELECT 1"
 _ONE_DAY = 86_400.0
-SILENCE = 5.0
+SILENCE = 10.0
 """Seconds between two statements of a transaction after which the server ends it. Whoever is stopped or cut off in the middle of one holds
 locks that all others wait for; who was only busy begins it again."""
 _CLOSE_TIMEOUT = 2.0
@@ -162,6 +162,8 @@ class PostgresConnection:
         try:
             status = await self._command(_COMMIT)
         except DatabaseUnreachable as error:
+            if ended_before(error.__cause__):
+                raise
             raise unknown_outcome(error) from error
         if status != _COMMIT:
             raise StorageError(f"PostgreSQL answered a commit with {status}.", hint="Nothing was written; read the server's log.")

@@ -35,6 +35,7 @@ _DAMAGED = "Read the server's log; restore a backup."
 _SETTING = "The database URL names a setting that the server does not know; with a pooler in between add `pgbouncer=true`."
 _MIGRATE = "Start a worker or server of this version once: it makes the tables."
 
+_SILENT = "25P03"
 _CODES: dict[str, _Kind] = {
     "28P01": (DatabaseUnreadable, _LOGIN),
     "28000": (DatabaseUnreadable, _LOGIN),
@@ -44,7 +45,7 @@ _CODES: dict[str, _Kind] = {
     "42P01": (StorageError, _MIGRATE),
     "3F000": (StorageError, _MIGRATE),
     "25006": (DatabaseUnreachable, _PRIMARY),
-    "25P03": (DatabaseUnreachable, "The transaction was silent for too long."),
+    _SILENT: (DatabaseUnreachable, "The transaction was silent for too long."),
     "40001": (DatabaseBusy, _DEADLOCK),
     "40P01": (DatabaseBusy, _DEADLOCK),
     "55P03": (DatabaseBusy, _LOCKED),
@@ -99,6 +100,14 @@ def refused(error: BaseException, *, closed: bool) -> bool:
     if isinstance(code, str):
         return not code.startswith(("08", "57P"))
     return not closed and isinstance(error, asyncpg.InterfaceError | ValueError)
+
+
+def ended_before(error: BaseException | None) -> bool:
+    """Whether the server had ended the transaction for its silence, before its commit was sent.
+
+    asyncpg may say so, or find its connection in an odd state.
+    """
+    return isinstance(error, asyncpg.InternalClientError) or getattr(error, "sqlstate", None) == _SILENT
 
 
 def another(error: StorageError) -> StorageError:

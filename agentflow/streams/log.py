@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from agentflow.clock import Clock, SystemClock
 from agentflow.streams.codec import StoredEvent
@@ -20,6 +20,8 @@ from agentflow.streams.reader import PAGE, Reader
 from agentflow.streams.refill import refill
 from agentflow.streams.signals import Signals
 from agentflow.streams.writer import Settings, Writer
+
+T = TypeVar("T")
 
 
 class Streams:
@@ -42,6 +44,7 @@ class Streams:
         self._stale: list[Callable[[str, int], None]] = []
         self._writer = Writer(self._write_link, clock or SystemClock(), settings, self._refused)
         self._reader = Reader(self._read_link)
+        self._reading = 0
         self._channels = reached.channels(settings.silence)
         self._hub = Hub(self._channels, self._reader, sweep=settings.sweep)
         self._signals = Signals(self._writer, self._channels)
@@ -83,19 +86,19 @@ class Streams:
 
     async def read(self, run_id: str, after: Cursor | None = None, limit: int = PAGE) -> list[StoredEvent]:
         """Up to `limit` events after a cursor. Raises `StreamLost` and `StreamUnavailable`."""
-        return list((await self._reader.page(run_id, after, limit)).events)
+        return list((await self._asked(self._reader.page(run_id, after, limit))).events)
 
     async def newest(self, run_id: str, limit: int = PAGE) -> list[StoredEvent]:
         """The last `limit` events, in order. Raises `StreamUnavailable`."""
-        return await self._reader.newest(run_id, limit)
+        return await self._asked(self._reader.newest(run_id, limit))
 
     async def tail(self, run_id: str) -> Cursor | None:
         """The cursor of the last event, or None where there is no stream. Raises `StreamUnavailable`."""
-        return await self._reader.tail(run_id)
+        return await self._asked(self._reader.tail(run_id))
 
     async def ends(self, run_ids: Sequence[str]) -> list[tuple[Cursor | None, bool]]:
         """As `tail` for each of some runs, and whether that last event is an `end`. Raises `StreamUnavailable`."""
-        return await self._reader.ends(run_ids)
+        return await self._asked(self._reader.ends(run_ids))
 
     async def refill(self, run_id: str, events: Sequence[StoredEvent], after: Cursor | None = None) -> bool:
         """Give the stream of an ended run its end; False when it has one. The ids must be above all it ever had.
@@ -112,6 +115,18 @@ class Streams:
     def on_back(self, callback: Callable[[float, Sequence[str]], None]) -> None:
         """Call `callback` when a server is back, with the seconds it was away and the runs whose events were dropped meanwhile."""
         self._network.on_back(lambda away: callback(away, self._writer.lost))
+
+    async def _asked(self, answer: Awaitable[T]) -> T:
+        self._reading += 1
+        try:
+            return await answer
+        finally:
+            self._reading -= 1
+
+    @property
+    def reading(self) -> int:
+        """How many reads, other than those of followers, wait for their answer."""
+        return self._reading
 
     async def follow(self, run_id: str, after: Cursor | None = None) -> AsyncGenerator[StoredEvent]:
         """Every event after a cursor, as it comes, to the `end` and with it. Raises `StreamLost`; waits while Redis is away."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -19,6 +19,7 @@ from agentflow.engine.starting import launcher, opened
 from agentflow.engine.step import Step
 from agentflow.engine.task import Task, defined
 from agentflow.engine.worker import WorkerSettings
+from agentflow.errors import ConfigurationError
 from agentflow.handle import RunHandle
 from agentflow.records import RunRecord, RunState, WaitpointRecord
 from agentflow.storage import waitpoints
@@ -196,7 +197,14 @@ class Engine:
         quiet, seen = 0, self._activity
         while quiet < 25:
             await asyncio.sleep(0)
-            quiet, seen = (quiet + 1, seen) if seen == self._activity and not self._asked else (0, self._activity)
+            quiet, seen = (quiet + 1, seen) if seen == self._activity and not self._waits else (0, self._activity)
+
+    @property
+    def _waits(self) -> bool:
+        """Whether the engine waits for an answer, of the database or of a stream."""
+        with suppress(ConfigurationError):
+            return bool(self._asked or self.app.streams.reading)
+        return bool(self._asked)
 
     @contextmanager
     def asking(self) -> Generator[None]:

@@ -98,7 +98,7 @@ async def test_a_process_that_stands_still_in_a_transaction_does_not_keep_its_lo
         assert len(tries) == 2
         assert await ledger.value(other, "a") == 2
         assert await silence(stopped) == "1s"
-        assert await silence(other) == "5s"
+        assert await silence(other) == "10s"
 
 
 async def silence(database: Database) -> str:

@@ -8,18 +8,24 @@ from collections import Counter
 
 import pytest
 
+from agentflow import task
 from agentflow.clock import SECOND
 from agentflow.database import Database
+from agentflow.engine.claims import Claims
 from agentflow.records import QueueRecord, RunState
 from agentflow.storage import queues, runs, transitions
 from agentflow.storage.queues import Claimant, Claimed
 from agentflow.storage.runs import Lessee
 from agentflow.storage.statements import SQL
 from agentflow.storage.transitions import Release
+from agentflow.testing import ManualClock
 from tests.contracts.claiming import fill, finish, in_state, limited, numbers, take, take_open
 from tests.contracts.stock import LEASE, NOW, SPENT, lease_of, living, new
 
 pytestmark = pytest.mark.parametrize("place", ["sqlite", "postgres"], indirect=True)
+
+
+async def nothing() -> None: ...
 
 
 # -- concurrency -------------------------------------------------------------------------------------------------------------------------
@@ -152,6 +158,33 @@ async def test_a_look_that_sees_only_so_many_keys_goes_on_behind_them(database: 
         if found.runs:
             break
     assert numbers(found) == ["200"]
+
+
+@pytest.mark.parametrize("limits", [{}, {"key_rate": 1, "key_rate_period": 20 * SECOND}])
+async def test_a_worker_goes_round_all_keys_once_and_then_rests(database: Database, limits: dict[str, int]) -> None:
+    """It finds the one run that it may take behind many keys that it may not, and does not look for ever where there is none."""
+    await limited(database, **limits)
+    for number in range(200):
+        await database.transact(runs.start(new(number, concurrency_key=f"k{number:03}", task="t" if limits else "another"), NOW))
+    claims = Claims(database, ManualClock(NOW), {"t": task(name="t")(nothing)})
+    claims.lanes = 16
+    await claims.look()
+    while limits and (await claims.take("a", ["default"], 50)).more:
+        pass
+    for number in range(200 if limits else 0):
+        await database.transact(runs.start(new(f"again-{number}", concurrency_key=f"k{number:03}"), NOW))
+    for expected in ([], ["z"]):
+        for key in expected:
+            await database.transact(runs.start(new(key, concurrency_key=key), NOW))
+        found: list[str] = []
+        for _ in range(60):
+            claimed = await claims.take("a", ["default"], 10)
+            found += numbers(claimed)
+            if not claimed.more:
+                break
+        else:
+            pytest.fail("it never rests")
+        assert found == expected
 
 
 async def test_the_first_of_a_key_is_the_one_with_priority_then_the_one_that_came_first(database: Database) -> None:

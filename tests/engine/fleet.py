@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from weakref import WeakSet
 
@@ -22,11 +22,15 @@ PATIENCE = 8.0
 
 
 @asynccontextmanager
-async def working(engine: Engine, streams: str, tasks: Sequence[Task[..., Any]], **settings: Any) -> AsyncGenerator[Agentflow]:
-    """Another process that works, as far as database and stream server can tell. It never polls."""
+async def working(
+    engine: Engine, streams: str, tasks: Sequence[Task[..., Any]], *, alone: bool = False, **settings: Any
+) -> AsyncGenerator[Agentflow]:
+    """Another process that works, as far as database and stream server can tell. It never polls. `alone`: the engine is stopped."""
     worker = WorkerSettings(poll=NEVER, **settings)
-    app = Agentflow(tasks, database=open_database(engine.database_url), redis=streams, worker=worker, clock=engine.clock)
+    app = Agentflow(tasks, database=engine.watched(open_database(engine.database_url)), redis=streams, worker=worker, clock=engine.clock)
     await app.open()
+    if not alone:
+        await _heard(app, engine.app)
     yield app
     if app in _dead:
         return
@@ -47,6 +51,19 @@ async def killed(app: Agentflow) -> None:
     await app.worker.kill()
     await app.streams.close()
     await app.database.close()
+
+
+async def _heard(one: Agentflow, other: Agentflow) -> None:
+    """Return once each hears the other: what is said before somebody listens is lost, and nobody polls here."""
+    for speaker, listener in ((one, other), (other, one)):
+        heard = asyncio.Event()
+        stop = listener.streams.on_signal("due", lambda _, heard=heard: heard.set())
+        async with asyncio.timeout(PATIENCE):
+            while not heard.is_set():
+                speaker.streams.signal("due", str(one.clock.now()))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(heard.wait(), 0.05)
+        stop()
 
 
 async def until(test: Callable[[], Awaitable[bool]]) -> None:

@@ -14,6 +14,7 @@ from agentflow.errors import RunError
 from agentflow.records import RunRecord, RunState
 from agentflow.serde import decode_failure
 from agentflow.testing import Engine
+from tests.engine.noticing import noted
 
 pytestmark = pytest.mark.worker(hot_window=0, hot_limit=0)
 
@@ -72,14 +73,6 @@ async def deploy(engine: Engine, change: Callable[[], Task[[], int]]) -> tuple[A
     changed = change()
     await engine.go_on({"report": changed})
     return run, changed
-
-
-async def noted(engine: Engine, run: Any) -> RunRecord:
-    """The run once it says what it waits for."""
-    async with asyncio.timeout(10):
-        while (record := await engine.get(run)).note is None:
-            await asyncio.sleep(0)
-    return record
 
 
 async def test_steps_asked_for_in_another_order_and_new_ones_between_them_disturb_nothing(engine: Engine) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -14,9 +15,10 @@ from agentflow.app.doctor import Finding, checkup, stuck
 from agentflow.engine.task import Task
 from agentflow.errors import DefinitionError, RunError, UnknownTask, UnknownVersion
 from agentflow.handle import RunHandle
-from agentflow.records import RunRecord, RunState
+from agentflow.records import RunState
 from agentflow.storage import queues, versions
 from agentflow.testing import Engine
+from tests.engine.noticing import noted
 
 quick = pytest.mark.worker(poll=0.02)
 cold = pytest.mark.worker(poll=0.02, hot_window=0, hot_limit=0)
@@ -43,14 +45,6 @@ async def reach(test: Callable[[], Any]) -> None:
     async with asyncio.timeout(10):
         while not test():
             await asyncio.sleep(0)
-
-
-async def noted(engine: Engine, run: RunHandle[Any]) -> RunRecord:
-    """The run once it says what it waits for."""
-    async with asyncio.timeout(10):
-        while (record := await engine.get(run)).note is None:
-            await asyncio.sleep(0)
-    return record
 
 
 async def deploy(engine: Engine, task: Task[[], str]) -> None:
@@ -160,22 +154,24 @@ async def test_code_that_declares_no_version_any_more_takes_no_pinned_run_until_
     assert await run.result() == "picked o-81 by None"
 
 
-@quick
+@pytest.mark.worker(poll=0.02, slots=1)
 async def test_a_run_set_aside_while_its_worker_was_joining_is_put_back(engine: Engine) -> None:
     """Another process looked before it could see the new worker."""
-    gate, late = asyncio.Event(), fulfil("9")
+    # A version that no task of another test has, which might still be in memory: this engine's worker knows them all.
+    gate, entered, late = asyncio.Event(), asyncio.Event(), fulfil(uuid4().hex)
 
     @task
     async def blocks() -> None:
+        entered.set()
         await gate.wait()
 
-    blockers = [await engine.start(blocks) for _ in range(engine.settings.slots)]
+    blocker = await engine.start(blocks)
+    await entered.wait()
     run = await engine.start(late)
     [aside] = await engine.app.database.transact(queues.sift(["default"], (), 10, engine.clock.now()))
     assert aside == run.id
     gate.set()
-    for one in blockers:
-        await one.result()
+    await blocker.result()
     assert await engine.waiting(run)
 
 
@@ -225,6 +221,8 @@ async def test_a_run_that_is_moved_while_it_works_goes_on_and_moves_at_its_next_
         return napper
 
     old, new = napper("1"), napper("2")
+    await engine.stop()
+    await engine.go_on({"napper": old})
     run = await engine.start(old)
     await entered.wait()
     moved = await engine.app.runs.move(run.id, to="2", force=True)

@@ -24,6 +24,7 @@ from agentflow.storage.statements import MIGRATIONS
 from agentflow.streams import StreamLost
 from agentflow.streams.events import End, RunCompleted, StepCompleted
 from agentflow.testing import Engine
+from tests.engine.noticing import noted
 from tests.faults import full_disk
 
 PATIENCE = 60.0
@@ -71,11 +72,9 @@ async def test_a_run_whose_task_is_gone_from_the_code_waits_says_why_and_goes_on
     await engine.stop()
     await engine.go_on({})
     await question.approve(by="maria")
-    await engine.settle()
-    record = await engine.get(run)
-    assert (record.state, record.attempt, record.error) == (RunState.SCHEDULED, 1, None)
-    assert record.note is not None
-    assert "no worker for renamed" in record.note
+    record = await noted(engine, run)
+    assert (record.state, record.attempt, record.error) == (RunState.QUEUED, 1, None)
+    assert record.note == "no worker for renamed"
     await engine.stop()
     await engine.go_on()
     await engine.clock.advance("30s")
