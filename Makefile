@@ -2,7 +2,7 @@
 
 APP ?= cookbook/support.py
 DEMO ?= cookbook.release_notes
-PYTEST_ARGS ?= -n 2
+PYTEST_ARGS ?= -n 2 --dist worksteal
 SEED ?= 1
 SECONDS ?= 60
 ROUNDS ?= 20

@@ -219,7 +219,7 @@ async def break_at(place: Place, work: Workload, number: int, mode: Mode) -> boo
         writes += 1
         return mode if writes == number else None
 
-    engine = Engine(place.folder, place.redis, WorkerSettings(poll=0.02), wrap=flaky, database=place.url)
+    engine = Engine(place.folder, place.redis, WorkerSettings(poll=0.02 if place.url is None else 0.5), wrap=flaky, database=place.url)
     driver = Driver(engine, work)
     await driver.open()
     made[0].breaks = breaks
