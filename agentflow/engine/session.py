@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from dataclasses import replace
 from typing import Any
@@ -249,9 +249,9 @@ class Session:
         else:
             self.loop.call_soon_threadsafe(call)
 
-    def in_background(self, work: Awaitable[Any]) -> asyncio.Task[Any]:
+    def in_background(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run the engine's own work for this run outside of its branches."""
-        task = self.loop.create_task(_run(work), context=Context())
+        task = self.loop.create_task(work, context=Context())
         _background.add(task)
         task.add_done_callback(_background.discard)
         return task
@@ -366,10 +366,6 @@ async def settled(patience: float) -> None:
     """Return once the engine's own work for the runs of this process is done, or after that many seconds."""
     if _background:
         await asyncio.wait(_background, timeout=patience)
-
-
-async def _run(work: Awaitable[Any]) -> None:
-    await work
 
 
 def _lease(run: RunRecord) -> Lease:

@@ -15,6 +15,7 @@ from agentflow.database import open_database
 from agentflow.database.port import BlockingDatabase, Database, Query, Rows, T, Transaction
 from agentflow.database.sqlite import SqliteDatabase
 from agentflow.engine.calls import performed
+from agentflow.engine.queue import declared
 from agentflow.engine.starting import launcher, opened
 from agentflow.engine.step import Step
 from agentflow.engine.task import Task, defined
@@ -22,7 +23,7 @@ from agentflow.engine.worker import WorkerSettings
 from agentflow.errors import ConfigurationError
 from agentflow.handle import RunHandle
 from agentflow.records import RunRecord, RunState, WaitpointRecord
-from agentflow.storage import waitpoints
+from agentflow.storage import queues, waitpoints
 from agentflow.streams.codec import StoredEvent
 from agentflow.testing.clock import ManualClock
 from agentflow.testing.replay import ReplayReport, replay
@@ -122,8 +123,16 @@ class Engine:
         """Start a run. The handle outlives a crash of the engine."""
         # Of several tasks with one name, as test modules have them, the one that is started counts.
         defined[task.name] = task
+        await self._declare(task)
         handle = await task.start(*args, **kwargs)
         return RunHandle(handle.id, _LiveVerbs(self), task.codec)
+
+    async def _declare(self, task: Task[..., Any]) -> None:
+        """A worker declares the queues of the tasks that it knows when it joins: this one may be younger than that."""
+        unknown = [one for one in declared([task.options.queue]) if one.limited and not await self.app.database.read(queues.find(one.name))]
+        if unknown:
+            await self.app.database.transact(queues.declare(unknown))
+            self.app.streams.signal("queues", unknown[0].name)
 
     async def get(self, run: RunHandle[Any]) -> RunRecord:
         """The run as it is now."""

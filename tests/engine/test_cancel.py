@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from typing import Any
 
 import pytest
@@ -327,3 +328,16 @@ async def test_a_cancel_reaches_grandchildren_with_its_reason(engine: Engine) ->
     assert {(one.task, one.state, one.cancel_reason) for one in below} == {
         (name, RunState.CANCELLED, "all of you") for name in ("parent", "child", "asks")
     }
+
+
+async def test_a_cancellation_and_a_lost_lease_in_one_turn_of_the_loop_leave_nothing_behind(engine: Engine) -> None:
+    run = await engine.start(works)
+    await engine.settle()
+    assert engine.app.worker is not None
+    execution = engine.app.worker.active[run.id]
+    execution.cancel("enough")
+    execution.lose()
+    # A coroutine that nobody awaited is told of when it is collected; warnings are errors.
+    del execution
+    await engine.settle()
+    gc.collect()

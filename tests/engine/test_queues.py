@@ -353,3 +353,21 @@ async def test_a_worker_that_serves_one_queue_leaves_the_others(engine: Engine, 
         assert (await left.get()).state is RunState.QUEUED
     await engine.go_on()
     await until_so_many(engine.app, [left], 1, RunState.COMPLETED)
+
+
+async def test_a_task_that_is_younger_than_its_worker_keeps_to_the_limits_of_its_queue(engine: Engine) -> None:
+    """A test's own task, defined when the engine runs already."""
+
+    @task(queue=Queue("q-young", concurrency=1))
+    async def young(name: str) -> str:
+        await gate.through(name)
+        return name
+
+    first = await engine.start(young, "a")
+    await gate.reached(1)
+    second = await engine.start(young, "b")
+    await engine.settle()
+    assert gate.inside == ["a"]
+    assert (await second.get()).state is RunState.QUEUED
+    gate.let_all()
+    assert [await first.result(), await second.result()] == ["a", "b"]
