@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agentflow.database.port import Transaction
 from agentflow.engine.replay import standing
-from agentflow.engine.retelling import recorded
+from agentflow.engine.retelling import recorded, with_words
 from agentflow.engine.telling import last_words, requested, resolved
 from agentflow.records import JournalEntry, RunRecord, WaitKind, WaitpointRecord
 from agentflow.serde import loads
@@ -57,12 +57,18 @@ def load(run_id: str) -> Transaction[Rebuilt]:
     run = yield from runs.get(run_id)
     entries = yield from journal.load(run.key)
     waited = yield from waitpoints.of_run(run.key)
-    return Rebuilt(run, rebuild(run, entries, waited))
+    said = yield from journal.transcripts(run.key)
+    return Rebuilt(run, rebuild(run, entries, waited, said))
 
 
-def rebuild(run: RunRecord, entries: Iterable[JournalEntry], waited: Iterable[WaitpointRecord]) -> list[StoredEvent]:
-    """What is known of a run, as events in the order of their times; with `end` when it has ended."""
-    dated: list[_Dated] = [(entry.ended_at, event) for entry in standing(entries) if (event := recorded(entry)) is not None]
+def rebuild(
+    run: RunRecord, entries: Iterable[JournalEntry], waited: Iterable[WaitpointRecord], said: Mapping[int, str]
+) -> list[StoredEvent]:
+    """What is known of a run, as events in the order of their times; with `end` when it has ended. `said`: transcripts by entry."""
+    dated: list[_Dated] = []
+    for entry in standing(entries):
+        event = recorded(entry)
+        dated += [] if event is None else [(entry.ended_at, one) for one in with_words(event, said.get(entry.seq))]
     dated += [one for wait in waited for one in _waited(wait)]
     dated.sort(key=lambda one: one[0])
     if run.started_at is not None:

@@ -1,4 +1,7 @@
-"""What a run's stream does not know, though it is recorded: its worker died before it could say so, or it was said too late to be heard."""
+"""What a run's stream does not know, though it is recorded: its worker died before it could say so, or it was said too late to be heard.
+
+What a step said is told again with its end, from its transcript, under the ids that its parts had: whoever heard some of it replaces it.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,21 @@ import asyncio
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from agentflow.engine.replay import standing
 from agentflow.engine.session import Session
 from agentflow.engine.telling import resolved
-from agentflow.errors import StreamError
+from agentflow.errors import StorageError, StreamError
 from agentflow.records import EntryKind, JournalEntry, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import decode_failure
+from agentflow.storage import journal
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import RENUMBERED
-from agentflow.streams.events import Event, RunWaiting, StepCompleted, StepFailed
+from agentflow.streams.events import Event, RunWaiting, StepCompleted, StepFailed, StepStarted
 from agentflow.streams.fold import Fold
 from agentflow.streams.reader import PAGE
+from agentflow.streams.transcript import read_transcript
 
 STREAM_PATIENCE = 5.0
 """Seconds that a recovery waits for the stream to tell what the lost worker had begun. A worker that has just started is slow to ask: it
@@ -48,11 +54,11 @@ class Retelling:
         """After a worker was lost: the steps that it had begun and not recorded, as far as the stream tells, and what it had not said."""
         page = await self._newest(PAGE)
         if page is None:
-            return (), unseen(entries, waits)
+            return (), await self._whole(unseen(entries, waits), entries)
         done = {entry.key for entry in standing(entries) if entry.kind in (EntryKind.RESULT, EntryKind.ERROR)}
         steps = Fold().apply_all(page).steps.values()
         void = tuple(step.id for step in steps if step.state in ("running", "retrying") and step.id not in done)
-        return void, untold(page, whole=len(page) < PAGE, entries=entries, waits=waits)
+        return void, await self._whole(untold(page, whole=len(page) < PAGE, entries=entries, waits=waits), entries)
 
     def taken(self, entries: Sequence[JournalEntry], waits: Sequence[WaitpointRecord]) -> None:
         """After a wait or a delay: whoever let go of the run may have died before it had said everything. Looks in the background."""
@@ -66,8 +72,8 @@ class Retelling:
         """Return once everything that was looked for is said; what cannot be looked up in a moment is said again."""
         if self._looking:
             await asyncio.wait(self._looking, timeout=LAST_PATIENCE)
-        for entries, waits in self._looking.values():
-            self._say(unseen(entries, waits))
+        for entries, waits in tuple(self._looking.values()):
+            self._say(await self._whole(unseen(entries, waits), entries))
         self.stop()
 
     def stop(self) -> None:
@@ -94,7 +100,24 @@ class Retelling:
             page = await self._newest(PAGE)
         else:
             page = page and ()
-        self._say(unseen(entries, waits) if page is None else untold(page, whole=len(page) < PAGE, entries=entries, waits=waits))
+        missing = unseen(entries, waits) if page is None else untold(page, whole=len(page) < PAGE, entries=entries, waits=waits)
+        self._say(await self._whole(missing, entries))
+
+    async def _whole(self, events: Sequence[Event], entries: Sequence[JournalEntry]) -> list[Event]:
+        """With what the steps had said before they ended."""
+        ended = {event.step for event in events if isinstance(event, StepCompleted)}
+        numbers = {entry.key: entry.seq for entry in entries if entry.key in ended}
+        if not numbers:
+            return list(events)
+        session = self._session
+        said: dict[int, str] = {}
+        with suppress(StorageError):
+            said = await session.services.database.read(journal.transcripts(session.run.key, min(numbers.values())))
+        whole: list[Event] = []
+        for event in events:
+            text = said.get(numbers.get(event.step, 0)) if isinstance(event, StepCompleted) else None
+            whole += [event] if text is None else with_words(event, text)
+        return whole
 
     def _is_complete(self, page: Sequence[StoredEvent], entries: Sequence[JournalEntry], waits: Sequence[WaitpointRecord]) -> bool:
         parted = any(isinstance(one.event, RunWaiting) and one.id.epoch == self._session.epoch - 1 for one in page)
@@ -121,6 +144,15 @@ def recorded(entry: JournalEntry, kind: str = "code") -> Event | None:
         failed = decode_failure(entry.value or "{}")
         return StepFailed(entry.key, {"type": failed.type, "message": failed.message}, name, kind, attempt=entry.tries)
     return None
+
+
+def with_words(event: Event, transcript: str | None) -> list[Event]:
+    """A step's end after what it had said; the transcript knows its name and kind too."""
+    if transcript is None or not isinstance(event, StepCompleted):
+        return [event]
+    began, *words = read_transcript(transcript)
+    known = replace(event, name=began.name, kind=began.kind) if isinstance(began, StepStarted) else event
+    return [began, *words, known]
 
 
 def step_name(key: str) -> str:

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -41,6 +41,16 @@ _SAY = 8
 """Turns of the loop that code gets, after a call of it returned or a wait began, before its run is let go: an error takes two to leave a
 `gather`."""
 _log = logging.getLogger("agentflow.engine")
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a record tells of the work behind it: when it began, a digest of its input, its number of tries, and what it said (JSON)."""
+
+    began: int
+    digest: str | None = None
+    tries: int = 1
+    said: str | None = None
 
 
 class Session:
@@ -127,23 +137,22 @@ class Session:
             raise LeaseLost(self.run.id)
         return self.lease
 
-    async def append(
-        self, kind: EntryKind, key: str, value: str | None, *, digest: str | None = None, tries: int = 1, started: int = 0
-    ) -> int:
+    async def append(self, kind: EntryKind, key: str, value: str | None, work: Work | None = None) -> int:
         """Record an entry; when this returns it is durable. Returns its time. Raises `LeaseLost`."""
         self.seq += 1
         now = self.services.clock.now()
-        entry = JournalEntry(self.seq, kind, key, value, digest, self.code, self.run.attempt, tries, started or now, now, self.epoch)
+        done = work or Work(now)
+        entry = JournalEntry(self.seq, kind, key, value, done.digest, self.code, self.run.attempt, done.tries, done.began, now, self.epoch)
         try:
-            await journal.append(self.services.database, self.held(), entry)
+            await journal.append(self.services.database, self.held(), entry, done.said)
         except PASSING as error:
-            await self._append_again(entry, error)
+            await self._append_again(entry, done.said, error)
         except LeaseLost as lost:
             self.latch(lost)
             raise
         return now
 
-    async def _append_again(self, entry: JournalEntry, error: StorageError) -> None:
+    async def _append_again(self, entry: JournalEntry, said: str | None, error: StorageError) -> None:
         """The database failed: either the entry is there all the same, or it is written once that works. The body is not run again."""
         delay = SECOND // 50
         while True:
@@ -152,7 +161,7 @@ class Session:
                 found = await self.services.database.fetch(SQL.journal.found(run=self.run.key, seq=entry.seq))
                 if found and (found[0]["epoch"], found[0]["kind"], found[0]["step"]) == (self.epoch, entry.kind, entry.key):
                     return
-                return await journal.append(self.services.database, self.held(), entry)
+                return await journal.append(self.services.database, self.held(), entry, said)
             except PASSING as again:
                 error = again
             except LeaseLost as lost:

@@ -10,12 +10,13 @@ from typing import Any
 
 from agentflow.clock import SECOND
 from agentflow.engine.context import StepCall, StepOptions, WaitRequest, scope
-from agentflow.engine.session import Session
+from agentflow.engine.session import Session, Work
 from agentflow.errors import AgentflowError, StepFailed, StepTimeout
 from agentflow.records import EntryKind, Failure, JournalEntry, WaitKind
 from agentflow.serde import decode_failure, dumps, encode_failure, failure, loads, rebuild
 from agentflow.streams.events import Event, StepCompleted, StepRetrying, StepStarted
 from agentflow.streams.events import StepFailed as StepFailedEvent
+from agentflow.streams.transcript import Transcript
 
 LONG_DELAY = 5 * SECOND
 """A retry that is further away than this frees the run's slot and survives a crash as a timer."""
@@ -26,14 +27,16 @@ Wait = Callable[[str, WaitRequest], Awaitable[Any]]
 class Scope:
     """What the body of one try of a step can reach."""
 
-    __slots__ = ("_alive", "_session", "attempt", "id", "idempotency_key", "parts")
+    __slots__ = ("_alive", "_began", "_session", "_transcript", "attempt", "id", "idempotency_key", "parts")
 
-    def __init__(self, session: Session, key: str, attempt: int, now: int) -> None:
-        self.id = key
-        self.attempt = attempt
-        self.idempotency_key = f"{session.run.id}:{key}"
+    def __init__(self, session: Session, began: StepStarted, now: int) -> None:
+        self.id = began.step
+        self.attempt = began.attempt
+        self.idempotency_key = f"{session.run.id}:{began.step}"
         self.parts: list[str] = []
         self._session = session
+        self._began = began
+        self._transcript: Transcript | None = None
         self._alive = now
 
     @property
@@ -49,7 +52,15 @@ class Scope:
         self._alive = self._session.services.clock.now()
         if (part := getattr(event, "part", None) or getattr(event, "call", None)) and part not in self.parts:
             self.parts.append(part)
+        if self._transcript is None:
+            self._transcript = Transcript(self._began)
+        self._transcript.add(event)
         self._session.publish(event)
+
+    @property
+    def said(self) -> str | None:
+        """All that was published, to be recorded."""
+        return None if self._transcript is None else self._transcript.text()
 
     def touch(self) -> None:
         """Refresh the idle timeout."""
@@ -86,15 +97,16 @@ class Tries:
     async def _try(self, tries: int) -> Any:
         session, call = self._session, self._call
         started = session.services.clock.now()
-        session.publish(StepStarted(self._key, call.name, call.options.kind, tries))
-        here = Scope(session, self._key, tries, started)
+        began = StepStarted(self._key, call.name, call.options.kind, tries)
+        session.publish(began)
+        here = Scope(session, began, started)
         try:
             value = await self._body(here)
             text = call.codec.encode(value, what=f"the result of step {call.name!r}")
             live = call.codec.decode(text, what=f"the result of step {call.name!r}")
         except Exception as error:
             raise await self._failed(error, here, tries, started) from error
-        ended = await session.append(EntryKind.RESULT, self._key, text, digest=call.digest, tries=tries, started=started)
+        ended = await session.append(EntryKind.RESULT, self._key, text, Work(started, call.digest, tries, here.said))
         took = (ended - started) // 1_000
         session.publish(StepCompleted(self._key, call.name, call.options.kind, tries, duration_ms=took))
         return live
@@ -106,12 +118,12 @@ class Tries:
         delay = call.options.retry.delay(tries, error, session.services.clock.now())
         told = {"type": failed.type, "message": failed.message}
         if delay is None:
-            await session.append(EntryKind.ERROR, self._key, encode_failure(failed), digest=call.digest, tries=tries, started=started)
+            await session.append(EntryKind.ERROR, self._key, encode_failure(failed), Work(started, call.digest, tries))
             session.publish(StepFailedEvent(self._key, told, call.name, call.options.kind, tries))
             return raised(failed, call.name, self._key)
         until = session.services.clock.now() + delay
         note = dumps({"until": until, "error": told})
-        await session.append(EntryKind.TRY, self._key, note, tries=tries, started=started)
+        await session.append(EntryKind.TRY, self._key, note, Work(started, tries=tries))
         session.publish(StepRetrying(self._key, tries + 1, told, delay // 1_000, tuple(here.parts)))
         return _Again(until)
 

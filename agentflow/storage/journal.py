@@ -12,14 +12,14 @@ from agentflow.storage.runs import Lease, hold
 from agentflow.storage.statements import SQL
 
 
-async def append(database: Database, lease: Lease, entry: JournalEntry) -> None:
-    """Record an entry; durable on return. Raises `LeaseLost` when the lease no longer holds.
+async def append(database: Database, lease: Lease, entry: JournalEntry, said: str | None = None) -> None:
+    """Record an entry, and what was said by it; durable on return. Raises `LeaseLost` when the lease no longer holds.
 
     An entry that is there already was written by this very epoch before the connection broke: it counts.
     """
     value = entry.value
-    if value is not None and len(value) > blobs.LIMIT:
-        await database.transact(_append_large(lease, entry, value))
+    if said is not None or (value is not None and len(value) > blobs.LIMIT):
+        await database.transact(_append_large(lease, entry, said))
         return
     written = await database.execute(SQL.journal.append(run=lease.run, **_columns(entry)))
     if not written:
@@ -27,12 +27,14 @@ async def append(database: Database, lease: Lease, entry: JournalEntry) -> None:
 
 
 @transaction
-def _append_large(lease: Lease, entry: JournalEntry, value: str) -> Transaction[None]:
+def _append_large(lease: Lease, entry: JournalEntry, said: str | None) -> Transaction[None]:
     yield from hold(lease)
-    pointer = yield from blobs.stow(value, entry.ended_at)
-    written = yield SQL.journal.append(run=lease.run, **_columns(replace(entry, value=pointer)))
+    value = None if entry.value is None else (yield from blobs.stow(entry.value, entry.ended_at))
+    written = yield SQL.journal.append(run=lease.run, **_columns(replace(entry, value=value)))
     if not written:
         raise LeaseLost(lease.run_id)
+    if said is not None:
+        yield SQL.transcripts.put(run=lease.run, seq=entry.seq, events=said)
 
 
 def _columns(entry: JournalEntry) -> dict[str, object]:
@@ -58,3 +60,8 @@ def load(run: int) -> Transaction[list[JournalEntry]]:
     if not large:
         return [rows.entry(row, row["value"]) for row in found]
     return [rows.entry(row, large.get(row["value"], row["value"])) for row in found]
+
+
+def transcripts(run: int, since: int = 0) -> Transaction[dict[int, str]]:
+    """What the records of a run from `since` on said, by their numbers."""
+    return {row["seq"]: row["events"] for row in (yield SQL.transcripts.load(run=run, since=since))}

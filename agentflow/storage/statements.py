@@ -29,6 +29,7 @@ class SQL:
 
     runs = Group("runs")
     journal = Group("journal")
+    transcripts = Group("transcripts")
     waitpoints = Group("waitpoints")
     workers = Group("workers")
     tasks = Group("tasks")

@@ -202,6 +202,7 @@ def revive(run_id: str, now: int) -> Transaction[RunRecord]:
     )
     started = yield from runs.start(new, now)
     yield SQL.journal.copy(source=dead.key, target=started.run.key)
+    yield SQL.transcripts.copy(source=dead.key, target=started.run.key)
     yield SQL.waitpoints.copy(source=dead.key, target=started.run.key, target_id=new.id)
     return started.run
 

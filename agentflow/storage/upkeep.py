@@ -142,6 +142,8 @@ def clear(limit: int, run: int | None = None) -> Transaction[bool]:
     named = dumps(taken)
     left = limit - len((yield SQL.journal.forget(runs=named, limit=limit)))
     if left > 0:
+        left -= len((yield SQL.transcripts.forget(runs=named, limit=left)))
+    if left > 0:
         left -= len((yield SQL.waitpoints.forget(runs=named, limit=left)))
     if left > 0:
         yield SQL.remains.cleared(runs=named)

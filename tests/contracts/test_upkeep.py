@@ -52,7 +52,8 @@ async def left(database: Database, lease: Lease) -> list[str]:
     """Where something of a run is left."""
     records = await database.read(journal.load(lease.run))
     waited = await database.read(waitpoints.of_run(lease.run))
-    return [name for name, rows in (("journal", records), ("waitpoints", waited)) if rows]
+    said = await database.read(journal.transcripts(lease.run))
+    return [name for name, rows in (("journal", records), ("transcripts", said), ("waitpoints", waited)) if rows]
 
 
 async def listed(database: Database, **chosen: Any) -> list[str]:
@@ -74,7 +75,7 @@ def question(number: int = 1, **chosen: Any) -> NewWaitpoint:
 async def test_an_old_run_goes_with_all_that_belongs_to_it_and_a_young_one_stays(database: Database) -> None:
     """F4"""
     old = await leased(database, number=1, tags=["vip"], idempotency_key="k")
-    await journal.append(database, old, entry(1, old.epoch))
+    await journal.append(database, old, entry(1, old.epoch), "[]")
     await database.transact(waitpoints.create(old, question(), NOW))
     await database.transact(transitions.finish(old, DONE, SPENT, NOW))
     young = await finished(database, 2, now=LATER, tags=["vip"])
@@ -169,7 +170,7 @@ async def test_what_a_long_run_leaves_goes_in_slices_and_nobody_finds_half_a_run
     """F4"""
     lease = await leased(database)
     for seq in range(1, 26):
-        await journal.append(database, lease, entry(seq, lease.epoch))
+        await journal.append(database, lease, entry(seq, lease.epoch), "[]" if seq <= 10 else None)
     for number in range(1, 6):
         await database.transact(waitpoints.create(lease, question(number), NOW))
     await database.transact(transitions.finish(lease, DONE, SPENT, NOW))
@@ -180,7 +181,7 @@ async def test_what_a_long_run_leaves_goes_in_slices_and_nobody_finds_half_a_run
     slices = 0
     while await database.transact(upkeep.clear(10)):
         slices += 1
-    assert (slices, await left(database, lease)) == (4, [])
+    assert (slices, await left(database, lease)) == (5, [])
 
 
 async def test_two_sweeps_at_once_delete_everything_once(database: Database, other: Database) -> None:
@@ -268,13 +269,14 @@ async def test_a_blob_that_another_run_points_to_stays(database: Database) -> No
 
 async def test_a_run_that_takes_up_a_failed_one_keeps_what_that_one_had_recorded(database: Database) -> None:
     dead = await leased(database, number=1, input=large("i"))
-    await journal.append(database, dead, entry(1, dead.epoch, large("j")))
+    await journal.append(database, dead, entry(1, dead.epoch, large("j")), "[]")
     await database.transact(transitions.finish(dead, FAILED, SPENT, NOW))
     await database.execute(SQL.runs.children_told(run=dead.run))
     revived = await database.transact(transitions.revive("run_1", LATER + 1))
     assert await sweep(database) == ["run_1"]
     assert await forget_blobs(database) == 2
     assert [record.value for record in await database.read(journal.load(revived.key))] == [large("j")]
+    assert await database.read(journal.transcripts(revived.key)) == {1: "[]"}
 
 
 async def test_a_blob_that_was_just_put_is_left_alone(database: Database) -> None:

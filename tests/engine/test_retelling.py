@@ -5,17 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from agentflow import Retry, approve, context, sleep, step, task
+from agentflow import Retry, approve, context, current_step, sleep, step, task
 from agentflow.engine.retelling import BLIND, GLANCE, unseen, untold
 from agentflow.handle import RunHandle
 from agentflow.records import EntryKind, JournalEntry, WaitKind, WaitpointRecord, WaitState
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.courier import stream_key
 from agentflow.streams.cursor import RENUMBERED, Cursor
-from agentflow.streams.events import ApprovalRequested, Event, RunAttempt, RunStarted, StepCompleted
+from agentflow.streams.events import (
+    ApprovalRequested,
+    Event,
+    RunAttempt,
+    RunStarted,
+    StepCompleted,
+    TextDelta,
+    TextEnd,
+    TextStart,
+)
 from agentflow.streams.fold import Fold
 from agentflow.streams.wire import Remote, Wire
 from agentflow.testing import Engine
@@ -34,7 +44,7 @@ async def one() -> int:
     return 1
 
 
-async def unsaid(engine: Engine, wire: Wire, run: RunHandle[int], *types: str) -> None:
+async def unsaid(engine: Engine, wire: Wire, run: RunHandle[Any], *types: str) -> None:
     """Take back the last events of these types, as if they had never been sent."""
     await engine.app.streams.flush()
     for event in await engine.app.streams.read(run.id):
@@ -42,7 +52,7 @@ async def unsaid(engine: Engine, wire: Wire, run: RunHandle[int], *types: str) -
             assert await wire.call("XDEL", stream_key(run.id), str(event.id)) == 1
 
 
-async def folded(engine: Engine, run: RunHandle[int]) -> Fold:
+async def folded(engine: Engine, run: RunHandle[Any]) -> Fold:
     return Fold().apply_all(await engine.events(run))
 
 
@@ -107,6 +117,65 @@ async def test_an_answer_that_nobody_told_is_told_by_the_worker_that_goes_on(eng
     await engine.clock.advance("2m")
     assert await run.result() == 1
     assert [one.decision for one in (await folded(engine, run)).approvals.values()] == ["approved"]
+
+
+@step
+async def says(words: str) -> str:
+    here = current_step()
+    here.publish(TextStart(f"{here.id}.1", step=here.id))
+    for word in words.split():
+        here.publish(TextDelta(f"{here.id}.1", f"{word} "))
+    here.publish(TextEnd(f"{here.id}.1"))
+    return words
+
+
+LOST: dict[str, tuple[str, ...]] = {
+    "all of it": ("step.started", "text.start", "text.delta", "text.end", "step.completed"),
+    "its end": ("text.end", "step.completed"),
+    "only that it ended": ("step.completed",),
+}
+
+
+@pytest.mark.parametrize("lost", LOST.values(), ids=LOST)
+async def test_what_a_step_had_said_is_told_again_with_its_end(engine: Engine, wire: Wire, lost: tuple[str, ...]) -> None:
+    """What is recorded was said, whatever its worker had sent when it died; nothing is heard twice."""
+    gate = asyncio.Event()
+
+    @step
+    async def waits() -> None:
+        await gate.wait()
+
+    @task
+    async def work() -> None:
+        await says("every single word")
+        await waits()
+        await says("and the last")
+
+    run = await engine.start(work)
+    await engine.settle()
+    await unsaid(engine, wire, run, *lost)
+    await engine.stop()
+    gate.set()
+    await engine.go_on()
+    await engine.clock.advance("2m")
+    await run.result()
+    fold = await folded(engine, run)
+    assert fold.text == "every single word and the last "
+    assert {one.state for one in fold.steps.values()} == {"completed"}
+
+
+async def test_a_run_whose_stream_is_gone_has_still_said_every_word(engine: Engine, wire: Wire) -> None:
+    @task
+    async def work() -> None:
+        await asyncio.gather(says("every single word"), says("and the last"))
+
+    run = await engine.start(work)
+    await run.result()
+    before = await folded(engine, run)
+    await engine.app.streams.forget([run.id])
+    after = Fold().apply_all([event async for event in run.events()])
+    assert (after.text, after.parts.keys()) == (before.text, before.parts.keys())
+    assert after.text == "every single word and the last "
 
 
 async def test_an_answer_is_told_once(engine: Engine) -> None:

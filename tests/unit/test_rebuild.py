@@ -30,5 +30,5 @@ def test_an_answer_from_a_process_whose_clock_is_behind_is_told_after_its_questi
         ended_at=START - 5 * SECOND,
         wake=1,
     )
-    fold = Fold().apply_all(rebuild(run, [], [asked]))
+    fold = Fold().apply_all(rebuild(run, [], [asked], {}))
     assert fold.approvals["wp_1"].decision == "approved"

@@ -209,7 +209,7 @@ class Soak:
         live = {run_id: reader for run_id, reader in audience.readers.items() if run_id not in deaf and run_id in ended}
         self._report.check("what_was_told_live_is_true", list(streamed.every_stream_is_whole(truth, live, "live")))
         later = {run_id: await audience.again(run_id, HEARING) for run_id in ended}
-        self._report.check("what_is_told_afterwards_is_true", list(streamed.every_stream_is_whole(truth, later, "afterwards")))
+        self._report.check("what_is_told_afterwards_is_true", list(streamed.every_stream_is_whole(truth, later, streamed.AFTERWARDS)))
         self._report.count(
             {
                 "readers": len(live),

@@ -1,0 +1,1 @@
+INSERT INTO transcripts (run, seq, events) VALUES (:run, :seq, :events);
