@@ -16,7 +16,10 @@ from agentflow.errors import ConfigurationError, DefinitionError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the command line and an app are set to; `queues` None means those of the tasks, `concurrency` is runs at once per process."""
+    """What the command line and an app are set to.
+
+    `api_key` may be several, by commas; `queues` None means those of the tasks; `concurrency` is runs at once per process.
+    """
 
     app: str | None = None
     database: str | None = None

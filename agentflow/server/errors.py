@@ -22,18 +22,24 @@ class RequestError(AgentflowError):
     http_status = 400
 
 
-class Unauthorized(RequestError):
-    """The API key is missing or wrong."""
-
-    code = "unauthorized"
-    http_status = 401
-
-
 class Forbidden(RequestError):
-    """The request came by a name that this server does not answer to."""
+    """The request came by a name that this server does not answer to, or asks for what its caller may not have."""
 
     code = "forbidden"
     http_status = 403
+
+
+class ScopeMissing(Forbidden):
+    """A browser token may not do this; `details["scopes"]` are those of which one would do."""
+
+    code = "scope_missing"
+
+
+class NoApiKey(RequestError):
+    """The server has no API key, which this needs."""
+
+    code = "no_api_key"
+    http_status = 409
 
 
 class NoSuchRoute(RequestError):

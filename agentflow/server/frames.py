@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,9 @@ from pydantic_core import to_json
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
 from agentflow.streams.events import Event, ReasoningDelta, TextDelta, ToolInputDelta
+
+Filter = Callable[[StoredEvent], bool]
+"""Which events a reader is shown. Its cursor goes on past the others."""
 
 HEADERS = (
     (b"content-type", b"text/event-stream"),
@@ -30,6 +33,11 @@ def frame(event: StoredEvent) -> bytes:
 def frames(events: Sequence[StoredEvent]) -> bytes:
     """Events that go out together; neighbouring deltas of one part as one, under the last id: a cursor means all up to here."""
     return b"".join(frame(event) for event in (merged(events) if len(events) > 1 else events))
+
+
+def visible(events: Sequence[StoredEvent], filter: Filter | None) -> Sequence[StoredEvent]:
+    """The events that pass a filter; without one, all."""
+    return events if filter is None else [event for event in events if filter(event)]
 
 
 def untold(event: StoredEvent) -> bytes:

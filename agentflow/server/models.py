@@ -103,7 +103,7 @@ class CreateWaitpoint(Strict):
 class Decide(Strict):
     """An answer: `approved` (with `reason`, `edits`) for an approval, `value` for a token.
 
-    `by` says who; else the header X-Agentflow-By.
+    `by` says who; else the header X-Agentflow-By. With a browser token its subject decides, and nobody else can be named.
     """
 
     approved: bool | None = None
@@ -127,18 +127,20 @@ class RunQuery(Strict):
 class StreamQuery(Strict):
     """From where: `after` is the id of the last event that was seen; the header Last-Event-ID counts before it.
 
-    `live=0` ends when caught up.
+    `live=0` ends when caught up. `ticket` stands for the header Authorization, which an EventSource cannot send.
     """
 
     after: str | None = None
     live: bool = True
+    ticket: str | None = None
 
 
 class EventQuery(Strict):
-    """From where, and how many events at most."""
+    """From where, and how many events at most. `ticket` stands for the header Authorization."""
 
     after: str | None = None
     limit: int = Field(500, ge=1, le=5_000)
+    ticket: str | None = None
 
 
 class WaitpointQuery(Strict):
@@ -239,7 +241,10 @@ class RunPage(BaseModel):
 
 
 class EventPage(BaseModel):
-    """Events, each with its `id`. `next` is the cursor to go on after, `ended` says that there will be no more."""
+    """Events, each with its `id`. `next` is the cursor to go on after, `ended` says that there will be no more.
+
+    A page may be short, or empty, though more follows: what a caller may not see is left out.
+    """
 
     events: list[dict[str, Any]]
     next: str | None

@@ -10,7 +10,7 @@ from agentflow.app.following import LATE
 from agentflow.app.rebuild import Rebuilt, holds, load
 from agentflow.errors import StreamUnavailable
 from agentflow.records import RunRecord
-from agentflow.server.frames import frames, notice, untold
+from agentflow.server.frames import Filter, frames, notice, untold, visible
 from agentflow.server.views import run_view
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
@@ -18,10 +18,11 @@ from agentflow.streams.reader import PAGE, StreamLost
 
 
 class Reading:
-    """A reader's place in a run's stream. `ended`: it has been given the `end`."""
+    """A reader's place in a run's stream, of which it is shown what passes `filter`. `ended`: it has been given the `end`."""
 
-    def __init__(self, app: Agentflow, run_id: str, after: Cursor | None) -> None:
+    def __init__(self, app: Agentflow, run_id: str, after: Cursor | None, filter: Filter | None = None) -> None:
         self._app = app
+        self._filter = filter
         self.run_id = run_id
         self.position = after
         self.ended = False
@@ -78,7 +79,7 @@ class Reading:
                 return head
         self.position = batch[-1].id
         self.ended = batch[-1].ended
-        return head + frames(batch)
+        return head + frames(visible(batch, self._filter))
 
     async def _reset(self, tail: str) -> bytes:
         """Start over from the database; the reader goes on after `tail`."""
@@ -88,7 +89,7 @@ class Reading:
         self.position = Cursor.parse(tail) if tail else None
         self._started_over = True
         # Only the last frame is a place to resume from: a reader that is cut off before it starts over.
-        told = [snapshot(rebuilt.run, None), *(untold(event) for event in rebuilt.events)]
+        told = [snapshot(rebuilt.run, None), *(untold(event) for event in visible(rebuilt.events, self._filter))]
         if tail:
             told[-1] = b"id: %b\n" % tail.encode() + told[-1]
         return b"".join(told)
@@ -96,7 +97,7 @@ class Reading:
     def _finished(self, rebuilt: Rebuilt, events: Sequence[StoredEvent]) -> bytes:
         self.position = rebuilt.events[-1].id
         self.ended = True
-        return frames(events)
+        return frames(visible(events, self._filter))
 
     async def _rest_of_rebuilt(self) -> Sequence[StoredEvent]:
         rebuilt = await self._app.database.read(load(self.run_id))

@@ -18,6 +18,7 @@ from agentflow.records import RunRecord
 from agentflow.serde import dumps
 from agentflow.server.calls import Call, answer
 from agentflow.server.errors import InvalidRequest
+from agentflow.server.frames import visible
 from agentflow.server.models import (
     CancelRun,
     EventPage,
@@ -36,6 +37,8 @@ from agentflow.server.models import (
 )
 from agentflow.server.reading import Reading, snapshot_value
 from agentflow.server.stream import EventStream
+from agentflow.server.token_models import StartedRun
+from agentflow.server.tokens import permitted, reading_token
 from agentflow.server.views import entry_view, run_detail, run_view
 from agentflow.storage.listing import RunFilter
 from agentflow.streams.codec import StoredEvent
@@ -45,14 +48,22 @@ from agentflow.streams.reader import StreamLost
 
 async def start_run(call: Call[StartRun, Nothing]) -> Response:
     """201 with the new run; 200 with the run that the idempotency key started before."""
+    options = _options(call)
+    key = options.get("idempotency_key")
+    known = None if key is None else await call.app.runs.keyed(call.body.task, key)
+    handle = await call.app.start_json(call.body.task, dumps(call.body.payload), options)
+    token = reading_token(call.app, call.caller, handle.id)
+    started = StartedRun(**dict(await _seen(call.app, handle.id)), token=token)
+    return answer(started, 200 if handle.id == known else 201)
+
+
+def _options(call: Call[StartRun, Nothing]) -> dict[str, Any]:
     options = call.body.options.model_dump(exclude_none=True)
     key = _idempotency_key(call)
-    known = None
     if key is not None:
         options["idempotency_key"] = key
-        known = await call.app.runs.keyed(call.body.task, key)
-    handle = await call.app.start_json(call.body.task, dumps(call.body.payload), options)
-    return await _detail(call.app, handle.id, 200 if handle.id == known else 201)
+    grant = call.caller.grant
+    return options if grant is None else permitted(grant, options)
 
 
 def _idempotency_key(call: Call[StartRun, Nothing]) -> str | None:
@@ -123,10 +134,10 @@ async def get_journal(call: Call[Nothing, Nothing]) -> Response:
 
 async def stream_run(call: Call[Nothing, StreamQuery]) -> Response:
     """Server-sent events: the run's log after a cursor, live, to its `end`. 204 when nothing follows the cursor."""
-    reading = Reading(call.app, call.id, _cursor(call.request, call.query.after))
+    reading = Reading(call.app, call.id, _cursor(call.request, call.query.after), call.caller.filter)
     if not await reading.begin():
         return Response(status_code=204)
-    return EventStream(reading, call.service.pulse, live=call.query.live)
+    return EventStream(reading, call.service.pulse, live=call.query.live, expiring=call.caller.expiring(call.app.clock))
 
 
 async def list_events(call: Call[Nothing, EventQuery]) -> Response:
@@ -134,16 +145,16 @@ async def list_events(call: Call[Nothing, EventQuery]) -> Response:
     after = _cursor(call.request, call.query.after)
     run = await call.app.runs.get(call.id)
     if holds(run, after):
-        return _rebuilt(await call.app.database.read(load(call.id)), after, call.query.limit)
+        return _rebuilt(call, await call.app.database.read(load(call.id)), after)
     try:
         events = await call.app.streams.read(call.id, after, call.query.limit)
         whole = bool(events) or not run.state.terminal or (await call.app.streams.ends([call.id]))[0] == (after, True)
     except (StreamLost, StreamUnavailable) as error:
         return await _instead(call, run, error)
     if not whole:
-        return _rebuilt(await call.app.database.read(load(call.id)), None, call.query.limit)
+        return _rebuilt(call, await call.app.database.read(load(call.id)), None)
     ended = events[-1].ended if events else run.state.terminal
-    return _page(_shown(events), str(events[-1].id) if events else call.query.after, ended=ended)
+    return _page(_shown(call, events), str(events[-1].id) if events else call.query.after, ended=ended)
 
 
 async def _instead(call: Call[Nothing, EventQuery], run: RunRecord, error: StreamLost | StreamUnavailable) -> Response:
@@ -152,24 +163,25 @@ async def _instead(call: Call[Nothing, EventQuery], run: RunRecord, error: Strea
         raise error
     rebuilt = await call.app.database.read(load(call.id))
     if rebuilt.run.state.terminal:
-        return _rebuilt(rebuilt, None, call.query.limit)
-    known = [from_json(event.json()) for event in rebuilt.events]
+        return _rebuilt(call, rebuilt, None)
+    known = [from_json(event.json()) for event in visible(rebuilt.events, call.caller.filter)]
     return _page([snapshot_value(rebuilt.run), *known], error.details.get("tail") or None, ended=False)
 
 
-def _rebuilt(rebuilt: Rebuilt, after: Cursor | None, limit: int) -> Response:
+def _rebuilt(call: Call[Nothing, EventQuery], rebuilt: Rebuilt, after: Cursor | None) -> Response:
     """A page of the rebuilt log; without a cursor of its own, from its start with a reset."""
+    limit = call.query.limit
     if after is None:
         page = rebuilt.events[: max(limit - 1, 0)]
         head = [{"id": str(rebuilt.start), **snapshot_value(rebuilt.run)}]
     else:
         page, head = rebuilt.after(after)[:limit], []
     position = page[-1].id if page else after or rebuilt.start
-    return _page([*head, *_shown(page)], str(position), ended=position >= rebuilt.events[-1].id)
+    return _page([*head, *_shown(call, page)], str(position), ended=position >= rebuilt.events[-1].id)
 
 
-def _shown(events: Sequence[StoredEvent]) -> list[dict[str, Any]]:
-    return [{"id": str(event.id), **from_json(event.json())} for event in events]
+def _shown(call: Call[Nothing, EventQuery], events: Sequence[StoredEvent]) -> list[dict[str, Any]]:
+    return [{"id": str(event.id), **from_json(event.json())} for event in visible(events, call.caller.filter)]
 
 
 def _page(events: list[dict[str, Any]], following: str | None, *, ended: bool) -> Response:

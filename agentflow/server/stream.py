@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
 
@@ -27,31 +27,33 @@ _AGAIN = 2_000
 
 
 class EventStream(Response):
-    """Answers with a run's events until its `end`, the reader's leaving, or the server's."""
+    """Answers with a run's events until its `end`, the reader's leaving, the server's, or until its token is `expiring`."""
 
-    def __init__(self, reading: Reading, pulse: Pulse, *, live: bool) -> None:
+    def __init__(self, reading: Reading, pulse: Pulse, *, live: bool, expiring: Callable[[], bool]) -> None:
         self.status_code = 200
         self.background = None
         self.raw_headers = list(HEADERS)
         self._reading = reading
         self._pulse = pulse
         self._live = live
+        self._expiring = expiring
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})
             return
-        await Connection(self._reading, send, live=self._live).serve(receive, self._pulse)
+        await Connection(self._reading, send, live=self._live, expiring=self._expiring).serve(receive, self._pulse)
 
 
 class Connection:
     """One open stream."""
 
-    def __init__(self, reading: Reading, send: Send, *, live: bool) -> None:
+    def __init__(self, reading: Reading, send: Send, *, live: bool, expiring: Callable[[], bool]) -> None:
         self._reading = reading
         self._send = send
         self._live = live
+        self._expiring = expiring
         self._turn = asyncio.Lock()
         self._reason: str | None = None
         self._closed = False
@@ -109,6 +111,8 @@ class Connection:
         if self._turn.locked():
             if now - self._began > LONGEST:
                 self.stop("slow")
+        elif self._expiring():
+            self.stop("token")
         elif now - self._sent >= heartbeat:
             return self._write(HEARTBEAT)
         return None
@@ -158,6 +162,8 @@ class Connection:
             return b""
         if self._reason == "ended":
             return await self._reading.rest()
+        if self._reason == "token":
+            return notice({"type": "sync.reconnect", "reason": "token", "after_ms": 0})
         if self._reason == "drain":
             return notice({"type": "sync.reconnect", "reason": "drain", "after_ms": random.randrange(_AGAIN)})  # noqa: S311 (spreads readers)
         return b""
