@@ -34,10 +34,13 @@ class Listening:
     api_key: Annotated[
         str | None, typer.Option(help="The keys that clients send, by commas; needed on any address but loopback.", metavar="KEY")
     ] = None
+    cors_origins: Annotated[
+        str | None, typer.Option(help="Web origins that may call from a browser, by commas.", metavar="A,B", show_default=False)
+    ] = None
 
     def given(self) -> dict[str, Any]:
         """What was said, by the name of the setting."""
-        return {"host": self.host, "port": self.port, "api_key": self.api_key}
+        return {"host": self.host, "port": self.port, "api_key": self.api_key, "cors_origins": self.cors_origins}
 
 
 @dataclass(frozen=True, slots=True)
