@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from agentflow.app import Agentflow
 from agentflow.auth.keys import ApiKey, ApiKeys
+from agentflow.auth.scopes import Scopes
 from agentflow.auth.tokens import Grant, read_token
 from agentflow.clock import SECOND, Clock
 from agentflow.errors import TokenInvalid
@@ -48,6 +49,10 @@ class Caller:
         # A token with less than that to live is good to its end: told at once to come back, its reader would do so again and again.
         until = ends - _NOTICE if ends - clock.now() > _NOTICE else ends
         return lambda: clock.now() >= until
+
+
+NOBODY = Caller(grant=Grant(id="nobody", scopes=Scopes(texts=())))
+"""Who calls what needs nothing, and was not asked: it may do nothing else."""
 
 
 def _thoughtless(event: StoredEvent) -> bool:

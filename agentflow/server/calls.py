@@ -13,7 +13,7 @@ from starlette.responses import Response
 from agentflow.app import Agentflow
 from agentflow.auth.keys import ApiKeys
 from agentflow.errors import AgentflowError, TokenInvalid
-from agentflow.server.callers import Caller, identified
+from agentflow.server.callers import NOBODY, Caller, identified
 from agentflow.server.errors import (
     BodyTooLarge,
     Forbidden,
@@ -110,7 +110,7 @@ class Operation:
     async def _caller(self, service: Service, request: Request) -> Caller:
         _check_host(service, request)
         if self.needs.open:
-            return Caller()
+            return NOBODY
         return await identified(service.app, service.keys, request, by_ticket=self.needs.tickets)
 
 

@@ -68,11 +68,14 @@ async def think(thoughts: list[str]) -> int:
 
 
 @task
-async def ponder(token: str | None = None) -> int:
-    """Think aloud, after a token was answered."""
+async def ponder(token: str | None = None, then: str | None = None) -> int:
+    """Think aloud, after a token was answered, and then wait for another."""
     if token is not None:
         await wait_for(token)
-    return await think(WORDS[:4])
+    count = await think(WORDS[:4])
+    if then is not None:
+        await wait_for(then)
+    return count
 
 
 @task

@@ -142,6 +142,27 @@ async def test_thoughts_are_left_out_of_a_stream_that_is_followed_live(site: Sit
     assert mine == without_thoughts(every) != every
 
 
+async def test_thoughts_of_a_run_that_goes_on_are_left_out_of_what_the_database_tells_of_it(site: Site, wire: Wire) -> None:
+    token = (await site.client.post("/v1/waitpoints")).json()["id"]
+    run_id = await site.start("ponder", then=token)
+    await site.waiting(run_id)
+    await site.app.streams.flush()
+    cursor = (await site.events(run_id))["next"]
+    await wire.call("DEL", stream_key(run_id))
+    async with holding(site, f"run:read:{run_id}") as caller:
+        pages = [[event["type"] for event in (await one.events(run_id, after=cursor))["events"]] for one in (site, caller)]
+        assert [page[0] for page in pages] == ["sync.snapshot"] * 2
+        assert pages[1] == [kind for kind in pages[0] if not kind.startswith("reasoning.")] != pages[0]
+        readers = [asyncio.create_task(one.read(run_id, last=cursor)) for one in (site, caller)]
+        async with asyncio.timeout(PATIENCE):
+            while site.app.streams.counters["followed"] == 0:
+                await asyncio.sleep(0)
+        await site.client.post(f"/v1/waitpoints/{token}/decisions", json={"value": 1})
+        every, mine = [told(frames) for frames in await asyncio.gather(*readers)]
+    assert (every[0][0], every[-1][0]) == ("sync.snapshot", "end")
+    assert mine == without_thoughts(every) != every
+
+
 @pytest.mark.parametrize(("life", "gone_on"), [(900, 839), (40, 39)])
 async def test_a_stream_ends_before_its_token_does_and_asks_for_another(
     tmp_path: Path, stream_server: str, life: int, gone_on: int

@@ -8,12 +8,21 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from agentflow import Agentflow, mint_token
+from agentflow.auth.keys import ApiKeys
+from agentflow.server.calls import Call, Operation, Service
+from agentflow.server.models import Nothing
+from agentflow.server.needs import OPEN
 from agentflow.server.openapi import described
+from agentflow.server.pulse import Pulse
 from agentflow.server.routes import OPERATIONS
 from tests.server.bearers import KEY, bearer, guarded, holding, refusal, sending
-from tests.server.site import Site
+from tests.server.site import Site, served
 
 ALL = (*OPERATIONS, described(OPERATIONS))
 READERS = {"run", "tag", "thread"}
@@ -150,6 +159,21 @@ async def test_what_a_token_may_not_see_answers_as_what_does_not_exist(stage: St
         assert dict(there.headers) | {"date": ""} == dict(not_there.headers) | {"date": ""}
         if name not in ("list_waitpoints", "decide_waitpoint"):
             assert (await stage.ask(name, KEY, nobody, nothing)).text == not_there.text, name
+
+
+async def test_who_calls_what_is_open_to_all_is_nobody_even_with_a_key(app: Agentflow) -> None:
+    async def look(call: Call[Nothing, Nothing]) -> Response:
+        caller = call.caller
+        return JSONResponse([caller.key is None, caller.reads("run_1", ["vip"]), caller.answers("wp_1", "run_1"), caller.filter is None])
+
+    operation = Operation(method="GET", path="/look", handler=look, needs=OPEN, summary="Look", answer=None)
+    service = Service(app=app, pulse=Pulse(app, 1.0), keys=ApiKeys.read(KEY))
+
+    async def endpoint(request: Request) -> Response:
+        return await operation.answered(service, request)
+
+    async with served(Starlette(routes=[Route("/look", endpoint)])) as url, httpx.AsyncClient(headers=bearer(KEY)) as client:
+        assert (await client.get(f"{url}/look")).json() == [True, False, False, False]
 
 
 async def test_a_list_shows_a_token_its_tags_only(stage: Stage) -> None:
