@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from agentflow.app import Agentflow
+from agentflow.auth.keys import ApiKeys
 from agentflow.server.calls import Operation, Service
 from agentflow.server.errors import refused
 from agentflow.server.index import Index
@@ -21,13 +22,26 @@ from agentflow.server.openapi import described
 from agentflow.server.pulse import Pace, Pulse
 from agentflow.server.routes import OPERATIONS
 
-_ASKED = ("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Agentflow-By")
+# Those of the durable-streams protocol are named one by one: a browser takes a star in a name for a letter.
+_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
+_ASKED = (
+    *("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "X-Agentflow-By"),
+    *("Stream-Closed", "Stream-Expires-At", "Stream-Seq", "Stream-TTL"),
+    *("Stream-Forked-From", "Stream-Fork-Offset", "Stream-Fork-Sub-Offset"),
+    *("Producer-Epoch", "Producer-Id", "Producer-Seq"),
+)
+_SHOWN = (
+    *("ETag", "Location", "X-Agentflow-Run-Id", "X-Workflow-Run-Id", "X-Workflow-Stream-Tail-Index"),
+    *("Stream-Closed", "Stream-Cursor", "Stream-Next-Offset", "Stream-Up-To-Date", "Stream-SSE-Data-Encoding"),
+    *("Stream-Expires-At", "Stream-TTL", "Stream-Forked-From", "Stream-Fork-Offset", "Stream-Fork-Sub-Offset"),
+    *("Producer-Epoch", "Producer-Expected-Seq", "Producer-Received-Seq", "Producer-Seq"),
+)
 
 
 def create_asgi(
     app: Agentflow,
     *,
-    api_key: str | None = None,
+    api_key: str | Sequence[str] | None = None,
     cors_origins: Sequence[str] = (),
     hosts: Sequence[str] = (),
     pace: Pace | None = None,
@@ -35,8 +49,9 @@ def create_asgi(
 ) -> Starlette:
     """An ASGI app that serves `app` under `/v1`.
 
-    `api_key`: what callers send as `Authorization: Bearer <key>`; without one everybody may come in. `cors_origins`: web origins that may
-    call from a browser. `hosts`: the only names it answers to, if any. `pace`: how open streams are kept. `max_body`: bytes.
+    `api_key`: what callers send as `Authorization: Bearer <key>`, one key or several (a list, or a text with commas); without one everybody
+    may come in. A browser sends a token instead (`mint_token`), which is gone with the key that signed it. `cors_origins`: web origins that
+    may call from a browser. `hosts`: the only names it answers to, if any. `pace`: how open streams are kept. `max_body`: bytes.
 
     Served as it is, it opens and closes `app` by itself. Mounted, the app around it does, for nobody tells a mounted app when to begin:
 
@@ -51,7 +66,7 @@ def create_asgi(
     A server that stops should call `asgi.state.drain()` before it waits for open streams; uvicorn is noticed without.
     """
     pulse = Pulse(app, pace or Pace())
-    service = Service(app=app, pulse=pulse, index=Index(app), api_key=api_key, hosts=frozenset(hosts), max_body=max_body)
+    service = Service(app=app, pulse=pulse, index=Index(app), keys=ApiKeys.read(api_key), hosts=frozenset(hosts), max_body=max_body)
     operations = (*OPERATIONS, described(OPERATIONS))
 
     @asynccontextmanager
@@ -84,7 +99,8 @@ def _cors(origins: Sequence[str]) -> Middleware:
     return Middleware(
         CORSMiddleware,
         allow_origins=list(origins),
-        allow_methods=["GET", "POST"],
-        allow_headers=list(_ASKED),
+        allow_methods=_METHODS,
+        allow_headers=_ASKED,
+        expose_headers=_SHOWN,
         max_age=600,
     )

@@ -16,6 +16,7 @@ from agentflow.streams.events import Event
 from agentflow.streams.forget import forget
 from agentflow.streams.hub import Hub
 from agentflow.streams.link import Network, network
+from agentflow.streams.notes import put_note, take_note
 from agentflow.streams.reader import PAGE, Reader
 from agentflow.streams.refill import refill
 from agentflow.streams.signals import Signals
@@ -118,6 +119,14 @@ class Streams:
     async def forget(self, run_ids: Sequence[str]) -> None:
         """Delete the streams of runs that are deleted. Raises `StreamUnavailable`."""
         await forget(self._read_link, run_ids)
+
+    async def put_note(self, run_id: str, name: str, value: bytes, life: int) -> None:
+        """Keep a value with a run's stream for `life` microseconds, for one who takes it. Raises `StreamUnavailable`."""
+        await self._asked(put_note(self._read_link, run_id, name, value, life))
+
+    async def take_note(self, run_id: str, name: str) -> bytes | None:
+        """The value of a note; of all processes only the first to ask gets it. Raises `StreamUnavailable`."""
+        return await self._asked(take_note(self._read_link, run_id, name))
 
     def on_back(self, callback: Callable[[float, Sequence[str]], None]) -> None:
         """Call `callback` when a server is back, with the seconds it was away and the runs whose events were dropped meanwhile."""
