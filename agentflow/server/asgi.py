@@ -17,6 +17,8 @@ from agentflow.app import Agentflow
 from agentflow.server.calls import Operation, Service
 from agentflow.server.errors import refused
 from agentflow.server.openapi import described
+from agentflow.server.projections import durable_streams
+from agentflow.server.projections.durable_streams_answers import ASKED, TOLD
 from agentflow.server.pulse import Pulse
 from agentflow.server.routes import OPERATIONS
 
@@ -60,7 +62,10 @@ def create_asgi(
             yield
 
     asgi = Starlette(
-        routes=[_route(service, operations, path) for path in dict.fromkeys(one.path for one in operations)],
+        routes=[
+            *(_route(service, operations, path) for path in dict.fromkeys(one.path for one in operations)),
+            *durable_streams.routes(service),
+        ],
         middleware=[_cors(cors_origins)] if cors_origins else [],
         exception_handlers={HTTPException: refused},
         lifespan=lifespan,
@@ -84,7 +89,8 @@ def _cors(origins: Sequence[str]) -> Middleware:
     return Middleware(
         CORSMiddleware,
         allow_origins=list(origins),
-        allow_methods=["GET", "POST"],
-        allow_headers=list(_ASKED),
+        allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
+        allow_headers=[*_ASKED, *ASKED],
+        expose_headers=list(TOLD),
         max_age=600,
     )

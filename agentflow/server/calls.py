@@ -67,7 +67,10 @@ Handler = Callable[[Call[Any, Any]], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """A route and what the OpenAPI document says of it. `problems` are the statuses it may fail with beside those all share."""
+    """A route and what the OpenAPI document says of it. `problems` are the statuses it may fail with beside those all share.
+
+    `raw`: the handler reads query and body itself, for a protocol that is not ours.
+    """
 
     method: str
     path: str
@@ -81,6 +84,7 @@ class Operation:
     media: str = "application/json"
     headers: tuple[str, ...] = ()
     open: bool = False
+    raw: bool = False
 
     @property
     def name(self) -> str:
@@ -91,6 +95,8 @@ class Operation:
         """The answer to a request, whatever happens."""
         try:
             _admit(service, self, request)
+            if self.raw:
+                return await self.handler(Call(service, request, Nothing(), Nothing()))
             query = _query(request, self.query)
             body = await _body(request, self.body, service.max_body)
             return await self.handler(Call(service, request, body, query))
@@ -130,7 +136,7 @@ def _query(request: Request, model: type[Model]) -> Model:
 async def _body(request: Request, model: type[Model], limit: int) -> Model:
     if request.method != "POST":
         return model.model_construct()
-    text = await _read(request, limit)
+    text = await read_body(request, limit)
     if not text.strip():
         text = b"{}"
     # What a web page of others may send without asking first is never said to be JSON.
@@ -144,7 +150,8 @@ async def _body(request: Request, model: type[Model], limit: int) -> Model:
         raise InvalidRequest.of(error, "body") from None
 
 
-async def _read(request: Request, limit: int) -> bytes:
+async def read_body(request: Request, limit: int) -> bytes:
+    """The bytes of a body. Raises `BodyTooLarge`."""
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():
