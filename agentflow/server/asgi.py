@@ -32,13 +32,14 @@ def create_asgi(
     cors_origins: Sequence[str] = (),
     hosts: Sequence[str] = (),
     heartbeat: float = 15.0,
+    long_poll: float = 25.0,
     max_body: int = 4 * 1024 * 1024,
 ) -> Starlette:
     """An ASGI app that serves `app` under `/v1`.
 
     `api_key`: what callers send as `Authorization: Bearer <key>`; without one everybody may come in. `cors_origins`: web origins that may
     call from a browser. `hosts`: the only names it answers to, if any. `heartbeat`: seconds without a byte until an open stream gets a
-    comment. `max_body`: bytes.
+    comment. `long_poll`: seconds that a long poll of a durable stream waits for data. `max_body`: bytes.
 
     Served as it is, it opens and closes `app` by itself. Mounted, the app around it does, for nobody tells a mounted app when to begin:
 
@@ -53,7 +54,7 @@ def create_asgi(
     A server that stops should call `asgi.state.drain()` before it waits for open streams; uvicorn is noticed without.
     """
     pulse = Pulse(app, heartbeat)
-    service = Service(app=app, pulse=pulse, api_key=api_key, hosts=frozenset(hosts), max_body=max_body)
+    service = Service(app=app, pulse=pulse, api_key=api_key, hosts=frozenset(hosts), max_body=max_body, long_poll=long_poll)
     operations = (*OPERATIONS, described(OPERATIONS))
 
     @asynccontextmanager

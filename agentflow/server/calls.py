@@ -33,13 +33,16 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """What every handler works with. `max_body` is in bytes; `hosts`, where given, are the only names the server answers to."""
+    """What every handler works with. `max_body` is in bytes, `long_poll` in seconds; `hosts`, where given, are the only names the server
+    answers to.
+    """
 
     app: Agentflow
     pulse: Pulse
     api_key: str | None = None
     hosts: frozenset[str] = frozenset()
     max_body: int = 4 * 1024 * 1024
+    long_poll: float = 25.0
 
 
 @dataclass(frozen=True, slots=True)

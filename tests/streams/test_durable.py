@@ -135,7 +135,7 @@ async def test_a_fork_in_another_slot_has_the_places_of_its_source(streams: Stre
     await filled(streams, "source", *(b"%d" % number * 100_000 for number in range(10, 40)))
     source = await read_all(streams, "source")
     middle = source[3].end
-    for path, place in (("fork-a", Place(source[0].standing.epoch, middle.count)), ("fork-b", None)):
+    for path, place in (("fork-a", Place(source[0].standing.epoch, middle.position)), ("fork-b", None)):
         await streams.durable.create(path, Draft(fork=Fork("source", place)))
     kept = await read_all(streams, "fork-b")
     assert [part.end for part in kept] == [part.end for part in source]

@@ -97,7 +97,7 @@ async def _read(call: _Call, source: Source) -> Response:
         return EventsOfStream(source, found, call.service.pulse, call.app.clock, given)
     if live == "long-poll":
         if not found.messages and not found.closed:
-            found = await followed(source, found, request, call.service.pulse)
+            found = await followed(source, found, request, call.service.pulse, call.service.long_poll)
         return polled(found, cursor(call.app.clock.now(), given))
     return caught_up(request, found, now=place is None)
 

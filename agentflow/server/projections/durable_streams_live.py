@@ -23,8 +23,6 @@ from agentflow.server.projections.durable_streams_offsets import cursor, written
 from agentflow.server.projections.durable_streams_source import Slice, Source
 from agentflow.server.pulse import Pulse
 
-POLL = 25.0
-"""Seconds that a long poll waits."""
 ROTATE = 60.0
 """Seconds until a stream of events ends, and its reader comes back: so caches in between can join readers."""
 _SLOW = 30.0
@@ -53,14 +51,14 @@ class Waiting:
         self._work.cancel()
 
 
-async def followed(source: Source, last: Slice, request: Request, pulse: Pulse) -> Slice:
-    """What follows a slice, or it again when nothing does for a while, the reader has left, or the server stops. Raises as reading does."""
+async def followed(source: Source, last: Slice, request: Request, pulse: Pulse, seconds: float) -> Slice:
+    """What follows a slice, or it again when nothing does for `seconds`, the reader left, or the server stops. Raises as `slice`."""
     work = asyncio.create_task(_next(source, last))
     leaving = asyncio.create_task(_gone(request.receive))
     waiting = Waiting(work)
     pulse.enter(waiting)
     try:
-        await asyncio.wait({work, leaving}, timeout=POLL, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({work, leaving}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
         pulse.leave(waiting)
         work.cancel()

@@ -22,7 +22,7 @@ def written(place: Place) -> str:
     >>> written(Place(3, 129))
     '00000003_000000000129'
     """
-    return f"{place.epoch:08d}_{place.count:012d}"
+    return f"{place.epoch:08d}_{place.position:012d}"
 
 
 def place_of(offset: str | None) -> Place | None:

@@ -156,9 +156,9 @@ def _place(position: Cursor | None) -> Place:
 def _cursor(place: Place) -> Cursor | None:
     if place == START:
         return None
-    if not place.count:
+    if not place.position:
         raise RequestError("There is no such offset in a run.", hint="Send back a Stream-Next-Offset as it came, or -1 for the start.")
-    return Cursor(place.epoch, place.count - 1)
+    return Cursor(place.epoch, place.position - 1)
 
 
 def _message(event: StoredEvent) -> bytes:

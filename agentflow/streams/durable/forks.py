@@ -86,18 +86,18 @@ class Forks:
     async def _copy(self, path: str, staged: str, fork: Fork, source: Standing) -> int:
         """Copy what a fork begins with; returns how many bytes that is."""
         place = fork.place or source.end
-        if place != START and (place.epoch != source.epoch or place.count > source.tail):
+        if place != START and (place.epoch != source.epoch or place.position > source.tail):
             raise _beyond(fork)
         at = Place(source.epoch, 0)
-        while at.count < place.count:
+        while at.position < place.position:
             part = await self._part(fork, at, source)
-            entries = [entry for entry in part.entries if entry.end <= place.count]
+            entries = [entry for entry in part.entries if entry.end <= place.position]
             if not entries:
                 raise ForkRefused(f"{fork.source} has no such offset.", hint="Send one that the server gave.", path=fork.source)
             await self._shelf.stage(path, staged, replace(part, entries=entries))
             at = Place(source.epoch, entries[-1].end)
         if not fork.beyond:
-            return at.count
+            return at.position
         part = await self._part(fork, at, source)
         begun = _begun(part, source, fork.beyond) if part.entries else None
         if begun is None:
@@ -130,7 +130,7 @@ def _begun(part: Part, source: Standing, beyond: int) -> Entry | None:
         taken = len(entry.payload.decode()[: ends[beyond]].encode()) if beyond < len(ends) else None
     else:
         taken = beyond if beyond <= len(entry.payload) else None
-    return None if taken is None else Entry(part.begin.count + taken, entry.payload[:taken])
+    return None if taken is None else Entry(part.begin.position + taken, entry.payload[:taken])
 
 
 def _ends(text: str) -> Iterator[int]:

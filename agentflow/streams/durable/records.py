@@ -48,10 +48,10 @@ class ForkConflict(StreamError):
 
 
 class Place(NamedTuple):
-    """A position: everything up to `count` of `epoch`. In a durable stream the epoch is when it began, and the count is of bytes."""
+    """Everything up to a position of an epoch. In a durable stream the epoch is when it began, and positions count bytes."""
 
     epoch: int
-    count: int
+    position: int
 
 
 START = Place(0, 0)
@@ -72,7 +72,7 @@ class Fork:
     beyond: int = 0
 
     def __str__(self) -> str:
-        place = "" if self.place is None else f"{self.place.epoch}-{self.place.count}"
+        place = "" if self.place is None else f"{self.place.epoch}-{self.place.position}"
         return f"{self.source} {place} {self.beyond}"
 
 

@@ -133,7 +133,7 @@ class Shelf:
         standing = Standing.of(stored)
         if standing.gone:
             raise gone(path)
-        begin = standing.end if after is None else Place(standing.epoch, after.count)
+        begin = standing.end if after is None else Place(standing.epoch, after.position)
         if after not in (None, START) and (begin != after or begin > standing.end):
             raise DurableStreamGone(
                 f"The stream {path} has nothing at that offset: it is of an earlier stream of this name, or lost.",

@@ -1,5 +1,6 @@
 // Follows streams with the real client. A line of JSON on stdin begins one: {id, url, live, offset, token}. What it reads is told on
-// stdout, line by line: {id, items, offset}, {id, cut} when it has to come back, {id, closed} at the end, {id, failed} when it gives up.
+// stdout, line by line: {id, items, offset}, {id, open} when server-sent events begin, {id, cut} when it has to come back, {id, closed} at
+// the end, {id, failed} when it gives up.
 import { createInterface } from "node:readline"
 import { FetchError, stream } from "@durable-streams/client"
 
@@ -15,13 +16,22 @@ async function once(wanted, place) {
     json: true,
     warnOnHttp: false,
     backoffOptions,
+    fetch: async (url, options) => {
+      const answer = await fetch(url, options)
+      if (answer.headers.get("content-type") === "text/event-stream") say({ id: wanted.id, open: true })
+      return answer
+    },
   })
-  response.subscribeJson((batch) => {
-    place.offset = batch.offset
-    place.closed = batch.streamClosed
-    if (batch.items.length > 0) say({ id: wanted.id, items: batch.items, offset: batch.offset })
+  await new Promise((done, broken) => {
+    // It resolves when all has come, which may be before the last of it is told: only its failure counts.
+    response.closed.catch(broken)
+    response.subscribeJson((batch) => {
+      place.offset = batch.offset
+      place.closed = batch.streamClosed
+      if (batch.items.length > 0) say({ id: wanted.id, items: batch.items, offset: batch.offset })
+      if (batch.streamClosed || (!wanted.live && batch.upToDate)) done()
+    })
   })
-  await response.closed
 }
 
 async function follow(wanted) {
