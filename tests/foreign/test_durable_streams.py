@@ -17,6 +17,7 @@ import pytest
 from agentflow import Agentflow, Retry, ai, approve, current_step, step, task
 from agentflow.agents.agent import Agent
 from agentflow.streams.events import TextDelta, TextStart
+from agentflow.streams.wire import Remote, Wire
 from agentflow.testing.models import call, scripted_model, text
 from tests.foreign.npm import NODE, environment, installed
 from tests.server.site import PATIENCE, Site, site_of
@@ -69,8 +70,6 @@ async def test_the_conformance_suite_of_the_protocol_passes(tmp_path: Path, pack
 
 async def forgotten(app: Agentflow) -> list[str]:
     """Keys of durable streams that nothing would ever delete."""
-    from agentflow.streams.wire import Remote, Wire
-
     wire = Wire(Remote(f"unix://{app.directory / 'valkey.sock'}"))
     try:
         keys: list[bytes] = await wire.call("KEYS", "af:ds:*")

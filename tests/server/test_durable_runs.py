@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +17,8 @@ from agentflow.streams.wire import Remote, Wire
 from tests.server.site import PATIENCE, Site, site_of
 from tests.server.tasks import TASKS
 from tests.server.test_rebuilt import decided
+from tests.servers.proxy import Proxy
+from tests.servers.valkey import ValkeyServer
 
 
 @pytest.fixture
@@ -161,19 +161,22 @@ async def test_a_live_reader_whose_stream_is_lost_starts_over_and_sees_the_end(s
 
 
 async def test_without_redis_an_ended_run_is_told_whole_and_a_running_one_is_a_503(tmp_path: Path) -> None:
-    async with Agentflow(TASKS, directory=tmp_path) as app, site_of(app) as site:
-        ended = await decided(site)
-        going = await site.start("publish", draft="text")
-        await site.waiting(going)
-        os.kill(int((tmp_path / "valkey.pid").read_text()), signal.SIGSTOP)
-        try:
-            answer = await site.client.get(f"/v1/stream/runs/{going}")
-            assert (answer.status_code, answer.json()["code"]) == (503, "stream_unavailable")
-            for mode in ({}, {"live": "long-poll"}, {"live": "sse"}):
-                assert '"type":"end"' in (await read(site, ended, **mode)).text
+    with ValkeyServer.running() as valkey:
+        async with (
+            Proxy.running(valkey.port) as proxy,
+            Agentflow(TASKS, directory=tmp_path, redis=f"redis://127.0.0.1:{proxy.port}") as app,
+            site_of(app) as site,
+        ):
+            ended = await decided(site)
+            going = await site.start("publish", draft="text")
+            await site.waiting(going)
+            proxy.refuse()
+            proxy.cut()
+            for query in ({}, {"live": "long-poll", "offset": "-1"}, {"live": "sse", "offset": "-1"}):
+                answer = await site.client.get(f"/v1/stream/runs/{going}", params=query)
+                assert (answer.status_code, answer.json()["code"]) == (503, "stream_unavailable")
+                assert '"type":"end"' in (await read(site, ended, **query)).text
             assert (await site.client.head(f"/v1/stream/runs/{ended}")).headers["stream-closed"] == "true"
-        finally:
-            os.kill(int((tmp_path / "valkey.pid").read_text()), signal.SIGCONT)
 
 
 async def test_a_deleted_run_lets_its_readers_go(site: Site) -> None:

@@ -7,7 +7,7 @@ import base64
 import random
 import re
 from collections.abc import Coroutine
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 from pydantic_core import to_json
@@ -156,8 +156,10 @@ class _Connection(Waiting):
             self._sent = self._loop.time()
 
     async def end(self) -> None:
-        async with self._turn:
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        # A reader that does not read must not keep us from letting go of it.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SLOW), self._turn:
+                await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def tick(self, now: float, heartbeat: float) -> Coroutine[Any, Any, None] | None:
         if self._turn.locked():

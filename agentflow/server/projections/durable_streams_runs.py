@@ -33,9 +33,8 @@ class RunView:
     async def look(self) -> Slice:
         run = await self._app.runs.get(self._run_id)
         tail, ended = await self._end(run)
-        if run.state.terminal and (tail is None or (not ended and is_late(self._app, run))):
-            rebuilt = await self._load()
-            return self._slice(place_after(rebuilt.events[-1].id), (), closed=True)
+        if self._is_gone(run, tail, ended=ended):
+            return self._slice(_end_of(await self._load()), (), closed=True)
         return self._slice(_place(tail), (), closed=ended)
 
     async def slice(self, after: Place | None) -> Slice:
@@ -56,7 +55,7 @@ class RunView:
         if events:
             return await self._read(after, events)
         tail, ended = await self._end(run)
-        if run.state.terminal and (tail is None or (not ended and is_late(self._app, run))):
+        if self._is_gone(run, tail, ended=ended):
             return self._rest(await self._load(), after)
         return self._slice(after, (), closed=ended and tail == position)
 
@@ -104,8 +103,7 @@ class RunView:
 
     def _rest(self, rebuilt: Rebuilt, after: Place) -> Slice:
         """What follows in the rebuilt log of an ended run: from a place of it, or from its start with a reset."""
-        position = _cursor(after)
-        end = place_after(rebuilt.events[-1].id)
+        position, end = _cursor(after), _end_of(rebuilt)
         if position is not None and holds(rebuilt.run, position):
             return self._slice(end, [_message(event) for event in rebuilt.after(position)], start=after, closed=True)
         head = to_json({"id": str(rebuilt.start), **snapshot_value(rebuilt.run)})
@@ -132,6 +130,10 @@ class RunView:
             fleeting=fleeting,
         )
 
+    def _is_gone(self, run: RunRecord, tail: Cursor | None, *, ended: bool) -> bool:
+        """Whether the run ended and its stream does not say so: an `end` that is not there after a while does not come any more."""
+        return run.state.terminal and (tail is None or (not ended and is_late(self._app, run)))
+
     async def _load(self) -> Rebuilt:
         return await self._app.database.read(load(self._run_id))
 
@@ -147,6 +149,10 @@ class RunView:
 def place_after(id: Cursor) -> Place:
     """The place after an event."""
     return Place(id.epoch, id.seq + 1)
+
+
+def _end_of(rebuilt: Rebuilt) -> Place:
+    return place_after(rebuilt.events[-1].id)
 
 
 def _place(position: Cursor | None) -> Place:
