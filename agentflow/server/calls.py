@@ -23,8 +23,9 @@ from agentflow.server.errors import (
     failed,
     unexpected,
 )
-from agentflow.server.models import Nothing
+from agentflow.server.index import Index
 from agentflow.server.pulse import Pulse
+from agentflow.server.requests import Nothing
 
 Body = TypeVar("Body", bound=BaseModel)
 Query = TypeVar("Query", bound=BaseModel)
@@ -33,16 +34,14 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """What every handler works with. `max_body` is in bytes, `long_poll` in seconds; `hosts`, where given, are the only names the server
-    answers to.
-    """
+    """What every handler works with. `max_body` is in bytes; `hosts`, where given, are the only names the server answers to."""
 
     app: Agentflow
     pulse: Pulse
+    index: Index
     api_key: str | None = None
     hosts: frozenset[str] = frozenset()
     max_body: int = 4 * 1024 * 1024
-    long_poll: float = 25.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +103,7 @@ class Operation:
             body = await _body(request, self.body, service.max_body)
             return await self.handler(Call(service, request, body, query))
         except AgentflowError as error:
-            headers = {"www-authenticate": "Bearer"} if isinstance(error, Unauthorized) else None
-            return failed(error, headers)
+            return failed(error)
         except Exception as error:  # noqa: BLE001 - a defect is told in the one shape, too
             return unexpected(error, request)
 

@@ -16,6 +16,7 @@ import pytest
 
 from agentflow import Agentflow, Retry, ai, approve, current_step, step, task
 from agentflow.agents.agent import Agent
+from agentflow.server.pulse import Pace
 from agentflow.streams.events import TextDelta, TextStart
 from agentflow.streams.wire import Remote, Wire
 from agentflow.testing.models import call, scripted_model, text
@@ -41,7 +42,7 @@ async def test_the_conformance_suite_of_the_protocol_passes(tmp_path: Path, pack
     vitest = package / "node_modules" / "vitest" / "vitest.mjs"
     words = ["run", "conformance.test.js", "--reporter=json", f"--outputFile={report}"]
     # The suite gives most of its tests five seconds, and some wait for a long poll to end.
-    options: dict[str, Any] = {"cors_origins": ["*"], "long_poll": 2.0}
+    options: dict[str, Any] = {"cors_origins": ["*"], "pace": Pace(long_poll=2.0)}
     async with Agentflow(directory=tmp_path, worker=False) as app, site_of(app, **options) as site:
         process = await asyncio.create_subprocess_exec(
             NODE,

@@ -11,7 +11,6 @@ from starlette.routing import Route
 
 from agentflow.server.calls import Call, Operation, Service, read_body
 from agentflow.server.errors import Forbidden, MethodNotAllowed, NoSuchRoute, RequestError, failed
-from agentflow.server.models import Nothing
 from agentflow.server.projections.durable_streams_answers import CLOSED, NEXT, caught_up, described, empty, polled, secured
 from agentflow.server.projections.durable_streams_live import EventsOfStream, followed
 from agentflow.server.projections.durable_streams_offsets import cursor, place_of, written
@@ -19,7 +18,8 @@ from agentflow.server.projections.durable_streams_requests import PREFIX, additi
 from agentflow.server.projections.durable_streams_runs import RunView
 from agentflow.server.projections.durable_streams_source import Source
 from agentflow.server.projections.durable_streams_user import UserStream, facts
-from agentflow.streams.durable.records import JSON, Producer, Standing, Verdict, kind
+from agentflow.server.requests import Nothing
+from agentflow.streams.durable.records import JSON, Place, Producer, Standing, Verdict, kind
 
 _Call = Call[Nothing, Nothing]
 _MODES = (None, "long-poll", "sse")
@@ -93,19 +93,23 @@ async def _read(call: _Call, source: Source) -> Response:
         raise RequestError(f"There is no mode {live!r}.", hint="Ask for live=long-poll or live=sse.")
     found = await source.slice(place)
     given = request.query_params.get("cursor")
+    if live is not None:
+        call.service.pulse.admit()
     if live == "sse":
         return EventsOfStream(source, found, call.service.pulse, call.app.clock, given)
     if live == "long-poll":
         if not found.messages and not found.closed:
-            found = await followed(source, found, request, call.service.pulse, call.service.long_poll)
+            found = await followed(source, found, request, call.service.pulse)
         return polled(found, cursor(call.app.clock.now(), given))
     return caught_up(request, found, now=place is None)
 
 
-def _offset(request: Request) -> Any:
+def _offset(request: Request) -> Place | None:
     offsets = request.query_params.getlist("offset")
-    if len(offsets) > 1 or (not offsets and "live" in request.query_params):
-        raise RequestError("A live read has one offset.", hint="Send offset=-1 for the start, or offset=now.")
+    if len(offsets) > 1:
+        raise RequestError("There are several offsets.", hint="Send one.")
+    if not offsets and "live" in request.query_params:
+        raise RequestError("A live read needs an offset.", hint="Send offset=-1 for the start, or offset=now.")
     return place_of(offsets[0] if offsets else None)
 
 

@@ -32,12 +32,12 @@ _LINE = re.compile(rb"\r\n|\n|\r")
 class Waiting:
     """A reader that waits, as the pulse sees it."""
 
-    run_id = ""
+    run_id = None
 
     def __init__(self, work: asyncio.Task[Any]) -> None:
         self._work = work
 
-    def tick(self, now: float, heartbeat: float) -> Coroutine[Any, Any, None] | None:
+    def tick(self, now: float, heartbeat: float, rotation: float) -> Coroutine[Any, Any, None] | None:
         return None
 
     def doubts(self, now: float) -> bool:
@@ -51,14 +51,14 @@ class Waiting:
         self._work.cancel()
 
 
-async def followed(source: Source, last: Slice, request: Request, pulse: Pulse, seconds: float) -> Slice:
-    """What follows a slice, or it again when nothing does for `seconds`, the reader left, or the server stops. Raises as `slice`."""
+async def followed(source: Source, last: Slice, request: Request, pulse: Pulse) -> Slice:
+    """What follows a slice, or it again when nothing does for a while, the reader left, or the server stops. Raises as `slice` does."""
     work = asyncio.create_task(_next(source, last))
     leaving = asyncio.create_task(_gone(request.receive))
     waiting = Waiting(work)
     pulse.enter(waiting)
     try:
-        await asyncio.wait({work, leaving}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({work, leaving}, timeout=pulse.pace.long_poll, return_when=asyncio.FIRST_COMPLETED)
     finally:
         pulse.leave(waiting)
         work.cancel()
@@ -103,7 +103,7 @@ class EventsOfStream(Response):
         self._pulse.enter(connection)
         try:
             # Not all at one moment: readers that came together do not come back together.
-            patience = ROTATE * random.uniform(0.9, 1.1)  # noqa: S311  (spreads reconnects)
+            patience = min(ROTATE, self._pulse.pace.rotation) * random.uniform(0.9, 1.1)  # noqa: S311  (spreads reconnects)
             await asyncio.wait({work, leaving}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._pulse.leave(connection)
@@ -161,7 +161,7 @@ class _Connection(Waiting):
             async with asyncio.timeout(_SLOW), self._turn:
                 await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def tick(self, now: float, heartbeat: float) -> Coroutine[Any, Any, None] | None:
+    def tick(self, now: float, heartbeat: float, rotation: float) -> Coroutine[Any, Any, None] | None:
         if self._turn.locked():
             self.slow = now - self._began > _SLOW
             if self.slow:

@@ -65,6 +65,8 @@ class RunView:
             try:
                 async with aclosing(self._app.streams.follow_batches(self._run_id, _cursor(place))) as batches:
                     async for batch in batches:
+                        if not batch:
+                            continue
                         found = await self._read(place, batch, started_over=started_over)
                         yield found
                         place = found.next
