@@ -72,6 +72,30 @@ async def test_every_offset_gives_the_rest_and_offsets_sort_as_text_over_epochs(
     assert (now.json(), now.headers["stream-next-offset"]) == ([], offsets[-1])
 
 
+async def test_a_reader_may_choose_what_it_is_told_and_its_offset_passes_over_the_rest(site: Site, wire: Wire) -> None:
+    run_id = await decided(site)
+    whole = await read(site, run_id)
+    for _ in range(2):
+        some = await read(site, run_id, types="approval,run.completed")
+        told = [event["type"] for event in some.json() if event["type"] != "sync.snapshot"]
+        assert told == ["approval.requested", "approval.resolved", "run.completed", "end"]
+        assert some.headers["stream-next-offset"] >= whole.headers["stream-next-offset"]
+        await wire.call("DEL", stream_key(run_id))
+    going = await site.start("publish", draft="text")
+    waiting = await site.waiting(going)
+    polls = [asyncio.create_task(read(site, going, types="run.completed", live=live)) for live in ("long-poll", "sse")]
+    async with asyncio.timeout(PATIENCE):
+        while site.app.streams.counters["followed"] == 0:
+            await asyncio.sleep(0)
+    await site.client.post(f"/v1/waitpoints/{waiting['id']}/decisions", json={"approved": True})
+    poll, events = await asyncio.gather(*polls)
+    assert poll.json()[0]["type"] == "run.completed"
+    assert events.text.count("event: data") in (1, 2)
+    assert "approval" not in events.text
+    unknown = await site.client.get(f"/v1/stream/runs/{run_id}", params={"types": "nonsense"})
+    assert unknown.status_code == 422
+
+
 async def test_a_run_is_only_read(site: Site) -> None:
     run_id = await site.start("greet", name="ada")
     for method in ("PUT", "POST", "DELETE"):

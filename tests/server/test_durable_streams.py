@@ -11,6 +11,7 @@ from starlette.routing import Mount
 
 from agentflow import Agentflow
 from agentflow.server import create_asgi
+from agentflow.server.pulse import Pace
 from tests.server.site import PATIENCE, Site, served, site_of
 from tests.server.test_serve import line, shop
 from tests.servers.proxy import Proxy
@@ -156,6 +157,31 @@ async def test_a_server_that_stops_keeps_no_reader(app: Agentflow, site: Site) -
     assert (poll.status_code, poll.headers["stream-next-offset"]) == (204, tail)
 
 
+async def test_events_beat_while_nothing_happens_and_end_after_a_while_so_that_readers_come_back(app: Agentflow) -> None:
+    async with site_of(app, pace=Pace(heartbeat=0.02, rotation=0.3)) as site:
+        tail = (await create(site.client, "quiet")).headers["stream-next-offset"]
+        answer = await site.client.get("/v1/stream/quiet", params={"offset": tail, "live": "sse"})
+        assert ": hb\n\n" in answer.text
+        assert "streamClosed" not in answer.text
+        assert app.streams.durable.followed == 0
+
+
+async def test_a_long_poll_that_nothing_comes_to_says_where_its_reader_is(app: Agentflow) -> None:
+    async with site_of(app, pace=Pace(long_poll=0.05)) as site:
+        tail = (await create(site.client, "still", b"one")).headers["stream-next-offset"]
+        answer = await site.client.get("/v1/stream/still", params={"offset": tail, "live": "long-poll", "cursor": "99999999"})
+        assert (answer.status_code, answer.headers["stream-next-offset"], answer.headers["cache-control"]) == (204, tail, "no-store")
+        assert int(answer.headers["stream-cursor"]) > 99_999_999
+
+
+async def test_a_server_with_too_many_readers_takes_no_more(app: Agentflow) -> None:
+    async with site_of(app, pace=Pace(streams=0)) as site:
+        await create(site.client, "full")
+        for live in ("sse", "long-poll"):
+            assert (await site.client.get("/v1/stream/full", params={"offset": "-1", "live": live})).status_code == 429
+        assert (await site.client.get("/v1/stream/full")).status_code == 200
+
+
 async def test_redis_away_is_a_503_at_once_and_readers_go_on_when_it_is_back(tmp_path: Path) -> None:
     with ValkeyServer.running() as valkey:
         async with (
@@ -196,6 +222,25 @@ async def test_what_is_appended_at_one_server_wakes_who_waits_at_another(tmp_pat
                 assert (poll.status_code, poll.text, poll.headers["stream-closed"]) == (200, "hello", "true")
             again = await here.client.post("/v1/stream/shared", content=b"hello", headers=TEXT | producer)
             assert (again.status_code, again.headers["stream-closed"]) == (204, "true")
+
+
+async def test_what_a_producer_repeats_after_its_server_was_killed_is_written_once(tmp_path: Path) -> None:
+    async with shop(tmp_path) as process, Agentflow(directory=tmp_path, worker=False) as app, site_of(app) as here:
+        url = await line(process)
+        await create(here.client, "ledger")
+        writes = [f"{number};" for number in range(200)]
+        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as there:
+            for number, write in enumerate(writes):
+                if number == 100:
+                    asyncio.get_running_loop().call_later(0.002, process.kill)
+                producer = TEXT | {"producer-id": "p", "producer-epoch": "0", "producer-seq": str(number)}
+                try:
+                    answer = await there.post("/v1/stream/ledger", content=write, headers=producer)
+                except httpx.TransportError:
+                    answer = await here.client.post("/v1/stream/ledger", content=write, headers=producer)
+                assert answer.status_code in (200, 204)
+        assert process.returncode is not None or await process.wait()
+        assert (await here.client.get("/v1/stream/ledger")).text == "".join(writes)
 
 
 async def test_mounted_in_another_app_streams_are_named_by_their_whole_path(app: Agentflow) -> None:

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from agentflow.server.calls import Call, Operation, Service, read_body
 from agentflow.server.errors import Forbidden, MethodNotAllowed, NoSuchRoute, RequestError, failed
+from agentflow.server.frames import Framing, parse_types
 from agentflow.server.projections.durable_streams_answers import CLOSED, NEXT, caught_up, described, empty, polled, secured
 from agentflow.server.projections.durable_streams_live import EventsOfStream, followed
 from agentflow.server.projections.durable_streams_offsets import cursor, place_of, written
@@ -74,8 +75,8 @@ async def read_stream(call: _Call) -> Response:
 
 
 async def read_run(call: _Call) -> Response:
-    """The events of a run after an offset; with `live` also those that come."""
-    return await _read(call, RunView(call.app, call.id))
+    """The events of a run after an offset; with `live` also those that come. `types` chooses some, as in the native stream."""
+    return await _read(call, RunView(call.app, call.id, Framing(parse_types(call.request.query_params.get("types")))))
 
 
 async def write_run(call: _Call) -> Response:

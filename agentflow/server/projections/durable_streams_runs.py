@@ -12,6 +12,7 @@ from agentflow.app.rebuild import Rebuilt, holds, load
 from agentflow.errors import StreamUnavailable
 from agentflow.records import RunRecord
 from agentflow.server.errors import RequestError
+from agentflow.server.frames import EVERYTHING, Framing
 from agentflow.server.projections.durable_streams_source import Slice
 from agentflow.server.reading import is_late, snapshot_value
 from agentflow.streams.codec import StoredEvent
@@ -23,12 +24,14 @@ from agentflow.streams.reader import PAGE, StreamLost
 class RunView:
     """The events of a run. Where its stream is gone they come from the database, after a `sync.snapshot` that tells to start over.
 
-    An offset is an event's id with its number raised by one, so that the place before the first event has an offset of its own.
+    An offset is an event's id with its number raised by one, so that the place before the first event has an offset of its own. `framing`
+    says which events the reader is told of; its offset passes over the others.
     """
 
-    def __init__(self, app: Agentflow, run_id: str) -> None:
+    def __init__(self, app: Agentflow, run_id: str, framing: Framing = EVERYTHING) -> None:
         self._app = app
         self._run_id = run_id
+        self._framing = framing
 
     async def look(self) -> Slice:
         run = await self._app.runs.get(self._run_id)
@@ -68,7 +71,8 @@ class RunView:
                         if not batch:
                             continue
                         found = await self._read(place, batch, started_over=started_over)
-                        yield found
+                        if found.messages or found.closed:
+                            yield found
                         place = found.next
                         if found.closed:
                             return
@@ -82,7 +86,7 @@ class RunView:
                     return
 
     async def _read(self, after: Place, events: Sequence[StoredEvent], *, started_over: bool = False) -> Slice:
-        messages = [_message(event) for event in events]
+        messages = self._messages(events)
         ended = events[-1].ended
         # Alone at the beginning it means that the run spoke before, and that this is lost: what was before is in the database.
         late = after == START and events[0].type == "run.attempt" and not started_over
@@ -99,7 +103,7 @@ class RunView:
         rebuilt = await self._load()
         if rebuilt.run.state.terminal:
             return self._rest(rebuilt, after)
-        told = [to_json(snapshot_value(rebuilt.run)), *(event.json() for event in rebuilt.events)]
+        told = [to_json(snapshot_value(rebuilt.run)), *(event.json() for event in self._framing.chosen(rebuilt.events))]
         place = _place(Cursor.parse(tail) if tail else None)
         return self._slice(place, told, start=after, caught_up=not tail, fleeting=True)
 
@@ -107,9 +111,9 @@ class RunView:
         """What follows in the rebuilt log of an ended run: from a place of it, or from its start with a reset."""
         position, end = _cursor(after), _end_of(rebuilt)
         if position is not None and holds(rebuilt.run, position):
-            return self._slice(end, [_message(event) for event in rebuilt.after(position)], start=after, closed=True)
+            return self._slice(end, self._messages(rebuilt.after(position)), start=after, closed=True)
         head = to_json({"id": str(rebuilt.start), **snapshot_value(rebuilt.run)})
-        return self._slice(end, [head, *(_message(event) for event in rebuilt.events)], start=after, closed=True)
+        return self._slice(end, [head, *self._messages(rebuilt.events)], start=after, closed=True)
 
     def _slice(
         self,
@@ -131,6 +135,9 @@ class RunView:
             closed=closed,
             fleeting=fleeting,
         )
+
+    def _messages(self, events: Sequence[StoredEvent]) -> list[bytes]:
+        return [b'{"id":"%b",%b' % (str(event.id).encode(), event.json()[1:]) for event in self._framing.chosen(events)]
 
     def _is_gone(self, run: RunRecord, tail: Cursor | None, *, ended: bool) -> bool:
         """Whether the run ended and its stream does not say so: an `end` that is not there after a while does not come any more."""
@@ -167,7 +174,3 @@ def _cursor(place: Place) -> Cursor | None:
     if not place.position:
         raise RequestError("There is no such offset in a run.", hint="Send back a Stream-Next-Offset as it came, or -1 for the start.")
     return Cursor(place.epoch, place.position - 1)
-
-
-def _message(event: StoredEvent) -> bytes:
-    return b'{"id":"%b",%b' % (str(event.id).encode(), event.json()[1:])
