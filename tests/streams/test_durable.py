@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
@@ -35,12 +36,12 @@ PATIENT = Settings(sweep=3_600)
 """Never looks by itself: a reader that goes on was woken."""
 
 
-def text(payload: bytes, **more: object) -> Addition:
-    return Addition(media="text/plain", payload=payload, **more)  # type: ignore[arg-type]
+def text(payload: bytes, **more: Any) -> Addition:
+    return Addition(media="text/plain", payload=payload, **more)
 
 
-async def filled(streams: Streams, path: str, *payloads: bytes, **draft: object) -> None:
-    await streams.durable.create(path, Draft(media="text/plain", **draft))  # type: ignore[arg-type]
+async def filled(streams: Streams, path: str, *payloads: bytes, **draft: Any) -> None:
+    await streams.durable.create(path, Draft(media="text/plain", **draft))
     for payload in payloads:
         await streams.durable.append(path, text(payload))
 
@@ -163,6 +164,22 @@ async def test_a_fork_that_cannot_be_is_refused_and_holds_nothing(streams: Strea
         await streams.durable.create("fork", Draft(fork=Fork("nothing")))
     await streams.durable.delete("source")
     assert (await lives(wire, "source"))[0] == -2
+
+
+async def test_a_fork_that_many_make_at_once_is_one_and_holds_its_source(open_streams: Open) -> None:
+    here, there = open_streams(), open_streams()
+    await filled(here, "source", b"hello")
+    made = await asyncio.gather(
+        *(streams.durable.create("fork", Draft(fork=Fork("source"))) for streams in (here, there) for _ in range(5))
+    )
+    assert [new for _, new in made].count(True) == 1
+    assert len({standing.id for standing, _ in made}) == 1
+    await here.durable.delete("source")
+    with pytest.raises(DurableStreamGone):
+        await there.durable.part("source", START)
+    await there.durable.delete("fork")
+    with pytest.raises(DurableStreamNotFound):
+        await here.durable.part("source", START)
 
 
 async def test_a_source_whose_last_fork_ran_out_of_time_is_gone_too(streams: Streams, wire: Everywhere) -> None:

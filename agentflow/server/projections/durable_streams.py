@@ -12,7 +12,7 @@ from starlette.routing import Route
 from agentflow.server.calls import Call, Operation, Service, read_body
 from agentflow.server.errors import Forbidden, MethodNotAllowed, NoSuchRoute, RequestError, failed
 from agentflow.server.frames import Framing, parse_types
-from agentflow.server.projections.durable_streams_answers import CLOSED, NEXT, caught_up, described, empty, polled, secured
+from agentflow.server.projections.durable_streams_answers import CLOSED, NEXT, described, empty, polled, secured, told
 from agentflow.server.projections.durable_streams_live import EventsOfStream, followed
 from agentflow.server.projections.durable_streams_offsets import cursor, place_of, written
 from agentflow.server.projections.durable_streams_requests import PREFIX, addition, draft, is_reserved
@@ -102,7 +102,7 @@ async def _read(call: _Call, source: Source) -> Response:
         if not found.messages and not found.closed:
             found = await followed(source, found, request, call.service.pulse)
         return polled(found, cursor(call.app.clock.now(), given))
-    return caught_up(request, found, now=place is None)
+    return told(request, found, now=place is None)
 
 
 def _offset(request: Request) -> Place | None:

@@ -70,17 +70,17 @@ def described(found: Slice) -> Response:
     return empty(200, headers)
 
 
-def caught_up(request: Request, found: Slice, *, now: bool) -> Response:
+def told(request: Request, found: Slice, *, now: bool) -> Response:
     """The answer to a plain GET; `now`: of one that asked for the tail, wherever that is."""
     headers = _position(found)
     if now or found.fleeting:
         headers["cache-control"] = _NEVER
-        return _told(found, headers)
+        return _whole(found, headers)
     headers["cache-control"] = _TAIL if found.caught_up else _HISTORY
     headers["etag"] = tag = _tag(found)
     if tag in [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]:
         return empty(304, headers)
-    return _told(found, headers)
+    return _whole(found, headers)
 
 
 def polled(found: Slice, cursor: int) -> Response:
@@ -93,7 +93,7 @@ def polled(found: Slice, cursor: int) -> Response:
         return empty(204, headers)
     if not found.fleeting:
         headers["etag"] = _tag(found)
-    return _told(found, headers)
+    return _whole(found, headers)
 
 
 def _position(found: Slice) -> dict[str, str]:
@@ -110,5 +110,5 @@ def _tag(found: Slice) -> str:
     return f'"{found.identity}:{written(found.start)}:{written(found.next)}{":c" if found.closed else ""}"'
 
 
-def _told(found: Slice, headers: dict[str, str]) -> Response:
+def _whole(found: Slice, headers: dict[str, str]) -> Response:
     return Response(found.body, headers={"content-type": found.media, **headers})

@@ -152,7 +152,11 @@ class _Connection(Waiting):
     async def write(self, chunk: bytes) -> None:
         async with self._turn:
             self._began = self._loop.time()
-            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+            try:
+                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+            except OSError:
+                # Some servers tell of a reader that left only here.
+                self.stop("gone")
             self._sent = self._loop.time()
 
     async def end(self) -> None:
@@ -183,5 +187,5 @@ def _lines(one: Slice) -> bytes:
 
 def _check(error: BaseException | None) -> None:
     """The reader comes back and is told then; what is no error of ours is a defect."""
-    if error is not None and not isinstance(error, AgentflowError | OSError):
+    if error is not None and not isinstance(error, AgentflowError):
         raise error

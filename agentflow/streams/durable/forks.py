@@ -58,7 +58,7 @@ class Forks:
         """Forget forks that are no more, for nobody tells when the time of one ends; and with the last the stream, if it was deleted."""
         words: list[bytes] = await self._shelf.refer(path, "list")
         own = await self._shelf.look(path) if words else None
-        for fork, id in zip(words[::2], words[1::2], strict=True):
+        for id, fork in zip(words[::2], words[1::2], strict=True):
             if own is not None and await self._shelf.refer(fork.decode(), "id") != id:
                 await self._release((path, own.id, id.decode()), fork.decode())
 

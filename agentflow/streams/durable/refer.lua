@@ -2,9 +2,9 @@
 --
 -- KEYS        its meta, its log, its producers, its forks
 -- ARGV        what to do, its id, the fork, the fork's id
---             id: tell who has its name; list: tell its forks
+--             id: tell who has its name; list: tell the ids of its forks, and their paths
 --             add: note a fork; drop: forget one, and with the last one the stream, if it was deleted
--- Returns     id: the id; list: forks and their ids; add: 1, or 0 where it is gone or another one;
+-- Returns     id: the id; list: ids and paths; add: 1, or 0 where it is gone or another one;
 --             drop: what it was a fork of, that one's id, and its own id, if it is no more
 
 local word = ARGV[1]
@@ -22,14 +22,12 @@ if word == 'add' then
   if stored[2] then
     return 0
   end
-  redis.call('HSET', KEYS[4], ARGV[3], ARGV[4])
+  redis.call('HSET', KEYS[4], ARGV[4], ARGV[3])
   local left = redis.call('PTTL', KEYS[1])
   redis.call('PEXPIRE', KEYS[4], left)
   return 1
 end
-if redis.call('HGET', KEYS[4], ARGV[3]) == ARGV[4] then
-  redis.call('HDEL', KEYS[4], ARGV[3])
-end
+redis.call('HDEL', KEYS[4], ARGV[4])
 if stored[2] and redis.call('HLEN', KEYS[4]) == 0 then
   redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
   return { stored[3], stored[4], stored[1] }
