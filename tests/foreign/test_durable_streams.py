@@ -40,8 +40,8 @@ def package() -> Path:
 async def test_the_conformance_suite_of_the_protocol_passes(tmp_path: Path, package: Path) -> None:
     report = tmp_path / "report.json"
     vitest = package / "node_modules" / "vitest" / "vitest.mjs"
-    words = ["run", "conformance.test.js", "--reporter=json", f"--outputFile={report}"]
-    # The suite gives most of its tests five seconds, and some wait for a long poll to end.
+    words = ["run", "conformance.test.js", "--reporter=json", f"--outputFile={report}", "--testTimeout=20000"]
+    # Some tests of the suite wait for a long poll to end.
     options: dict[str, Any] = {"cors_origins": ["*"], "pace": Pace(long_poll=2.0)}
     async with Agentflow(directory=tmp_path, worker=False) as app, site_of(app, **options) as site:
         process = await asyncio.create_subprocess_exec(
