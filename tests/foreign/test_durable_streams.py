@@ -25,7 +25,7 @@ from tests.server.site import PATIENCE, Site, site_of
 from tests.servers.proxy import Proxy
 
 PACKAGE = Path(__file__).parent / "durable_streams"
-SUITE_SECONDS = 180
+SUITE_SECONDS = 300
 MODES = {"sse": "sse", "long-poll": "long-poll", "catch-up": False}
 
 
