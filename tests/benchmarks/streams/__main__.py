@@ -8,9 +8,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from time import monotonic_ns
 from typing import Any
 
@@ -56,35 +57,35 @@ class Stage:
         self._processes = processes
         self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
 
+    def close(self) -> None:
+        """Let go of the server."""
+        self._client.close()
+
     def follow(self, runs: int, viewers_each: int, seconds: float) -> Figures:
         """So many runs at 50 tokens a second, each with so many viewers."""
         tokens = round(seconds * 1e9 / GAP)
-        lead = LEAD + runs * viewers_each * 2_000_000
-        begin = monotonic_ns() + lead
+        begin = monotonic_ns() + LEAD + runs * viewers_each * 2_000_000
         ids = [self._start(begin + number * GAP // runs, tokens) for number in range(runs)]
-        asked = {"runs": [run_id for run_id in ids for _ in range(viewers_each)], "tokens": tokens}
-        viewing = subprocess.Popen(
-            [sys.executable, "-m", "tests.benchmarks.streams.viewing", str(self.port)],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert viewing.stdin is not None
-        assert viewing.stdout is not None
-        viewing.stdin.write(json.dumps(asked) + "\n")
-        viewing.stdin.flush()
-        if viewing.stdout.readline().strip() != "open":
-            raise SystemExit("the viewers could not connect")
-        if monotonic_ns() > begin:
-            print("  (viewers were late: the first tokens are told from the log)", file=sys.stderr)
-        used = {**self._processes, "viewers": psutil.Process(viewing.pid)}
-        while monotonic_ns() < begin:
-            subprocess.run(["sleep", "0.01"], check=True)
-        before, began = _cpu(used), monotonic_ns()
-        subprocess.run(["sleep", str(seconds * 0.9)], check=True)
-        spent, took = _cpu(used), (monotonic_ns() - began) / 1e9
-        seen: dict[str, Any] = json.loads(viewing.stdout.readline())
-        viewing.wait()
+        with self._viewing([run_id for run_id in ids for _ in range(viewers_each)], tokens) as viewing:
+            if monotonic_ns() > begin:
+                print("  (viewers were late: the first tokens are told from the log)", file=sys.stderr)
+            _until(begin)
+            used = {**self._processes, "viewers": psutil.Process(viewing.pid)}
+            before, began = _cpu(used), monotonic_ns()
+            _until(begin + round(seconds * 0.9e9))
+            spent, took = _cpu(used), (monotonic_ns() - began) / 1e9
+            seen: dict[str, Any] = json.loads(_line(viewing))
         cores = {name: (spent[name] - before[name]) / took for name in used}
         return Figures(runs * viewers_each, _share(seen["first"]), _share(seen["later"]), cores, seen["wrong"])
+
+    def memory(self, count: int) -> float:
+        """KiB of the server per viewer of a silent run."""
+        run_id = self._start(monotonic_ns() + 3_600 * 10**9, 1)
+        before = self._processes["server"].memory_info().rss
+        with self._viewing([run_id] * count, 1) as viewing:
+            after = self._processes["server"].memory_info().rss
+            viewing.kill()
+        return (after - before) / count / 1_024
 
     def _start(self, begin: int, tokens: int) -> str:
         body = {"task": "speak", "payload": {"begin": begin, "tokens": tokens, "gap": GAP}}
@@ -92,23 +93,27 @@ class Stage:
         answer.raise_for_status()
         return answer.json()["id"]
 
-    def memory(self, count: int) -> float:
-        """KiB of the server per viewer of a silent run."""
-        run_id = self._start(monotonic_ns() + 3_600 * 10**9, 1)
-        before = self._processes["server"].memory_info().rss
-        viewing = subprocess.Popen(
-            [sys.executable, "-m", "tests.benchmarks.streams.viewing", str(self.port)],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert viewing.stdin is not None
-        assert viewing.stdout is not None
-        viewing.stdin.write(json.dumps({"runs": [run_id] * count, "tokens": 1}) + "\n")
-        viewing.stdin.flush()
-        viewing.stdout.readline()
-        after = self._processes["server"].memory_info().rss
-        viewing.kill()
-        viewing.wait()
-        return (after - before) / count / 1_024
+    @contextmanager
+    def _viewing(self, runs: list[str], tokens: int) -> Generator[subprocess.Popen[str]]:
+        """Viewers, one of each of `runs`, once all of them are connected."""
+        command = [sys.executable, "-m", "tests.benchmarks.streams.viewing", str(self.port)]
+        with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as viewing:
+            assert viewing.stdin is not None
+            viewing.stdin.write(json.dumps({"runs": runs, "tokens": tokens}) + "\n")
+            viewing.stdin.flush()
+            if _line(viewing).strip() != "open":
+                raise SystemExit("the viewers could not connect")
+            yield viewing
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def _until(moment: int) -> None:
+    """Return at a moment of the clock that all processes share."""
+    Event().wait(max(0, moment - monotonic_ns()) / 1e9)
 
 
 def _cpu(processes: dict[str, psutil.Process]) -> dict[str, float]:
@@ -135,7 +140,8 @@ def stage() -> Generator[Stage]:
         try:
             _answers(port)
             processes = {"worker": worker.pid, "server": server.pid, "redis": valkey.pid}
-            yield Stage(port, {name: psutil.Process(pid) for name, pid in processes.items()})
+            with closing(Stage(port, {name: psutil.Process(pid) for name, pid in processes.items()})) as made:
+                yield made
         finally:
             for process in (worker, server):
                 process.terminate()
@@ -149,7 +155,7 @@ def _answers(port: int) -> None:
             httpx.get(f"http://127.0.0.1:{port}/v1/health").raise_for_status()
             return
         except httpx.HTTPError:
-            subprocess.run(["sleep", "0.1"], check=True)
+            Event().wait(0.1)
     raise SystemExit("the server does not answer")
 
 
