@@ -19,23 +19,15 @@ from agentflow.server.calls import Operation, Service
 from agentflow.server.errors import refused
 from agentflow.server.index import Index
 from agentflow.server.openapi import described
+from agentflow.server.projections import durable_streams
+from agentflow.server.projections.durable_streams_answers import ASKED, TOLD
 from agentflow.server.pulse import Pace, Pulse
 from agentflow.server.routes import OPERATIONS
 
-# Those of the durable-streams protocol are named one by one: a browser takes a star in a name for a letter.
+# A browser takes a star in a name for a letter, so headers are named one by one.
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
-_ASKED = (
-    *("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "X-Agentflow-By"),
-    *("Stream-Closed", "Stream-Expires-At", "Stream-Seq", "Stream-TTL"),
-    *("Stream-Forked-From", "Stream-Fork-Offset", "Stream-Fork-Sub-Offset"),
-    *("Producer-Epoch", "Producer-Id", "Producer-Seq"),
-)
-_SHOWN = (
-    *("ETag", "Location", "X-Agentflow-Run-Id", "X-Workflow-Run-Id", "X-Workflow-Stream-Tail-Index"),
-    *("Stream-Closed", "Stream-Cursor", "Stream-Next-Offset", "Stream-Up-To-Date", "Stream-SSE-Data-Encoding"),
-    *("Stream-Expires-At", "Stream-TTL", "Stream-Forked-From", "Stream-Fork-Offset", "Stream-Fork-Sub-Offset"),
-    *("Producer-Epoch", "Producer-Expected-Seq", "Producer-Received-Seq", "Producer-Seq"),
-)
+_ASKED = ("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Agentflow-By")
+_SHOWN = ("X-Agentflow-Run-Id", "X-Workflow-Run-Id", "X-Workflow-Stream-Tail-Index")
 
 
 def create_asgi(
@@ -75,7 +67,10 @@ def create_asgi(
             yield
 
     asgi = Starlette(
-        routes=[_route(service, operations, path) for path in dict.fromkeys(one.path for one in operations)],
+        routes=[
+            *(_route(service, operations, path) for path in dict.fromkeys(one.path for one in operations)),
+            *durable_streams.routes(service),
+        ],
         middleware=[_cors(cors_origins)] if cors_origins else [],
         exception_handlers={HTTPException: refused},
         lifespan=lifespan,
@@ -100,7 +95,7 @@ def _cors(origins: Sequence[str]) -> Middleware:
         CORSMiddleware,
         allow_origins=list(origins),
         allow_methods=_METHODS,
-        allow_headers=_ASKED,
-        expose_headers=_SHOWN,
+        allow_headers=[*_ASKED, *ASKED],
+        expose_headers=[*_SHOWN, *TOLD],
         max_age=600,
     )

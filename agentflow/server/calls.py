@@ -73,7 +73,8 @@ Handler = Callable[[Call[Any, Any]], Awaitable[Response]]
 class Operation:
     """A route, what it `needs` of its caller, and what the OpenAPI document says of it.
 
-    `problems` are the statuses it may fail with beside those all share.
+    `problems` are the statuses it may fail with beside those all share. `raw`: the handler reads query and body itself, for a protocol that
+    is not ours.
     """
 
     method: str
@@ -88,6 +89,7 @@ class Operation:
     problems: tuple[int, ...] = ()
     media: str = "application/json"
     headers: tuple[str, ...] = ()
+    raw: bool = False
 
     @property
     def name(self) -> str:
@@ -98,6 +100,10 @@ class Operation:
         """The answer to a request, whatever happens."""
         try:
             caller = await self._caller(service, request)
+            if self.raw:
+                call = Call(service, request, Nothing(), Nothing(), caller)
+                await self.needs.permit(call)
+                return await self.handler(call)
             query = _query(request, self.query)
             body = await _body(request, self.body, service.max_body)
             call = Call(service, request, body, query, caller)
@@ -138,7 +144,7 @@ def _query(request: Request, model: type[Model]) -> Model:
 async def _body(request: Request, model: type[Model], limit: int) -> Model:
     if request.method != "POST":
         return model.model_construct()
-    text = await _read(request, limit)
+    text = await read_body(request, limit)
     if not text.strip():
         text = b"{}"
     # What a web page of others may send without asking first is never said to be JSON.
@@ -152,7 +158,8 @@ async def _body(request: Request, model: type[Model], limit: int) -> Model:
         raise InvalidRequest.of(error, "body") from None
 
 
-async def _read(request: Request, limit: int) -> bytes:
+async def read_body(request: Request, limit: int) -> bytes:
+    """The bytes of a body. Raises `BodyTooLarge`."""
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():

@@ -12,6 +12,7 @@ from typing import Self, TypeVar
 from agentflow.clock import Clock, SystemClock
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
+from agentflow.streams.durable.store import DurableStreams
 from agentflow.streams.events import Event
 from agentflow.streams.forget import forget
 from agentflow.streams.hub import Hub
@@ -55,6 +56,11 @@ class Streams:
         self._hub = Hub(self._channels, self._reader, sweep=settings.sweep)
         self._signals = Signals(self._writer, self._channels)
         reached.on_back(self._hub.back)
+        # A link of its own: large parts and many appends hold up no run's readers.
+        self._durable_link = reached.link(patient=False)
+        self.durable = DurableStreams(self._durable_link, self._channels, kept=settings.live, sweep=settings.sweep)
+        """Streams by name, beside those of runs."""
+        reached.on_back(self.durable.back)
 
     @classmethod
     def connect(cls, url: str | None, directory: Path, *, clock: Clock | None = None, settings: Settings | None = None) -> Self:
@@ -183,7 +189,7 @@ class Streams:
         """Send what waits for up to `timeout` seconds, then let go of Redis."""
         await self._writer.close(timeout)
         await asyncio.gather(self._hub.close(), self._channels.close())
-        await asyncio.gather(self._write_link.close(), self._read_link.close())
+        await asyncio.gather(self._write_link.close(), self._read_link.close(), self._durable_link.close())
         await self._network.close()
 
     def _refused(self, run_id: str, epoch: int) -> None:
