@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from agentflow.agents.durability import Durability
     from agentflow.app import Agentflow
     from agentflow.engine.context import context, current_step
+    from agentflow.engine.inputs import InputStream
     from agentflow.engine.isolation import Isolation
     from agentflow.engine.patching import patch
     from agentflow.engine.queue import Queue
     from agentflow.engine.step import step
+    from agentflow.engine.stream import Stream, stream
     from agentflow.engine.task import task
     from agentflow.engine.waits import Decision, approve, sleep, sleep_until, wait_for
     from agentflow.engine.worker_settings import WorkerSettings
@@ -30,9 +32,11 @@ else:
         "agentflow.agents.durability": ("Durability",),
         "agentflow.app": ("Agentflow",),
         "agentflow.engine.context": ("context", "current_step"),
+        "agentflow.engine.inputs": ("InputStream",),
         "agentflow.engine.isolation": ("Isolation",),
         "agentflow.engine.patching": ("patch",),
         "agentflow.engine.step": ("step",),
+        "agentflow.engine.stream": ("Stream", "stream"),
         "agentflow.engine.queue": ("Queue",),
         "agentflow.engine.task": ("task",),
         "agentflow.engine.waits": ("Decision", "approve", "sleep", "sleep_until", "wait_for"),
@@ -64,6 +68,7 @@ __all__ = [
     "Batch",
     "Decision",
     "Durability",
+    "InputStream",
     "Isolation",
     "NonRetryable",
     "Queue",
@@ -73,6 +78,7 @@ __all__ = [
     "RunFailed",
     "RunHandle",
     "StepFailed",
+    "Stream",
     "WorkerSettings",
     "ai",
     "approve",
@@ -82,6 +88,7 @@ __all__ = [
     "sleep",
     "sleep_until",
     "step",
+    "stream",
     "task",
     "wait_for",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentflow.server import listings, queues, runs, waitpoints
+from agentflow.server import inputs, listings, queues, runs, waitpoints
 from agentflow.server.calls import Operation
 from agentflow.server.models import (
     CancelRun,
@@ -115,6 +115,7 @@ OPERATIONS = (
         answer=Journal,
         problems=(404,),
     ),
+    *inputs.OPERATIONS,
     Operation(
         method="GET",
         path="/v1/waitpoints",

@@ -11,6 +11,9 @@ from agentflow.streams.events import Event, ReasoningStart, StepCompleted, StepS
 URGENT, SOON, LATER = 0, 1, 2
 """How much a reader misses an event: the first delta of a part, any other event, more deltas."""
 
+JOINING = -1
+"""The epoch of what another run says in a stream: whatever epoch the stream is in."""
+
 _DELTAS = frozenset({"text.delta", "reasoning.delta", "tool.input.delta"})
 
 
