@@ -145,7 +145,7 @@ async def test_streams_of_one_run_do_not_meet(engine: Engine) -> None:
 async def test_a_message_goes_on_beside_other_waits(engine: Engine) -> None:
     @task
     async def both() -> list[Any]:
-        return await asyncio.gather(numbers.next(), sleep("1h"))
+        return list(await asyncio.gather(numbers.next(), sleep("1h")))
 
     run = await engine.start(both)
     await engine.waiting(run, 2)

@@ -50,10 +50,10 @@ async def test_the_same_key_is_the_same_message(engine: Engine) -> None:
 
 async def test_a_run_that_has_ended_takes_no_more_messages(engine: Engine) -> None:
     run = await engine.start(collect, 1)
-    await send(run, 1)
+    await run.send(numbers, 1)
     await run.result()
     with pytest.raises(RunError, match="is completed: it takes no more messages"):
-        await send(run, 2)
+        await run.send(numbers, 2)
     with pytest.raises(RunNotFound):
         await engine.app.runs.send("run_none", numbers, 1)
 
