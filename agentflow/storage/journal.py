@@ -34,8 +34,12 @@ def record(lease: Lease, entry: JournalEntry, value: str | None) -> Transaction[
 
 @transaction
 def _append_large(lease: Lease, entry: JournalEntry, said: str | None) -> Transaction[None]:
-    yield from hold(lease)
-    yield from record(lease, entry, None if entry.value is None else (yield from blobs.stow(entry.value, entry.ended_at)))
+    value = entry.value
+    if value is not None and len(value) > blobs.LIMIT:
+        # Before the record, which is fenced by itself: a stale worker leaves no blob behind.
+        yield from hold(lease)
+        value = yield from blobs.stow(value, entry.ended_at)
+    yield from record(lease, entry, value)
     if said is not None:
         yield SQL.transcripts.put(run=lease.run, seq=entry.seq, events=said)
 
