@@ -54,9 +54,9 @@ def fresh(request: pytest.FixtureRequest) -> Fresh:
     return partial(postgres.database, request.getfixturevalue("migrated"))
 
 
-def strides(fresh: Fresh, kind: str) -> int:
-    """A conversation is crashed at every write on SQLite, and at every fourth on PostgreSQL, where each takes its time."""
-    return 4 if kind == "a conversation" and fresh is not nullcontext else 1
+def stride(fresh: Fresh, kind: str) -> int:
+    """A conversation is stopped at every write on SQLite, and at every fifth on PostgreSQL, where each takes its time."""
+    return 5 if kind == "a conversation" and fresh is not nullcontext else 1
 
 
 class Driver:
@@ -175,13 +175,13 @@ async def test_a_crash_at_any_write_ends_in_the_same_result_and_repeats_nothing_
     tmp_path: Path, stream_server: str, fresh: Fresh, kind: str, mode: Mode
 ) -> None:
     """Crash everywhere: at the n-th write, for every n, until a whole run needs fewer."""
-    number, crashed, stride = 0, True, strides(fresh, kind)
+    number, crashed, step = 0, True, stride(fresh, kind)
     while crashed:
-        number += stride
+        number += step
         with fresh() as url:
             (tmp_path / f"{number}").mkdir()
             crashed = await crash_at(Place(tmp_path / f"{number}", stream_server, url), WORKLOADS[kind](), number, mode)
-    print(f"{kind}: crashed {mode} each of {number - 1} writes, in steps of {stride}")
+    print(f"{kind}: crashed {mode} each of {number - 1} writes, in steps of {step}")
     assert number > 20
 
 
@@ -215,13 +215,13 @@ async def test_a_connection_that_breaks_at_any_write_ends_in_the_same_result_and
     tmp_path: Path, stream_server: str, fresh: Fresh, kind: str, mode: Mode
 ) -> None:
     """T14 everywhere: the process lives on and knows what it did."""
-    number, broke, stride = 0, True, strides(fresh, kind)
+    number, broke, step = 0, True, stride(fresh, kind)
     while broke:
-        number += stride
+        number += step
         with fresh() as url:
             (tmp_path / f"{number}").mkdir()
             broke = await break_at(Place(tmp_path / f"{number}", stream_server, url), WORKLOADS[kind](), number, mode)
-    print(f"{kind}: broke {mode} each of {number - 1} writes, in steps of {stride}")
+    print(f"{kind}: broke {mode} each of {number - 1} writes, in steps of {step}")
     assert number > 20
 
 
