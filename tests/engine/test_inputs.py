@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentflow import InputStream, Retry, context, sleep, task
+from agentflow import InputStream, Retry, context, sleep, step, task
 from agentflow.engine.worker import WorkerSettings
 from agentflow.errors import (
     WaitpointTimedOut,
@@ -16,6 +16,7 @@ from agentflow.errors import (
 from agentflow.handle import RunHandle
 from agentflow.records import RunState, WaitKind
 from agentflow.testing import Engine
+from tests.engine.fleet import NEVER, working
 
 HOUR = 3_600_000_000
 
@@ -31,7 +32,9 @@ numbers = InputStream[int]("numbers")
 
 @pytest.fixture(params=["in memory", "replayed"])
 def worker_settings(request: pytest.FixtureRequest) -> WorkerSettings:
-    return WorkerSettings(hot_limit=1_000 if request.param == "in memory" else 0, hot_window=365 * 24 * HOUR)
+    mark: Any = request.node.get_closest_marker("worker")
+    chosen: dict[str, Any] = mark.kwargs if mark else {}
+    return WorkerSettings(**chosen, hot_limit=1_000 if request.param == "in memory" else 0, hot_window=365 * 24 * HOUR)
 
 
 @task
@@ -154,6 +157,50 @@ async def test_a_message_goes_on_beside_other_waits(engine: Engine) -> None:
     assert (await engine.get(run)).state is RunState.WAITING
     await engine.clock.advance("1h")
     assert await run.result() == [5, None]
+
+
+async def test_no_wake_up_is_lost_at_whatever_moment_a_message_comes(engine: Engine) -> None:
+    """T29: so many turns of the loop after the run was started, from before it asks until it has let go of its lease."""
+    runs = [await engine.start(collect, 2) for _ in range(40)]
+    for turns, run in enumerate(runs):
+        sending = asyncio.ensure_future(send(run, 1))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await send(run, 2)
+        await sending
+    for run in runs:
+        assert sorted(await run.result()) == [1, 2]
+
+
+@pytest.mark.worker(poll=NEVER)
+async def test_a_message_from_another_process_is_received_at_once_also_while_the_run_works(engine: Engine, stream_server: str) -> None:
+    gate, got = asyncio.Event(), asyncio.Event()
+
+    @step
+    async def holds() -> None:
+        await gate.wait()
+
+    @task
+    async def both() -> list[int]:
+        async def hears() -> int:
+            number = await numbers.next()
+            got.set()
+            return number
+
+        first, _ = await asyncio.gather(hears(), holds())
+        return [first, await numbers.next()]
+
+    run = await engine.start(both)
+    await engine.settle()
+    assert (await engine.get(run)).state is RunState.RUNNING
+    async with working(engine, stream_server, [], slots=1) as other:
+        await other.runs.send(run.id, numbers, 1)
+        async with asyncio.timeout(8):
+            await got.wait()
+        gate.set()
+        await engine.waiting(run)
+        await other.runs.send(run.id, numbers, 2)
+        assert await run.result() == [1, 2]
 
 
 # -- time --------------------------------------------------------------------------------------------------------------------------------
