@@ -241,6 +241,10 @@ class TaskContext(Protocol):
         """The id of the run that started this one, or of the one at the top of its family; None when that is this very run."""
         ...
 
+    async def caught_up(self) -> None:
+        """Return once the run's readers are told what was recorded before this process took the run, and may not have been told."""
+        ...
+
     def tell(self, run_id: str, event: Event) -> None:
         """Send an event to the stream of another run; it is dropped where that run has ended."""
         ...

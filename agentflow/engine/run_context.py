@@ -165,6 +165,9 @@ class RunContext:
             self._top = (await self._session.services.database.fetch(SQL.runs.root(run=run.key)))[0]["id"]
         return None if self._top == run.id else self._top
 
+    async def caught_up(self) -> None:
+        await self._session.caught_up()
+
     def tell(self, run_id: str, event: Event) -> None:
         self._session.call_soon(functools.partial(self._session.services.streams.join, run_id, event))
 

@@ -74,6 +74,8 @@ class Stream(Named[T]):
     async def _say(self, run: TaskContext, data: Any, target: Target | None) -> None:
         here = current_step()
         if target is None:
+            # Items are told in their order, also those that a worker which died had recorded and not told.
+            await run.caught_up()
             here.publish(StreamItem(self.name, data, here.id, here.id))
         else:
             await self._tell(run, data, target, here.idempotency_key)

@@ -127,7 +127,7 @@ def receive(lease: Lease, name: str, entry: JournalEntry, wait: NewWaitpoint, no
     if not found:
         return (yield from waitpoints.insert(lease, wait, None, now))
     message = Message(found[0]["seq"], found[0]["data"])
-    yield SQL.inputs.take(run=lease.run, name=name, seq=message.seq)
+    yield SQL.inputs.take(run=lease.run, name=name, seq=message.seq, entry=entry.seq)
     yield from journal.record(lease, entry, message.recorded())
     return message
 
@@ -141,6 +141,12 @@ def give_back(lease: Lease, name: str, entry: JournalEntry, message: Message, no
         yield from journal.record(lease, entry, None)
     woken, leased = yield from waitpoints.end_targets(target(lease.run_id, name), _NEWS, now)
     return Sent(message.seq, woken, leased)
+
+
+def give_back_since(run: int, entry: int) -> Transaction[None]:
+    """What a run received as journal entry `entry` and later is to be received again, as a part of a transaction."""
+    for row in (yield SQL.inputs.received(run=run, since=entry)):
+        yield SQL.inputs.give_back(run=run, name=row["name"], seq=row["seq"], data=Message.of(row["value"]).data)
 
 
 def is_given_back(entry: JournalEntry) -> bool:

@@ -9,7 +9,7 @@ from agentflow.database.port import Database, Transaction, transaction
 from agentflow.errors import LeaseLost, RunError
 from agentflow.records import Failure, RunRecord, RunState, may_become, new_id
 from agentflow.serde import encode_failure
-from agentflow.storage import blobs, rows, runs, waitpoints
+from agentflow.storage import blobs, inputs, rows, runs, waitpoints
 from agentflow.storage.runs import Lease, Lessee, NewRun
 from agentflow.storage.statements import SQL
 
@@ -167,6 +167,8 @@ def resume(run_id: str, code: str | None, rerun_from: int | None, now: int) -> T
         epoch=run.epoch,
         now=now,
     )
+    if rerun_from is not None:
+        yield from inputs.give_back_since(run.key, rerun_from)
     found = yield SQL.runs.resume(run=run.key, code=code)
     return rows.run(found[0])
 

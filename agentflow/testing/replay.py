@@ -147,6 +147,9 @@ class _DryContext:
     async def above(self, target: str) -> str | None:
         return self._run.parent_id
 
+    async def caught_up(self) -> None:
+        """A replay says nothing."""
+
     def tell(self, run_id: str, event: Any) -> None:
         """A replay says nothing."""
 

@@ -149,6 +149,9 @@ class MemoryRun:
     async def above(self, target: Literal["root", "parent"]) -> str | None:
         return None
 
+    async def caught_up(self) -> None:
+        """Everything was told at once."""
+
     def tell(self, run_id: str, event: Event) -> None:
         raise AssertionError("this run has nobody above it")
 

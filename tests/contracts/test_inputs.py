@@ -165,6 +165,18 @@ async def test_a_message_that_is_given_back_is_the_next_one_again_and_wakes_who_
     assert [(one.key, inputs.is_given_back(one)) for one in found] == [("next#1", False), ("next#1", True), ("next#4", False)]
 
 
+async def test_a_run_that_runs_again_from_an_entry_receives_what_came_after_it_again(database: Database) -> None:
+    lease = await leased(database)
+    for number in (7, 8, 9):
+        await send(database, number)
+    for seq in (1, 2):
+        await receive(database, lease, seq)
+    await database.transact(transitions.pause(lease, transitions.cancellation("changed"), SPENT))
+    await database.transact(transitions.resume("run_1", None, 2, NOW))
+    [run] = await database.transact(claim("b"))
+    assert [await receive(database, lease_of(run), seq) for seq in (4, 5)] == [Message(2, "8"), Message(3, "9")]
+
+
 async def test_a_run_that_has_ended_takes_nothing_but_what_it_knows(database: Database) -> None:
     lease = await leased(database)
     await send(database, 7, key="k")

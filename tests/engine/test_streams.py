@@ -198,6 +198,27 @@ async def test_items_that_are_told_again_after_a_crash_come_once(engine: Engine,
     assert [item.data.done for item in await told(run)] == [1, 2, 3]
 
 
+async def test_an_item_that_a_dead_worker_recorded_and_did_not_tell_comes_before_the_next_one(engine: Engine, wire: Wire) -> None:
+    """The run waited when its worker died, so nobody had to recover it."""
+
+    @task
+    async def work() -> None:
+        await notes.append("first")
+        await sleep("1h")
+        await notes.append("second")
+
+    run = await engine.start(work)
+    await engine.until(run, RunState.WAITING)
+    await engine.settle()
+    for entry in await engine.events(run):
+        if entry.type in ("step.started", "stream.item", "step.completed", "run.waiting"):
+            await wire.call("XDEL", stream_key(run.id), str(entry.id))
+    await engine.crash()
+    await engine.clock.advance("1h")
+    await run.result()
+    assert await engine.items(run, notes) == ["first", "second"]
+
+
 async def test_steps_that_are_plain_functions_append_without_waiting(engine: Engine) -> None:
     @step
     def works() -> int:

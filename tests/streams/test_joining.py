@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentflow.streams import StoredEvent, StreamLost, Streams
+from agentflow.streams import Limits, Settings, StoredEvent, StreamLost, Streams
 from agentflow.streams.events import End, Event, RunAttempt, RunStarted, StreamItem, TextDelta
 
 Collect = Callable[..., Coroutine[Any, Any, list[StoredEvent]]]
@@ -88,3 +88,17 @@ async def test_in_one_sending_it_keeps_its_place_among_what_the_run_itself_says(
     streams.join("run_1", ITEM)
     await streams.flush()
     assert [one.type for one in await collect(streams, "run_1")] == ["run.started", "stream.item", "end"]
+
+
+async def test_items_that_wait_for_redis_are_bounded_by_their_size(open_streams: Open) -> None:
+    """What is recorded is told from the database; a process must not keep it all in memory."""
+    streams = open_streams(settings=Settings(urgent=3_600, soon=3_600, later=3_600, limits=Limits(deltas=1_000)))
+    streams.publish("run_1", 1, RunStarted("t"))
+    for number in range(100):
+        streams.publish("run_1", 1, StreamItem("notes", "x" * 100, item=f"i{number}"))
+        assert streams.counters["waiting"] <= 12
+    streams.publish("run_1", 1, End("completed"))
+    await streams.flush()
+    with pytest.raises(StreamLost):
+        await streams.read("run_1")
+    assert streams.counters["dropped"] > 80

@@ -1,10 +1,11 @@
 -- What others send into runs: a stream per run and name, numbered from 1. `data` is JSON, and NULL once the run has received it: then it
--- is in the run's journal. `digest` is that of the data, for whoever sends it again under its key.
+-- is in the run's journal, as `entry`. `digest` is that of the data, for whoever sends it again under its key.
 CREATE TABLE inputs (
   run BIGINT NOT NULL,
   name TEXT NOT NULL,
   seq BIGINT NOT NULL,
   data TEXT,
+  entry BIGINT,
   idempotency_key TEXT,
   digest TEXT NOT NULL,
   sent_at BIGINT NOT NULL,

@@ -4,6 +4,7 @@ CREATE TABLE inputs (
   name TEXT NOT NULL,
   seq BIGINT NOT NULL,
   data TEXT,
+  entry BIGINT,
   idempotency_key TEXT,
   digest TEXT NOT NULL,
   sent_at BIGINT NOT NULL,
