@@ -49,7 +49,6 @@ class Retelling:
         self._session = session
         self._looking: dict[asyncio.Task[None], tuple[Sequence[JournalEntry], Sequence[WaitpointRecord]]] = {}
         session.on_answer = self.answered
-        session.caught_up = self.done
 
     async def recovered(self, entries: Sequence[JournalEntry], waits: Iterable[WaitpointRecord]) -> tuple[tuple[str, ...], list[Event]]:
         """After a worker was lost: the steps that it had begun and not recorded, as far as the stream tells, and what it had not said."""

@@ -84,7 +84,6 @@ class Session:
         self.loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
         self.on_cancel: Callable[[str], None] = lambda reason: None
-        self.caught_up: Callable[[], Coroutine[Any, Any, None]] = _at_once
         self.on_answer: Callable[[WaitpointRecord], None] = lambda one: None
         self.stays: Callable[[], bool] = lambda: False
         self.give_up: Callable[[], None] = lambda: None
@@ -367,10 +366,6 @@ class Session:
         if not self._delivered:
             self._delivered = True
             task.cancel(self.cancel_reason)
-
-
-async def _at_once() -> None:
-    """Nothing is to be told again."""
 
 
 _background: set[asyncio.Task[Any]] = set()
