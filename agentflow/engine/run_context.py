@@ -45,7 +45,7 @@ class RunContext:
         self, session: Session, replay: Replay, known: dict[str, WaitpointRecord], caught_up: Callable[[], Coroutine[Any, Any, None]]
     ) -> None:
         self._session = session
-        self.caught_up = caught_up
+        self._caught_up = caught_up
         self._replay = replay
         self.known = session.known = known
         self.root = Branch("", Tasks())
@@ -167,6 +167,9 @@ class RunContext:
         if self._top is None:
             self._top = (await self._session.services.database.fetch(SQL.runs.root(run=run.key)))[0]["id"]
         return None if self._top == run.id else self._top
+
+    async def caught_up(self) -> None:
+        await self._caught_up()
 
     def tell(self, run_id: str, event: Event) -> None:
         self._session.call_soon(functools.partial(self._session.services.streams.join, run_id, event))
