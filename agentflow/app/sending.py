@@ -16,7 +16,7 @@ from agentflow.engine.maintenance import Maintenance
 from agentflow.engine.task import Task
 from agentflow.errors import StorageError
 from agentflow.retry import Retry
-from agentflow.serde import ANY, digest, dumps
+from agentflow.serde import ANY, digest
 from agentflow.storage import inputs, runs
 from agentflow.storage.inputs import NewMessage, Sent
 
@@ -39,7 +39,7 @@ class Sending:
     async def value(self, run_id: str, name: str, value: Any, key: str | None) -> int:
         """Send a JSON value; it is checked where the code of the run is known. Returns its number in its stream."""
         run = await self._database.read(runs.get(run_id))
-        text = checked(name, dumps(value), known=run.task in self._tasks)
+        text = checked(name, ANY.encode(value, what=f"a message for {name!r}"), known=run.task in self._tasks)
         return await self.message(run_id, NewMessage(name=name, data=text, key=key))
 
     async def message(self, run_id: str, message: NewMessage) -> int:

@@ -14,6 +14,8 @@ T = TypeVar("T")
 LIMIT = 256 * 1024
 """Bytes of JSON that an item or message may have."""
 
+_LONGEST = 200
+
 
 class Named(Generic[T]):
     """A name and the type of what goes by it."""
@@ -46,8 +48,9 @@ class Named(Generic[T]):
 
 def check_name(name: str) -> None:
     """Raise `DefinitionError` for what cannot be the name of a stream."""
-    if not NAME.fullmatch(name):
-        raise DefinitionError(f"{name!r} is no name for a stream.", hint="Use letters, digits, '_', '-' and '.'.")
+    if not NAME.fullmatch(name) or len(name) > _LONGEST:
+        hint = f"Use letters, digits, '_', '-' and '.', at most {_LONGEST} characters."
+        raise DefinitionError(f"{name[:_LONGEST]!r} is no name for a stream.", hint=hint)
 
 
 def check_size(text: str, what: str) -> None:

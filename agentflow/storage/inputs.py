@@ -22,6 +22,7 @@ from agentflow.storage.waitpoints import Ending, NewWaitpoint
 MOST = 10_000
 """Messages of one stream that are kept for a run that does not ask for them."""
 
+_LONGEST = 500
 _NEWS = Ending(WaitState.ANSWERED, by="message")
 
 
@@ -37,6 +38,13 @@ class NewMessage:
     name: str
     data: str
     key: str | None = None
+
+    @property
+    def stored_key(self) -> str | None:
+        """The key as an index bears it: a long one, as that of a step deep in a run, by its hash."""
+        if self.key is None or len(self.key) <= _LONGEST:
+            return self.key
+        return f"#{blake2b(self.key.encode(), digest_size=32).hexdigest()}"
 
     @property
     def digest(self) -> str:
@@ -61,7 +69,7 @@ def send(run_id: str, message: NewMessage, now: int, lessee: Lessee | None = Non
     """
     run = yield from runs.lock(run_id)
     if message.key is not None:
-        known = yield SQL.inputs.known(run=run.key, name=message.name, idempotency_key=message.key)
+        known = yield SQL.inputs.known(run=run.key, name=message.name, idempotency_key=message.stored_key)
         if known:
             return Sent(_same(message, known[0]["seq"], known[0]["digest"], run_id))
     if run.state.terminal:
@@ -73,7 +81,7 @@ def send(run_id: str, message: NewMessage, now: int, lessee: Lessee | None = Non
         hint = "It has to receive them first: is its code still asking for them?"
         raise InputFull(f"{run_id} has {MOST} messages in {message.name!r} that it did not receive.", hint=hint, run_id=run_id, limit=MOST)
     yield SQL.inputs.put(
-        run=run.key, name=message.name, seq=last + 1, data=message.data, idempotency_key=message.key, digest=message.digest, now=now
+        run=run.key, name=message.name, seq=last + 1, data=message.data, idempotency_key=message.stored_key, digest=message.digest, now=now
     )
     woken, leased = yield from waitpoints.end_targets(target(run_id, message.name), _NEWS, now, lessee)
     return Sent(last + 1, woken, leased)

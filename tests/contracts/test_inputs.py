@@ -78,6 +78,12 @@ async def test_of_one_key_that_is_sent_at_once_one_message_comes_out(database: D
     assert (await send(database, 6, key="k", name="other")).seq == 1
 
 
+async def test_a_key_may_be_of_any_length(database: Database) -> None:
+    await leased(database)
+    keys = ["k" * 20_000, "k" * 20_000 + "l", "ü" * 500]
+    assert [(await send(database, number, key=key)).seq for number, key in enumerate(keys) for _ in range(2)] == [1, 1, 2, 2, 3, 3]
+
+
 async def test_a_message_ends_the_wait_and_queues_the_run_in_one_transaction(database: Database) -> None:
     lease = await leased(database)
     waits = await receive(database, lease, 1)

@@ -65,6 +65,8 @@ async def test_a_message_of_the_wrong_type_is_refused_where_it_is_sent(engine: E
         await run.send(numbers, wrong)
     with pytest.raises(InvalidMessage, match="a message in 'numbers'"):
         await engine.app.runs.send(run.id, "numbers", "three")
+    with pytest.raises(UnserializableValue):
+        await engine.app.runs.send(run.id, "numbers", object())
     assert await engine.app.runs.send(run.id, "numbers", 3) == 1
     assert await run.result() == [3]
 

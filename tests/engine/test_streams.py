@@ -275,7 +275,7 @@ async def test_an_item_of_the_wrong_type_or_size_is_an_error_at_the_append(engin
     assert await engine.items(run, notes) == ["x" * (LIMIT - 2)]
 
 
-@pytest.mark.parametrize("name", ["", "two words", "a/b"])
+@pytest.mark.parametrize("name", ["", "two words", "a/b", "x" * 201])
 def test_a_name_that_cannot_stand_in_a_path_is_refused(name: str) -> None:
     for kind in (Stream[str], InputStream[str]):
         with pytest.raises(DefinitionError):
