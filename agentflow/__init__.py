@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from agentflow.app import Agentflow
     from agentflow.auth.tokens import mint_token
     from agentflow.engine.context import context, current_step
+    from agentflow.engine.inputs import InputStream
     from agentflow.engine.isolation import Isolation
     from agentflow.engine.patching import patch
     from agentflow.engine.queue import Queue
     from agentflow.engine.step import step
+    from agentflow.engine.stream import Stream, stream
     from agentflow.engine.task import task
     from agentflow.engine.waits import Decision, approve, sleep, sleep_until, wait_for
     from agentflow.engine.worker_settings import WorkerSettings
@@ -32,9 +34,11 @@ else:
         "agentflow.app": ("Agentflow",),
         "agentflow.auth.tokens": ("mint_token",),
         "agentflow.engine.context": ("context", "current_step"),
+        "agentflow.engine.inputs": ("InputStream",),
         "agentflow.engine.isolation": ("Isolation",),
         "agentflow.engine.patching": ("patch",),
         "agentflow.engine.step": ("step",),
+        "agentflow.engine.stream": ("Stream", "stream"),
         "agentflow.engine.queue": ("Queue",),
         "agentflow.engine.task": ("task",),
         "agentflow.engine.waits": ("Decision", "approve", "sleep", "sleep_until", "wait_for"),
@@ -66,6 +70,7 @@ __all__ = [
     "Batch",
     "Decision",
     "Durability",
+    "InputStream",
     "Isolation",
     "NonRetryable",
     "Queue",
@@ -75,6 +80,7 @@ __all__ = [
     "RunFailed",
     "RunHandle",
     "StepFailed",
+    "Stream",
     "WorkerSettings",
     "ai",
     "approve",
@@ -85,6 +91,7 @@ __all__ = [
     "sleep",
     "sleep_until",
     "step",
+    "stream",
     "task",
     "wait_for",
 ]

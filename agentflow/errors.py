@@ -9,7 +9,7 @@
       WaitpointError        WaitpointNotFound · WaitpointAlreadyAnswered · WaitpointTimedOut · InvalidAnswer
       ServerUnreachable
       PromptError
-      StreamError           CursorInvalid · StreamUnavailable
+      StreamError           CursorInvalid · StreamUnavailable · ItemTooLarge · InvalidMessage · InputFull
       StorageError          DatabaseBusy · DatabaseUnreachable · DatabaseUnreadable · DatabaseFull · SchemaNewer · ConnectionLost
     NonRetryable, RetryAfter                raised by user code
     ControlFlow(BaseException)              Suspend · LeaseLost · RunPaused: the engine's own, never caught by users
@@ -251,7 +251,7 @@ class PromptError(AgentflowError):
 
 
 class StreamError(AgentflowError):
-    """A stream cannot be read."""
+    """A stream cannot be read, or does not take what it was given."""
 
     code = "stream"
 
@@ -268,6 +268,27 @@ class StreamUnavailable(StreamError):
 
     code = "stream_unavailable"
     http_status = 503
+
+
+class ItemTooLarge(StreamError):
+    """An item or message is longer than a stream takes; `details` has its `size` and the `limit`, in bytes."""
+
+    code = "item_too_large"
+    http_status = 413
+
+
+class InvalidMessage(StreamError):
+    """A message does not fit the type of its input stream."""
+
+    code = "invalid_message"
+    http_status = 422
+
+
+class InputFull(StreamError):
+    """A run has not received what was sent to it before; `details` has its `run_id` and the `limit`."""
+
+    code = "input_full"
+    http_status = 429
 
 
 class StorageError(AgentflowError):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, overload
 
 from agentflow.clock import Duration
@@ -11,8 +13,53 @@ from agentflow.records import Failure, RunRecord, RunState
 from agentflow.serde import Codec, decode_failure
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
+from agentflow.streams.events import StreamItem
 
 R = TypeVar("R")
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class Readable(Protocol[T_co]):
+    """A stream that a run appends to: `Stream`."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    def read(self, data: Any) -> T_co:
+        """The item of a JSON value."""
+        ...
+
+
+class Writable(Protocol[T_contra]):
+    """A stream that a run receives from: `InputStream`."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    def write(self, message: T_contra) -> str:
+        """The JSON text of a message. Raises what says why it cannot be sent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Item(Generic[T]):
+    """An item that a run appended to a stream.
+
+    `cursor` is where to go on after it; `key` names it, and stays the same when it is told again; `step` said it; `origin` is the run that
+    said it, where that is another one.
+    """
+
+    data: T
+    cursor: str
+    key: str
+    step: str | None = None
+    origin: str | None = None
 
 
 class RunVerbs(Protocol):
@@ -32,6 +79,10 @@ class RunVerbs(Protocol):
 
     def events(self, run_id: str, after: Cursor | None) -> AsyncIterator[StoredEvent]:
         """The run's events, up to its `end`."""
+        ...
+
+    async def send(self, run_id: str, stream: Writable[T], message: T, *, idempotency_key: str | None = None) -> int:
+        """Send a message into one of the run's input streams; returns its number there."""
         ...
 
 
@@ -71,6 +122,42 @@ class RunHandle(Generic[R]):
         """The run's events after cursor `after`, live, up to and with `end`. Raises `CursorInvalid`."""
         async for event in self._verbs.events(self.id, None if after is None else Cursor.parse(after)):
             yield event
+
+    async def stream(self, stream: Readable[T], after: str | None = None) -> AsyncGenerator[Item[T]]:
+        """The items that the run appends to a stream, live, until the run ends; after cursor `after` if that is given.
+
+        An item is told as it is said: one of a step that is tried again comes from each try. What is told again after a crash comes once.
+        Raises `CursorInvalid`, and `UnserializableValue` for an item that is not of the stream's type.
+
+        >>> async for item in run.stream(progress):
+        ...     print(item.data.done, item.cursor)
+        """
+        async with aclosing(items_of(self.events(after), stream)) as items:
+            async for item in items:
+                yield item
+
+    async def send(self, stream: Writable[T], message: T, *, idempotency_key: str | None = None) -> int:
+        """Send a message into an input stream of the run; returns its number there, from 1. It is kept until the run asks for it.
+
+        The same `idempotency_key` again is the same message. Inside of a run this is a recorded step: a replay sends nothing twice.
+        Raises `RunNotFound`, `RunError` when the run has ended, `ItemTooLarge`, `InputFull`, and `IdempotencyConflict`.
+
+        >>> await run.send(inbox, Message(text="make it express"))
+        """
+        return await self._verbs.send(self.id, stream, message, idempotency_key=idempotency_key)
+
+
+async def items_of(events: AsyncIterator[StoredEvent], stream: Readable[T]) -> AsyncGenerator[Item[T]]:
+    """The items of one stream among a run's events, each once."""
+    known: set[str] = set()
+    async for entry in events:
+        said = entry.event if entry.type == StreamItem.type else None
+        if not isinstance(said, StreamItem) or said.stream != stream.name:
+            continue
+        key = said.item or str(entry.id)
+        if key not in known:
+            known.add(key)
+            yield Item(stream.read(said.data), str(entry.id), key, said.step, said.origin)
 
 
 class Batch(Sequence[RunHandle[R]]):

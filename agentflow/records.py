@@ -69,6 +69,7 @@ class WaitKind(StrEnum):
     APPROVAL = "approval"
     CALLBACK = "callback"
     TOKEN = "token"  # noqa: S105
+    SIGNAL = "signal"
 
 
 class EntryKind(StrEnum):

@@ -100,7 +100,8 @@ def test_every_make_target_is_in_the_table_of_contributing() -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_every_link_to_a_file_leads_somewhere(name: str) -> None:
-    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", page(name)) if "://" not in link]
+    prose = re.sub(r"`[^`]+`(?!\])", "", FENCED.sub("", page(name)))
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", prose) if "://" not in link]
     assert [link for link in links if link and not (ROOT / link).exists()] == []
 
 
@@ -136,5 +137,16 @@ async def test_the_agent_of_the_readme_looks_up_asks_and_pays(engine: Engine, tm
 
 
 async def test_the_test_of_the_readme_passes(engine: Engine, tmp_path: Path) -> None:
-    shown = module_of("readme_test", tmp_path / "shown.py", python_blocks()[0].replace("# app.py", ""), python_blocks()[2])
+    shown = module_of("readme_test", tmp_path / "shown.py", python_blocks()[0].replace("# app.py", ""), python_blocks()[3])
     await shown.test_an_order_is_charged_once_even_if_the_worker_dies(engine)
+
+
+async def test_the_hotline_of_the_readme_answers_until_it_is_quiet(engine: Engine, tmp_path: Path) -> None:
+    shown = module_of("readme_hotline", tmp_path / "hotline.py", python_blocks()[2])
+    run = await engine.start(shown.hotline)
+    for question in ("Where?", "When?"):
+        await run.send(shown.questions, question)
+        await engine.waiting(run)
+    await engine.clock.advance("1h")
+    assert await run.result() == ["Thank you for asking 'Where?'", "Thank you for asking 'When?'"]
+    assert await engine.items(run, shown.answered) == [1, 2]

@@ -15,6 +15,7 @@ from agentflow.app.refill import Refill
 from agentflow.app.runs import Runs
 from agentflow.app.spawning import spawning
 from agentflow.app.waitpoints import Waitpoints
+from agentflow.app.waking import Waking
 from agentflow.app.workers import Workers
 from agentflow.clock import Clock, Duration, SystemClock
 from agentflow.database import open_database
@@ -298,7 +299,7 @@ class _Open:
             self.maintenance = Maintenance(services, app.tasks, grace.max_recoveries)
         self.runs = Runs(database, streams, app.clock, self.worker, self.maintenance, app.tasks)
         self.queues = Queues(database, streams, app.clock)
-        self.waitpoints = Waitpoints(database, app.clock, self.worker, self.maintenance)
+        self.waitpoints = Waitpoints(database, app.clock, Waking(database, self.worker), self.maintenance)
         self.workers = Workers(database, streams)
         self.refill = Refill(database, streams, app.clock)
         self.maintenance.on_death(self.refill.look)

@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
 from contextlib import aclosing, suppress
 from contextvars import Context
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from agentflow.app.following import follow
 from agentflow.app.held import explained
 from agentflow.app.moving import Moved, Moving
 from agentflow.app.rescheduling import Rescheduling
+from agentflow.app.sending import Sending
+from agentflow.app.waking import Waking
 from agentflow.clock import Clock, Duration, microseconds
 from agentflow.database.port import Database
 from agentflow.engine.maintenance import Maintenance
 from agentflow.engine.task import Task
 from agentflow.engine.worker import Worker
 from agentflow.errors import RunNotFound, RunTimeout, StorageError, StreamError
+from agentflow.handle import Item, Readable, Writable, items_of
 from agentflow.records import JournalEntry, RunRecord, RunState, WaitpointRecord
 from agentflow.serde import decode_failure
 from agentflow.storage import journal, listing, runs, transitions, upkeep, waitpoints
+from agentflow.storage.inputs import NewMessage
 from agentflow.storage.listing import RunFilter, RunPage
 from agentflow.storage.statements import SQL
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
 from agentflow.streams.log import Streams
 
+T = TypeVar("T")
 _log = logging.getLogger("agentflow.app")
 
 _SLICE = 500
@@ -55,6 +60,7 @@ class Runs:
         self._maintenance = maintenance
         self._moving = Moving(database, streams, clock, maintenance)
         self._rescheduling = Rescheduling(database, clock, maintenance, tasks)
+        self._sending = Sending(database, clock, Waking(database, worker), maintenance, tasks)
         self._worker = worker
         self._waiters: dict[str, list[asyncio.Future[RunRecord]]] = {}
         self._looking: asyncio.Task[None] | None = None
@@ -180,6 +186,24 @@ class Runs:
         async with aclosing(follow(self._streams, self._database, self._clock, run_id, after)) as events:
             async for event in events:
                 yield event
+
+    async def stream(self, run_id: str, stream: Readable[T], after: Cursor | None = None) -> AsyncGenerator[Item[T]]:
+        """The items that a run appends to a stream, as `RunHandle.stream` does. Raises `RunNotFound`."""
+        async with aclosing(items_of(self.events(run_id, after), stream)) as items:
+            async for item in items:
+                yield item
+
+    async def send(self, run_id: str, stream: Writable[T] | str, message: T, *, idempotency_key: str | None = None) -> int:
+        """Send a message into an input stream of a run, as `RunHandle.send` does; returns its number there.
+
+        Of a stream that is named, the message is a JSON value: it is checked here if this process knows the code of the run, and else where
+        it is received. Raises `InvalidMessage` too.
+
+        >>> await app.runs.send(run_id, "inbox", {"text": "make it express"})
+        """
+        if isinstance(stream, str):
+            return await self._sending.value(run_id, stream, message, idempotency_key)
+        return await self._sending.message(run_id, NewMessage(name=stream.name, data=stream.write(message), key=idempotency_key))
 
     async def ended(self, run_id: str, timeout: Duration | None = None) -> RunRecord:
         """The run once it has ended. Raises `RunTimeout` after `timeout`, `RunNotFound`."""

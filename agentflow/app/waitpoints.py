@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
+from agentflow.app.waking import Waking
 from agentflow.clock import Clock, Duration, microseconds
 from agentflow.database.port import Database
 from agentflow.engine.maintenance import Maintenance
-from agentflow.engine.worker import Worker
 from agentflow.errors import InvalidAnswer
 from agentflow.records import WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps
 from agentflow.storage import listing, waitpoints
-from agentflow.storage.runs import Lessee
 from agentflow.storage.waitpoints import Ending, TokenKey
 
 
 class Waitpoints:
     """`app.waitpoints`: create tokens, see what is waited for, answer."""
 
-    def __init__(self, database: Database, clock: Clock, worker: Worker | None, maintenance: Maintenance) -> None:
+    def __init__(self, database: Database, clock: Clock, waking: Waking, maintenance: Maintenance) -> None:
         self._database = database
         self._clock = clock
-        self._worker = worker
+        self._waking = waking
         self._maintenance = maintenance
 
     async def create(
@@ -72,35 +70,15 @@ class Waitpoints:
         """
         one = await self.get(waitpoint_id)
         ending = Ending(WaitState.ANSWERED, _checked(one, value), by)
-        # Whoever is cancelled here, the work goes on: a run that it leased to this worker must be taken over.
-        return await asyncio.shield(asyncio.ensure_future(self._end(one, ending)))
-
-    async def _end(self, one: WaitpointRecord, ending: Ending) -> WaitpointRecord:
-        lessee = self._lessee(one)
-        try:
-            woken = await self._database.transact(waitpoints.end(one.id, ending, self._clock.now(), lessee))
-        except BaseException:
-            self._retract(lessee)
-            raise
-        self._retract(lessee)
-        if self._worker is not None:
-            for run in woken.leased:
-                self._worker.adopt(run)
-        self._maintenance.woken(woken)
+        now = self._clock.now()
+        woken = await self._waking.transact(one.run_id, lambda lessee: waitpoints.end(one.id, ending, now, lessee), self._maintenance.woken)
         return woken.waitpoint
-
-    def _lessee(self, one: WaitpointRecord) -> Lessee | None:
-        """Our worker, with a slot reserved, if it keeps the waiting run in memory: then that run goes on at once."""
-        if self._worker is None or one.run_id is None or self._worker.keeps(one.run_id) is None:
-            return None
-        return self._worker.offer(one.run_id)
-
-    def _retract(self, lessee: Lessee | None) -> None:
-        if lessee is not None and self._worker is not None:
-            self._worker.retract(lessee.run_id)
 
 
 def _checked(one: WaitpointRecord, value: Any) -> str:
+    if one.kind is WaitKind.SIGNAL:
+        hint = "Send one: `agentflow runs send RUN NAME JSON`, POST /v1/runs/{id}/inputs/{name}, or run.send()."
+        raise InvalidAnswer(f"{one.id} waits for a message, which is sent to its run.", hint=hint)
     if one.kind in (WaitKind.TIMER, WaitKind.CHILD):
         raise InvalidAnswer(f"{one.id} waits for a {one.kind.value}, which nobody can answer.", hint="Cancel the run instead.")
     if one.kind is not WaitKind.APPROVAL:

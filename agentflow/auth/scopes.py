@@ -10,6 +10,7 @@ from typing import NamedTuple
 from agentflow.errors import InvalidScope
 
 READ_RUN = ("run:read:<id>", "run:read:tag:<tag>", "run:read:thread:<id>")
+WRITE_RUN = ("run:write:<id>", "run:write:thread:<id>")
 START = "task:start:<name>"
 ANSWER = ("waitpoint:answer:<id>", "waitpoint:answer:run:<id>")
 INDEX = "index:read"
@@ -34,11 +35,13 @@ _FORMS = (
     _Form("run:read:tag:", "tag", _NAME),
     _Form("run:read:thread:", "thread", _NAME),
     _Form("run:read:", "run", _RUN),
+    _Form("run:write:thread:", "written thread", _NAME),
+    _Form("run:write:", "written", _RUN),
     _Form("task:start:", "task", _NAME),
     _Form("waitpoint:answer:run:", "waiting", _RUN),
     _Form("waitpoint:answer:", "waitpoint", _WAITPOINT),
 )
-_ALL = (*READ_RUN, START, *ANSWER, THOUGHTS, INDEX)
+_ALL = (*READ_RUN, *WRITE_RUN, START, *ANSWER, THOUGHTS, INDEX)
 
 
 def thread_tag(thread: str) -> str:
@@ -50,12 +53,15 @@ def thread_tag(thread: str) -> str:
 class Scopes:
     """What a token may do.
 
-    `runs`, `tags`: the runs it reads; `tasks`: what it starts; `waitpoints`, and all of the runs in `waiting`: what it answers.
+    `runs`, `tags`: the runs it reads; `written`, `written_tags`: those that it may cancel and send messages to; `tasks`: what it starts;
+    `waitpoints`, and all of the runs in `waiting`: what it answers.
     """
 
     texts: tuple[str, ...]
     runs: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
+    written: frozenset[str] = frozenset()
+    written_tags: frozenset[str] = frozenset()
     tasks: frozenset[str] = frozenset()
     waitpoints: frozenset[str] = frozenset()
     waiting: frozenset[str] = frozenset()
@@ -80,12 +86,14 @@ class Scopes:
         pairs = {text: pair for text in texts if (pair := _read(text)) is not None}
 
         def named(*kinds: str) -> frozenset[str]:
-            return frozenset(thread_tag(name) if kind == "thread" else name for kind, name in pairs.values() if kind in kinds)
+            return frozenset(thread_tag(name) if kind.endswith("thread") else name for kind, name in pairs.values() if kind in kinds)
 
         return cls(
             texts=tuple(pairs),
             runs=named("run"),
             tags=named("tag", "thread"),
+            written=named("written"),
+            written_tags=named("written thread"),
             tasks=named("task"),
             waitpoints=named("waitpoint"),
             waiting=named("waiting"),

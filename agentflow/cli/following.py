@@ -122,5 +122,8 @@ def _tell_wait(teller: Teller, one: WaitpointRecord) -> None:
         teller.note(f"sleeps until {datetime.fromtimestamp(one.due_at / 1_000_000, tz=UTC).astimezone():%Y-%m-%d %H:%M:%S}")
     elif one.kind is WaitKind.CALLBACK:
         teller.note(f"waits for an answer to {one.target}")
+    elif one.kind is WaitKind.SIGNAL:
+        stream = loads(one.subject).get("stream", "")
+        teller.note(f"waits for a message in {stream}", text(f"agentflow runs send {one.run_id} {stream} JSON", "cyan"))
     elif one.kind is WaitKind.CHILD:
         teller.note(f"waits for {loads(one.subject).get('task', 'a child')}", text(f"agentflow runs tail {one.target}", "cyan"))

@@ -11,7 +11,7 @@ import typer
 from agentflow.cli.opening import ask, run
 from agentflow.cli.options import Connection, Json, Remote, unfolded
 from agentflow.cli.screen import ago, colour, say, show_json, span, table, text
-from agentflow.cli.start import read_payload
+from agentflow.cli.start import read_json, read_payload
 from agentflow.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -128,6 +128,24 @@ def cancel(
         + (colour(run.state.value) if done else text("told to stop, and given time to clean up", "yellow"))
         + text(f"  {id}", "dim")
     )
+
+
+@runs.command("send")
+@unfolded
+def send(
+    id: Id,
+    name: Annotated[str, typer.Argument(help="The input stream.", metavar="NAME")],
+    message: Annotated[str, typer.Argument(help="A JSON value, @file, or - for stdin.", metavar="JSON")],
+    key: Annotated[str | None, typer.Option(help="The idempotency key: the same key is the same message.", metavar="KEY")] = None,
+    *,
+    connection: Connection,
+) -> None:
+    """Send a message into a run that is at work or waits.
+
+    It is kept until the run receives it. Prints its number in its stream.
+    """
+    _, value = read_json(message, "message", """Quote it for the shell: '{"text": "hello"}', or '"hello"'.""")
+    typer.echo(ask(connection, lambda app: app.runs.send(id, name, value, idempotency_key=key)))
 
 
 @runs.command("delete")

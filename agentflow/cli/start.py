@@ -129,17 +129,20 @@ def _view(run: RunRecord) -> Any:
 
 def read_payload(given: str) -> str:
     """The JSON text of a payload, from an argument, a file or stdin. Raises `InvalidPayload` unless it is one object."""
+    words, value = read_json(given, "payload", """Quote it for the shell: --payload '{"order": "o-1"}'.""")
+    if not isinstance(value, dict):
+        raise InvalidPayload("The payload is not a JSON object.", hint="""It has an entry per argument: --payload '{"order": "o-1"}'.""")
+    return words
+
+
+def read_json(given: str, what: str, hint: str) -> tuple[str, Any]:
+    """JSON text and its value, from an argument, `@file` or `-` for stdin. Raises `InvalidPayload`."""
     import json
 
     try:
         words = sys.stdin.read() if given == "-" else Path(given[1:]).read_text(encoding="utf-8") if given.startswith("@") else given
-        value = json.loads(words)
+        return words, json.loads(words)
     except OSError as error:
-        raise InvalidPayload(f"{given[1:]} cannot be read: {error.strerror}.", hint="Name a file with the payload as JSON.") from error
+        raise InvalidPayload(f"{given[1:]} cannot be read: {error.strerror}.", hint=f"Name a file with the {what} as JSON.") from error
     except ValueError as error:
-        raise InvalidPayload(
-            f"The payload is not JSON: {error}.", hint="""Quote it for the shell: --payload '{"order": "o-1"}'."""
-        ) from error
-    if not isinstance(value, dict):
-        raise InvalidPayload("The payload is not a JSON object.", hint="""It has an entry per argument: --payload '{"order": "o-1"}'.""")
-    return words
+        raise InvalidPayload(f"The {what} is not JSON: {error}.", hint=hint) from error

@@ -172,6 +172,8 @@ _WAITS = {"retry": "its next attempt", "operator": "an operator: `agentflow runs
 
 
 def _step_completed(teller: Teller, event: e.StepCompleted) -> None:
+    if event.step in teller.fold.items.get(event.name.removeprefix("stream."), ()):
+        return  # The item that it appended has told of itself.
     took = "" if event.duration_ms is None else text(f"  {span(event.duration_ms * 1_000)}", "dim")
     used = teller.used.pop(event.step, "")
     teller.line("✓", "green", event.name, took, text(f"  {used}" if used else "", "dim"), _shown(event.output))
@@ -268,6 +270,10 @@ def _data(teller: Teller, event: e.Data) -> None:
     teller.line("•", "magenta", event.name, _shown(event.data))
 
 
+def _item(teller: Teller, event: e.StreamItem) -> None:
+    teller.line("•", "magenta", event.stream, _shown(event.data), text(f"  {event.origin}" if event.origin else "", "dim"))
+
+
 def _progress(teller: Teller, event: e.RunProgress) -> None:
     teller.line("•", "magenta", text(short(dict(event.data)), "magenta"))
 
@@ -312,6 +318,7 @@ _TELLINGS: dict[type[Any], Callable[[Teller, Any], None]] = {
     e.ChildFinished: _child_end,
     e.Usage: _usage,
     e.Data: _data,
+    e.StreamItem: _item,
     e.RunCompleted: _completed,
     e.RunFailed: _failed,
     e.RunCancelled: _stopped,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 from pydantic_core import from_json
@@ -15,13 +15,15 @@ from agentflow.client.answers import error_of, run_record, waitpoint_record
 from agentflow.client.following import Following
 from agentflow.clock import SECOND, Duration, microseconds
 from agentflow.errors import RunTimeout, ServerUnreachable
-from agentflow.handle import RunHandle
+from agentflow.handle import RunHandle, Writable
 from agentflow.records import RunRecord, RunState, WaitpointRecord
 from agentflow.serde import ANY, dumps
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
 
 __all__ = ["Client"]
+
+T = TypeVar("T")
 
 
 class Client:
@@ -62,24 +64,24 @@ class Client:
         body = {"task": name, "payload": from_json(payload), "options": dict(options or {})}
         return RunHandle((await self.ask("POST", "/v1/runs", body))["id"], self.runs, ANY)
 
-    async def ask(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
+    async def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, **query: Any) -> Any:
         """What the server answers to a request, as JSON. Raises what it refuses with."""
         content = None if body is None else dumps(body)
-        headers = {} if body is None else {"content-type": "application/json"}
+        told = {**(headers or {}), **({} if body is None else {"content-type": "application/json"})}
         wanted = {name: value for name, value in query.items() if value is not None}
         try:
-            answer = await self._http.request(method, path, content=content, params=wanted, headers=headers)
+            answer = await self._http.request(method, path, content=content, params=wanted, headers=told)
         except httpx.TransportError as error:
             hint = "Is the server running, and is this its URL?"
             raise ServerUnreachable(f"{self.url} does not answer: {str(error) or type(error).__name__}.", hint=hint) from error
         try:
-            told = from_json(answer.content)
+            answered = from_json(answer.content)
         except ValueError:
             hint = "Is this the URL of an agentflow server?"
             raise ServerUnreachable(f"{self.url} answers {answer.status_code} and no JSON.", hint=hint, status=answer.status_code) from None
         if answer.is_error:
-            raise error_of(answer.status_code, told)
-        return told
+            raise error_of(answer.status_code, answered)
+        return answered
 
     def follow(self, run_id: str, after: Cursor | None, types: str | None = None) -> AsyncGenerator[StoredEvent]:
         """A run's events, to the `end`, over as many connections as that takes; `types` as in the query of the stream."""
@@ -120,6 +122,12 @@ class ClientRuns:
     async def cancel(self, run_id: str, reason: str = "cancelled by the caller") -> RunRecord:
         """Ask a run and its children to stop. Raises `RunNotFound`."""
         return run_record(await self._client.ask("POST", f"/v1/runs/{run_id}/cancel", {"reason": reason}))
+
+    async def send(self, run_id: str, stream: Writable[T] | str, message: T, *, idempotency_key: str | None = None) -> int:
+        """Send a message into an input stream of a run; returns its number there. Raises as `RunHandle.send` does."""
+        name, data = (stream, message) if isinstance(stream, str) else (stream.name, from_json(stream.write(message)))
+        headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
+        return (await self._client.ask("POST", f"/v1/runs/{run_id}/inputs/{name}", {"data": data}, headers))["seq"]
 
     async def ended(self, run_id: str, timeout: Duration | None) -> RunRecord:
         """The run once it has ended. Raises `RunTimeout` after `timeout`."""

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from agentflow.errors import NotInRun
@@ -111,6 +111,14 @@ class StartCall:
     hooked: bool = False
     detached: bool = False
     call: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveCall:
+    """Which input stream to take a message from, and how many microseconds to wait for one; None for ever."""
+
+    name: str
+    due_after: int | None = None
 
 
 class StepScope(Protocol):
@@ -223,6 +231,22 @@ class TaskContext(Protocol):
 
     async def start(self, key: str, call: StartCall) -> str:
         """Start a detached run; returns its id, the same at every replay."""
+        ...
+
+    async def receive(self, key: str, call: ReceiveCall) -> str | None:
+        """The next message of an input stream, as JSON text: recorded, so that a replay gets the same; None when none came in time."""
+        ...
+
+    async def above(self, target: Literal["root", "parent"]) -> str | None:
+        """The id of the run that started this one, or of the one at the top of its family; None when that is this very run."""
+        ...
+
+    async def caught_up(self) -> None:
+        """Return once the run's readers are told what was recorded before this process took the run, and may not have been told."""
+        ...
+
+    def tell(self, run_id: str, event: Event) -> None:
+        """Send an event to the stream of another run; it is dropped where that run has ended."""
         ...
 
     async def patch(self, name: str) -> bool:

@@ -203,7 +203,7 @@ class Execution:
         pending = {key for key, one in waits.items() if one.state is WaitState.PENDING}
         replay = Replay(entries, run.attempt, waits.keys() - pending, pending)
         session.seq = replay.last
-        context = RunContext(session, replay, waits)
+        context = RunContext(session, replay, waits, self._retelling.done)
         session.seen = max([run.wakes, *(one.wake for one in context.known.values())])
         context.max_duration = self.task.options.max_duration
         return context

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 import random
 import uuid
 from collections.abc import Callable, Coroutine, MutableMapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from agentflow.clock import SECOND
 from agentflow.database.port import Transaction, transaction
 from agentflow.engine.branch import Branch, Tasks, branch
 from agentflow.engine.calls import finishing
-from agentflow.engine.context import Debounce, StartCall, StepCall, WaitRequest, WaitResult
+from agentflow.engine.context import Debounce, ReceiveCall, StartCall, StepCall, WaitRequest, WaitResult
 from agentflow.engine.host import Host
 from agentflow.engine.metadata import Metadata
 from agentflow.engine.patching import Patches
+from agentflow.engine.receiving import Receiving, received
 from agentflow.engine.replay import Replay
+from agentflow.engine.replay_log import ReplayLogger
 from agentflow.engine.session import Session
 from agentflow.engine.telling import requested
 from agentflow.engine.tries import Tries, recorded
@@ -26,6 +29,7 @@ from agentflow.errors import DuplicateName, RunPaused
 from agentflow.records import EntryKind, JournalEntry, WaitKind, WaitpointRecord, WaitState, new_id
 from agentflow.serde import dumps, loads
 from agentflow.storage import waitpoints
+from agentflow.storage.inputs import is_given_back
 from agentflow.storage.runs import Debounced, Lease, NewRun, Started, start_detached
 from agentflow.storage.statements import SQL
 from agentflow.storage.waitpoints import NewWaitpoint
@@ -37,17 +41,22 @@ _log = logging.getLogger("agentflow.run")
 class RunContext:
     """What the code of one run in memory can reach."""
 
-    def __init__(self, session: Session, replay: Replay, known: dict[str, WaitpointRecord]) -> None:
+    def __init__(
+        self, session: Session, replay: Replay, known: dict[str, WaitpointRecord], caught_up: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
         self._session = session
+        self._caught_up = caught_up
         self._replay = replay
         self.known = session.known = known
         self.root = Branch("", Tasks())
         self.metadata: MutableMapping[str, Any] = Metadata(loads(session.run.metadata), self._tell)
-        self.log = _ReplayLogger(_log, {"run": session.run.id}, self)
+        self.log = ReplayLogger(_log, {"run": session.run.id}, self)
         self.max_duration: int | None = None
         self._untold = False
         self._places: dict[str, str] = {}
         self._patches = Patches(session, replay)
+        self._receiving = Receiving(session, self._ended)
+        self._top: str | None = None
 
     @property
     def run_id(self) -> str:
@@ -143,6 +152,27 @@ class RunContext:
             return loads(found.value or "null")
         started = await self._working(lambda: self._start_detached(key, call))
         return started.run.id
+
+    async def receive(self, key: str, call: ReceiveCall) -> str | None:
+        found = self._ask(key)
+        if found is not None and not is_given_back(found):
+            return received(found)
+        (branch.get() or self.root).live = True
+        return await self._receiving.next(key, call)
+
+    async def above(self, target: Literal["root", "parent"]) -> str | None:
+        run = self._session.run
+        if run.parent_id is None or target == "parent":
+            return run.parent_id
+        if self._top is None:
+            self._top = (await self._session.services.database.fetch(SQL.runs.root(run=run.key)))[0]["id"]
+        return None if self._top == run.id else self._top
+
+    async def caught_up(self) -> None:
+        await self._caught_up()
+
+    def tell(self, run_id: str, event: Event) -> None:
+        self._session.call_soon(functools.partial(self._session.services.streams.join, run_id, event))
 
     async def patch(self, name: str) -> bool:
         return await self._patches.taken(name)
@@ -355,16 +385,3 @@ def _place() -> str:
 
 def _moment(micros: int) -> datetime:
     return datetime.fromtimestamp(micros / SECOND, UTC)
-
-
-class _ReplayLogger(logging.LoggerAdapter[logging.Logger]):
-    def __init__(self, logger: logging.Logger, extra: dict[str, Any], run: RunContext) -> None:
-        super().__init__(logger, extra)
-        self._run = run
-
-    def isEnabledFor(self, level: int) -> bool:
-        return not self._run.replaying and super().isEnabledFor(level)
-
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        kwargs["extra"] = {**(self.extra or {}), **kwargs.get("extra", {})}
-        return f"[{self._run.run_id}] {msg}", kwargs

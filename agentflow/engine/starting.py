@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 from weakref import WeakSet
 
 from agentflow.clock import Duration, microseconds
 from agentflow.engine.context import Debounce, StartCall, StartOptions, WaitRequest, WaitResult, recording
 from agentflow.errors import DefinitionError, NotInRun
-from agentflow.handle import RunVerbs
+from agentflow.handle import RunVerbs, Writable
 from agentflow.records import RunRecord, RunState, WaitKind, WaitState
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,9 @@ class Inside:
 
     def events(self, run_id: str, after: Any) -> Any:
         return _app().events(run_id, after)
+
+    async def send(self, run_id: str, stream: Writable[T], message: T, *, idempotency_key: str | None = None) -> int:
+        return await _app().send(run_id, stream, message, idempotency_key=idempotency_key)
 
 
 def _app() -> RunVerbs:

@@ -23,7 +23,7 @@ from agentflow.streams.log import Streams
 LARGE = 16 * 1024
 """Characters of JSON above which an output is left to the run itself."""
 
-_TELLING = (WaitKind.APPROVAL, WaitKind.CALLBACK, WaitKind.TOKEN, WaitKind.CHILD, WaitKind.TIMER)
+_TELLING = (WaitKind.APPROVAL, WaitKind.CALLBACK, WaitKind.TOKEN, WaitKind.SIGNAL, WaitKind.CHILD, WaitKind.TIMER)
 
 
 def waits_for(waits: list[WaitpointRecord]) -> RunWaiting:

@@ -17,7 +17,8 @@ from agentflow.serde import decode_failure, loads
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _run(what: str) -> TaskContext:
+def within_run(what: str) -> TaskContext:
+    """The context of the run around this code, for something that waits. Raises `NotInRun`, also inside a step."""
     run = recording()
     if run is not None:
         return run
@@ -45,7 +46,7 @@ async def sleep_until(when: datetime) -> None:
     >>> await sleep_until(datetime(2027, 1, 1, tzinfo=UTC))
     """
     aware = when if when.tzinfo is not None else when.replace(tzinfo=UTC)
-    run = _run("sleep_until()")
+    run = within_run("sleep_until()")
     due = (aware - _EPOCH) // timedelta(microseconds=1)
     await run.wait(run.key("sleep"), WaitRequest(kind=WaitKind.TIMER, due_at=max(0, due)))
 
@@ -74,7 +75,7 @@ async def approve(title: str, *, body: Any = None, groups: Sequence[str] = (), e
 
     >>> decision = await approve("Publish?", body=draft, groups=["editors"], expires="3d")
     """
-    run = _run("approve()")
+    run = within_run("approve()")
     subject = {"title": title, "body": body, "groups": list(groups)}
     return await ask_approval(run, run.key("approve"), subject, expires)
 
@@ -104,7 +105,7 @@ async def wait_for(token: str, *, timeout: Duration | None = None) -> Any:
 
     Raises `WaitpointTimedOut` when the token, or this wait, ended without an answer. An answer that came before is returned at once.
     """
-    run = _run("wait_for()")
+    run = within_run("wait_for()")
     due = None if timeout is None else microseconds(timeout)
     result = await run.wait(run.key("wait_for"), WaitRequest(kind=WaitKind.CALLBACK, target=token, due_after=due))
     if result.state is WaitState.ANSWERED:

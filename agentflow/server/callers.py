@@ -35,6 +35,10 @@ class Caller:
         """Whether it may read a run that has these tags."""
         return self.grant is None or run_id in self.grant.scopes.runs or not self.grant.scopes.tags.isdisjoint(tags)
 
+    def writes(self, run_id: str, tags: Iterable[str]) -> bool:
+        """Whether it may cancel, and send messages to, a run that has these tags."""
+        return self.grant is None or run_id in self.grant.scopes.written or not self.grant.scopes.written_tags.isdisjoint(tags)
+
     def answers(self, waitpoint_id: str, run_id: str | None) -> bool:
         """Whether it may answer a waitpoint of that run."""
         return self.grant is None or waitpoint_id in self.grant.scopes.waitpoints or run_id in self.grant.scopes.waiting

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from starlette.requests import Request
 
 from agentflow.app import Agentflow
-from agentflow.auth.scopes import ANSWER, INDEX, READ_RUN, START, Scopes, thread_tag
+from agentflow.auth.scopes import ANSWER, INDEX, READ_RUN, START, WRITE_RUN, Scopes, thread_tag
 from agentflow.server.callers import Caller
 from agentflow.server.errors import ScopeMissing
 from agentflow.storage import runs, waitpoints
@@ -118,6 +118,14 @@ async def _reads_run(asked: Asked, scopes: Scopes) -> None:
     await permit_run(asked.app, asked.caller, _path_id(asked))
 
 
+async def _writes_run(asked: Asked, scopes: Scopes) -> None:
+    if not scopes.written and not scopes.written_tags:
+        raise missing(*WRITE_RUN)
+    run = await asked.app.database.read(runs.find(_path_id(asked)))
+    if run is None or not asked.caller.writes(run.id, run.tags):
+        raise runs.not_found(_path_id(asked))
+
+
 async def _reads_run_of_body(asked: Asked, scopes: Scopes) -> None:
     await permit_run(asked.app, asked.caller, asked.body.run)
 
@@ -176,6 +184,8 @@ READ_ONE = Need(check=_reads_run, scopes=READ_RUN)
 """To read the run in the path."""
 FOLLOW_ONE = Need(check=_reads_run, scopes=READ_RUN, tickets=True)
 """To read the run in the path; a ticket will do."""
+WRITE_ONE = Need(check=_writes_run, scopes=WRITE_RUN)
+"""To cancel the run in the path, and to send it messages."""
 READ_NAMED = Need(check=_reads_run_of_body, scopes=READ_RUN)
 """To read the run that the body names as `run`."""
 READ_SOME = Need(check=_reads_some_runs, scopes=READ_RUN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentflow.server import listings, needs, queues, runs, tokens, waitpoints
+from agentflow.server import inputs, listings, needs, queues, runs, tokens, waitpoints
 from agentflow.server.calls import Operation
 from agentflow.server.models import (
     EventPage,
@@ -75,7 +75,7 @@ OPERATIONS = (
         method="POST",
         path="/v1/runs/{id}/cancel",
         handler=runs.cancel_run,
-        needs=needs.KEY,
+        needs=needs.WRITE_ONE,
         summary="Ask a run and its children to stop",
         body=CancelRun,
         answer=RunDetail,
@@ -166,6 +166,7 @@ OPERATIONS = (
         answer=Journal,
         problems=(404,),
     ),
+    *inputs.OPERATIONS,
     Operation(
         method="GET",
         path="/v1/waitpoints",

@@ -60,8 +60,8 @@ def permitted(grant: Grant, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def reading_token(app: Agentflow, caller: Caller, run_id: str) -> str | None:
-    """A token that reads the run which a token has started, as long as any other."""
+    """A token that reads the run which a token has started, cancels it and sends it messages, as long as any other."""
     if caller.grant is None or caller.key is None:
         return None
-    scopes = Scopes.known((f"run:read:{run_id}", *((THOUGHTS,) if caller.grant.scopes.thoughts else ())))
+    scopes = Scopes.known((f"run:read:{run_id}", f"run:write:{run_id}", *((THOUGHTS,) if caller.grant.scopes.thoughts else ())))
     return mint(caller.key, scopes, caller.grant.subject, LIFE, app.clock.now()).token

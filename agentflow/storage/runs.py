@@ -252,6 +252,14 @@ def hold(lease: Lease) -> Transaction[None]:
         raise LeaseLost(lease.run_id)
 
 
+def held(lease: Lease) -> Transaction[RunRecord]:
+    """Lock the row of a run that the lease still holds; raises `LeaseLost`."""
+    found = yield SQL.runs.lock_key(key=lease.run)
+    if not found or found[0]["epoch"] != lease.epoch or found[0]["state"] != RunState.RUNNING:
+        raise LeaseLost(lease.run_id)
+    return rows.run(found[0])
+
+
 def lock(run_id: str) -> Transaction[RunRecord]:
     """Lock a run's row, which every transition does first. Raises `RunNotFound`."""
     found = yield SQL.runs.lock(id=run_id)

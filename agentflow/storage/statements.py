@@ -31,6 +31,7 @@ class SQL:
     journal = Group("journal")
     transcripts = Group("transcripts")
     waitpoints = Group("waitpoints")
+    inputs = Group("inputs")
     workers = Group("workers")
     tasks = Group("tasks")
     versions = Group("versions")

@@ -9,7 +9,7 @@ from agentflow.database.port import Database, Transaction, transaction
 from agentflow.errors import LeaseLost, RunError
 from agentflow.records import Failure, RunRecord, RunState, may_become, new_id
 from agentflow.serde import encode_failure
-from agentflow.storage import blobs, rows, runs, waitpoints
+from agentflow.storage import blobs, inputs, rows, runs, waitpoints
 from agentflow.storage.runs import Lease, Lessee, NewRun
 from agentflow.storage.statements import SQL
 
@@ -44,7 +44,7 @@ class End:
 @transaction
 def finish(lease: Lease, end: End, spent: Spent, now: int) -> Transaction[Ended]:
     """End a run that this worker holds. A run whose cancellation was asked for ends as cancelled, whatever its code returned."""
-    run = yield from _held(lease)
+    run = yield from runs.held(lease)
     if run.cancel_reason is not None and end.state is not RunState.CANCELLED:
         end = End(state=RunState.CANCELLED, error=cancellation(run.cancel_reason), lessee=end.lessee)
     return (yield from _end(run, end, spent, now))
@@ -61,13 +61,6 @@ async def complete(database: Database, run: RunRecord, output: str, spent: Spent
         return None
     done = replace(run, state=RunState.COMPLETED, worker=None, output=output, error=None, active=spent.active, finished_at=now, note=None)
     return Ended(done)
-
-
-def _held(lease: Lease) -> Transaction[RunRecord]:
-    found = yield SQL.runs.lock_key(key=lease.run)
-    if not found or found[0]["epoch"] != lease.epoch or found[0]["state"] != RunState.RUNNING:
-        raise LeaseLost(lease.run_id)
-    return rows.run(found[0])
 
 
 def cancellation(reason: str) -> Failure:
@@ -116,7 +109,7 @@ def suspend(lease: Lease, seen: int, spent: Spent) -> Transaction[RunRecord | No
     parked = yield SQL.runs.suspend(run=lease.run, epoch=lease.epoch, wakes=seen, active=spent.active, code=spent.code)
     if parked:
         return None
-    return (yield from _held(lease))
+    return (yield from runs.held(lease))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +125,7 @@ class Release:
 @transaction
 def release(lease: Lease, how: Release, spent: Spent, now: int) -> Transaction[RunRecord | Ended]:
     """Hand a run back to its queue: for a retry, a drain, or because this worker does not know its task."""
-    run = yield from _held(lease)
+    run = yield from runs.held(lease)
     if run.cancel_reason is not None and how.attempt > run.attempt:
         return (yield from _end(run, End(state=RunState.CANCELLED, error=cancellation(run.cancel_reason)), spent, now))
     found = yield SQL.runs.release(
@@ -151,7 +144,7 @@ def release(lease: Lease, how: Release, spent: Spent, now: int) -> Transaction[R
 @transaction
 def pause(lease: Lease, difference: Failure, spent: Spent) -> Transaction[RunRecord]:
     """Set a run aside until an operator decides."""
-    yield from _held(lease)
+    yield from runs.held(lease)
     found = yield SQL.runs.pause(
         run=lease.run, epoch=lease.epoch, active=spent.active, error=encode_failure(difference), note="paused: the code has changed"
     )
@@ -174,13 +167,18 @@ def resume(run_id: str, code: str | None, rerun_from: int | None, now: int) -> T
         epoch=run.epoch,
         now=now,
     )
+    if rerun_from is not None:
+        yield from inputs.give_back_since(run.key, rerun_from)
     found = yield SQL.runs.resume(run=run.key, code=code)
     return rows.run(found[0])
 
 
 @transaction
 def revive(run_id: str, now: int) -> Transaction[RunRecord]:
-    """Start a new run that takes over the input, the journal and the answers of a failed one, which is not touched: terminal is final."""
+    """Start a new run that takes over the input, the journal, the answers and the messages of a failed one.
+
+    That one is not touched: terminal is final.
+    """
     found = yield SQL.runs.lock(id=run_id)
     dead = rows.run(found[0]) if found else (yield from runs.lock(run_id))
     if dead.state is not RunState.FAILED:
@@ -204,6 +202,7 @@ def revive(run_id: str, now: int) -> Transaction[RunRecord]:
     yield SQL.journal.copy(source=dead.key, target=started.run.key)
     yield SQL.transcripts.copy(source=dead.key, target=started.run.key)
     yield SQL.waitpoints.copy(source=dead.key, target=started.run.key, target_id=new.id)
+    yield SQL.inputs.copy(source=dead.key, target=started.run.key)
     return started.run
 
 

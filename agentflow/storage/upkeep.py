@@ -1,8 +1,8 @@
 """What is old goes: runs that ended long ago with all that belongs to them, tokens, blobs that nothing points to.
 
-A deleted run is gone at once, in one transaction; its journal and its waitpoints, which may be many, go after it in slices: until then
-its key is among the `remains`. A key is never used again, since it fences: the newest run leaves an empty row, a husk, until there is
-a newer one.
+A deleted run is gone at once, in one transaction; its journal, its waitpoints and what was sent to it, which may be many, go after it
+in slices: until then its key is among the `remains`. A key is never used again, since it fences: the newest run leaves an empty row, a
+husk, until there is a newer one.
 """
 
 from __future__ import annotations
@@ -145,6 +145,8 @@ def clear(limit: int, run: int | None = None) -> Transaction[bool]:
         left -= len((yield SQL.transcripts.forget(runs=named, limit=left)))
     if left > 0:
         left -= len((yield SQL.waitpoints.forget(runs=named, limit=left)))
+    if left > 0:
+        left -= len((yield SQL.inputs.forget(runs=named, limit=left)))
     if left > 0:
         yield SQL.remains.cleared(runs=named)
     return True

@@ -63,7 +63,7 @@ class Woken:
 def create(lease: Lease, new: NewWaitpoint, now: int) -> Transaction[WaitpointRecord]:
     """Create a waitpoint; when its target has ended already, it is born ended. Raises `LeaseLost`."""
     ending = None if new.target is None else (yield from _ended_target(new.target))
-    return (yield from _insert(lease, new, ending, now))
+    return (yield from insert(lease, new, ending, now))
 
 
 @transaction
@@ -73,11 +73,12 @@ def start_child(lease: Lease, child: NewRun, wait: NewWaitpoint, now: int) -> Tr
     ending = (yield from _end_of(started.run.id)) if started.existed else None
     if started.existed:
         wait = replace(wait, target=started.run.id, subject=dumps({"task": child.task, "run": started.run.id}))
-    waiting = yield from _insert(lease, wait, ending, now)
+    waiting = yield from insert(lease, wait, ending, now)
     return started, waiting
 
 
-def _insert(lease: Lease, new: NewWaitpoint, ending: Ending | None, now: int) -> Transaction[WaitpointRecord]:
+def insert(lease: Lease, new: NewWaitpoint, ending: Ending | None, now: int) -> Transaction[WaitpointRecord]:
+    """Create a waitpoint, which may be born ended, as a part of a transaction. Raises `LeaseLost`."""
     found = yield SQL.waitpoints.create(
         id=new.id,
         run=lease.run,

@@ -6,6 +6,7 @@
 --             's' in a cluster: readers are woken at the node of their run only,
 --             signal channel, count, that many messages,
 --             per stream: channel, lost ('1': readers must start over), count, per event: `<epoch>-*`, t, p, d, ts
+--             (`+` for an id: said by another run, in whatever epoch the stream is, unless it has not begun or has its `end`)
 -- Returns     one letter per refusal, with the number of the stream and of the event: `s2:1,e3:1` (s stale, e another error).
 
 local number, live, ended, kept = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -47,12 +48,28 @@ local function renumber(key, at, id)
   return new
 end
 
+-- The id of an event that another run says here; none where there is nothing that it could follow. An epoch of a renumbered log goes on
+-- by itself, as every epoch does.
+local function joining(key)
+  local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+  if not last or last[2][2] == 'end' then
+    return nil
+  end
+  return string.match(last[1], '^(%d+)-') .. '-*'
+end
+
 local refused = {}
 
 local function append(stream, at, lost, count)
   local key, frame, size, over = KEYS[stream], {}, 0, false
   for event = 1, count do
-    local id = redis.pcall('XADD', key, ARGV[at], 't', ARGV[at + 1], 'p', ARGV[at + 2], 'd', ARGV[at + 3], 'ts', ARGV[at + 4])
+    local place, id = ARGV[at], nil
+    if place == '+' then
+      place = joining(key)
+    end
+    if place then
+      id = redis.pcall('XADD', key, place, 't', ARGV[at + 1], 'p', ARGV[at + 2], 'd', ARGV[at + 3], 'ts', ARGV[at + 4])
+    end
     if type(id) == 'string' then
       if #frame == 0 and (lost or is_orphan(key, id, ARGV[at + 1])) then
         id = renumber(key, at, id)
@@ -60,7 +77,7 @@ local function append(stream, at, lost, count)
       over = over or ARGV[at + 1] == 'end'
       size = size + #ARGV[at + 3] + 64
       frame[#frame + 1] = { id, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4] }
-    else
+    elseif id then
       local stale = string.find(id.err, 'equal or smaller', 1, true)
       refused[#refused + 1] = (stale and 's' or 'e') .. (stream - 1) .. ':' .. event
     end

@@ -13,7 +13,7 @@ from typing import Any
 from agentflow.errors import StreamUnavailable
 from agentflow.streams.health import Health, back_off
 from agentflow.streams.link import Link
-from agentflow.streams.pending import Batch
+from agentflow.streams.pending import JOINING, Batch
 from agentflow.streams.wire import Job, Script
 
 _log = logging.getLogger("agentflow.streams")
@@ -201,7 +201,8 @@ class Courier:
             entries = batch.live()
             arguments += (channel(batch.run_id), int(batch.lost), len(entries))
             for entry in entries:
-                arguments += (f"{entry.epoch}-*", entry.type, entry.about, entry.text, entry.ts)
+                place = "+" if entry.epoch == JOINING else f"{entry.epoch}-*"
+                arguments += (place, entry.type, entry.about, entry.text, entry.ts)
         return arguments
 
 

@@ -19,6 +19,7 @@ from agentflow.streams.parts import (
     ReasoningStart,
     Record,
     Source,
+    StreamItem,
     TextDelta,
     TextEnd,
     TextStart,
@@ -59,6 +60,7 @@ __all__ = [
     "StepFailed",
     "StepRetrying",
     "StepStarted",
+    "StreamItem",
     "TextDelta",
     "TextEnd",
     "TextStart",
@@ -292,6 +294,7 @@ KINDS = (
     ApprovalRequested,
     ApprovalResolved,
     Data,
+    StreamItem,
     Source,
     File,
     ChildStarted,
@@ -331,6 +334,7 @@ Event = (
     | ApprovalRequested
     | ApprovalResolved
     | Data
+    | StreamItem
     | Source
     | File
     | ChildStarted

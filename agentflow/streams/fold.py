@@ -66,6 +66,15 @@ class Approval:
     decision: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An item of a stream of the user's own."""
+
+    data: Any
+    step: str | None = None
+    origin: str | None = None
+
+
 @dataclass(slots=True)
 class Fold:
     """A run as its events tell it. Applying an event twice changes nothing; what a retry voids is gone.
@@ -87,10 +96,12 @@ class Fold:
     approvals: dict[str, Approval] = field(default_factory=dict[str, Approval])
     metadata: e.Record = field(default_factory=dict[str, Any])
     data: dict[tuple[str, str], Any] = field(default_factory=dict[tuple[str, str], Any])
+    items: dict[str, dict[str, Item]] = field(default_factory=dict[str, dict[str, Item]])
     waiting: e.RunWaiting | None = None
     output: Any = None
     error: e.Record | None = None
     _void: set[str] = field(default_factory=set[str])
+    _said: dict[str, list[tuple[str, str]]] = field(default_factory=dict[str, list[tuple[str, str]]])
 
     @property
     def text(self) -> str:
@@ -101,6 +112,10 @@ class Fold:
     def reasoning(self) -> str:
         """All the thoughts that count, in order."""
         return "".join(part.text for part in self.parts.values() if part.kind == "reasoning")
+
+    def stream(self, name: str) -> list[Any]:
+        """The values of all items of a stream that count, in order."""
+        return [one.data for one in self.items.get(name, {}).values()]
 
     def apply(self, entry: StoredEvent) -> bool:
         """Take an event in. False when it was known already."""
@@ -161,12 +176,22 @@ class Fold:
         void = {*ids}
         void.update(part.id for part in self.parts.values() if part.step == step)
         void.update(call.id for call in self.calls.values() if call.step == step)
+        self.void_items(step)
         self._void |= void
         for id in void:
             self.parts.pop(id, None)
             self.calls.pop(id, None)
         for approval in [one for one in self.approvals.values() if not one.decision and one.call in void]:
             del self.approvals[approval.id]
+
+    def said(self, step: str, stream: str, item: str) -> None:
+        """A step said an item."""
+        self._said.setdefault(step, []).append((stream, item))
+
+    def void_items(self, step: str) -> None:
+        """Forget the items that a step said."""
+        for stream, name in self._said.pop(step, ()):
+            self.items[stream].pop(name, None)
 
 
 def _run_started(fold: Fold, event: e.RunStarted) -> None:
@@ -189,6 +214,8 @@ def _run_progress(fold: Fold, event: e.RunProgress) -> None:
 
 
 def _step_started(fold: Fold, event: e.StepStarted) -> None:
+    # It says all that it has to say from here on: anew, or again.
+    fold.void_items(event.step)
     fold.steps[event.step] = Step(event.step, event.name, event.kind, "running", event.attempt, event.parent)
 
 
@@ -254,6 +281,13 @@ def _data(fold: Fold, event: e.Data) -> None:
     fold.data[event.name, event.id or ""] = event.data
 
 
+def _item(fold: Fold, event: e.StreamItem) -> None:
+    name = event.item or str(fold.cursor)
+    fold.items.setdefault(event.stream, {})[name] = Item(event.data, event.step, event.origin)
+    if event.step is not None:
+        fold.said(event.step, event.stream, name)
+
+
 def _completed(fold: Fold, event: e.RunCompleted) -> None:
     fold.state, fold.output = "completed", event.output
 
@@ -294,6 +328,7 @@ _CHANGES: dict[type[Any], Callable[[Fold, Any], None]] = {
     e.ApprovalRequested: _approval_requested,
     e.ApprovalResolved: _approval_resolved,
     e.Data: _data,
+    e.StreamItem: _item,
     e.RunCompleted: _completed,
     e.RunFailed: _failed,
     e.RunCancelled: _stopped,

@@ -18,6 +18,7 @@ from agentflow.streams.forget import forget
 from agentflow.streams.hub import Hub
 from agentflow.streams.link import Network, network
 from agentflow.streams.notes import put_note, take_note
+from agentflow.streams.pending import JOINING
 from agentflow.streams.reader import PAGE, Reader
 from agentflow.streams.refill import refill
 from agentflow.streams.signals import Signals
@@ -88,6 +89,10 @@ class Streams:
         self._writer.publish(run_id, epoch, event)
         if event.type in _COARSE:
             self._signals.signal(CHANGED, "")
+
+    def join(self, run_id: str, event: Event) -> None:
+        """Append an event of another run to this one's stream, in whatever epoch that is; dropped where it has ended or not begun."""
+        self._writer.publish(run_id, JOINING, event)
 
     def on_stale(self, callback: Callable[[str, int], None]) -> Callable[[], None]:
         """Call `callback(run_id, epoch)` when Redis refuses events of a stale epoch; returns what stops that."""

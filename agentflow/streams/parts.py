@@ -178,6 +178,21 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamItem:
+    """An item of a stream of the user's own, with a JSON value.
+
+    `item` names it: told again it has the same name, and counts once. `origin` is the run that said it, where that is another one.
+    """
+
+    type: ClassVar[str] = "stream.item"
+    stream: str
+    data: Any = None
+    step: str | None = None
+    item: str | None = None
+    origin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """Something the answer rests on."""
 

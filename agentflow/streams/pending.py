@@ -11,14 +11,19 @@ from agentflow.streams.events import Event, ReasoningStart, StepCompleted, StepS
 URGENT, SOON, LATER = 0, 1, 2
 """How much a reader misses an event: the first delta of a part, any other event, more deltas."""
 
+JOINING = -1
+"""The epoch of what another run says in a stream: whatever epoch the stream is in."""
+
 _DELTAS = frozenset({"text.delta", "reasoning.delta", "tool.input.delta"})
+_HEAVY = _DELTAS | {"stream.item"}
+"""What may be large and is dropped first; of what is recorded, readers are told from the database."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much may wait while Redis is away: bytes of `deltas`, and `events`.
+    """How much may wait while Redis is away: bytes of `deltas` and items, and `events`.
 
-    Above that the oldest deltas go first, then all that the oldest runs said but their end, then whole runs. A run that lost anything
+    Above that the oldest of these go first, then all that the oldest runs said but their end, then whole runs. A run that lost anything
     is marked: its readers are told to start over. `delta_size` is how many bytes of one run's deltas are sent without waiting for more.
     """
 
@@ -181,6 +186,9 @@ class Pending:
         # A reader must know the step before it hears of something inside it.
         if batch.started and (step := getattr(event, "step", None)):
             batch.started.pop(step, None)
+        if entry.type in _HEAVY:
+            batch.size += len(entry.text)
+            self._deltas += len(entry.text)
 
     def take(self, now: float, most: int, *, everything: bool = False, holds: Callable[[str], bool] | None = None) -> list[Batch]:
         """The batches to send now, of at most about `most` events. Those of runs that must wait are put aside until `release`."""
@@ -242,7 +250,7 @@ class Pending:
         for batch in oldest:
             if self._deltas <= self._limits.deltas // 2 and self.events <= self._limits.events:
                 return
-            self._keep(batch, lambda entry: entry.type not in _DELTAS)
+            self._keep(batch, lambda entry: entry.type not in _HEAVY)
         for batch in oldest:
             if self.events <= self._limits.events * 3 // 4:
                 return
@@ -261,7 +269,7 @@ class Pending:
             return
         self._uncount(batch)
         batch.entries = kept
-        batch.size = sum(len(entry.text) for entry in kept if entry.type in _DELTAS)
+        batch.size = sum(len(entry.text) for entry in kept if entry.type in _HEAVY)
         batch.open.clear()
         batch.started.clear()
         batch.lost = True

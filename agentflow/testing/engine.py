@@ -21,15 +21,17 @@ from agentflow.engine.step import Step
 from agentflow.engine.task import Task, defined
 from agentflow.engine.worker import WorkerSettings
 from agentflow.errors import ConfigurationError
-from agentflow.handle import RunHandle
+from agentflow.handle import Readable, RunHandle, Writable
 from agentflow.records import RunRecord, RunState, WaitpointRecord
 from agentflow.storage import queues, waitpoints
 from agentflow.streams.codec import StoredEvent
+from agentflow.streams.fold import Fold
 from agentflow.testing.clock import ManualClock
 from agentflow.testing.replay import ReplayReport, replay
 
 P = ParamSpec("P")
 R = TypeVar("R")
+S = TypeVar("S")
 PATIENCE = 10.0
 """Seconds of real time after which a test that waits for a run gives up."""
 
@@ -167,6 +169,10 @@ class Engine:
         await self.app.streams.flush()
         return await self.app.streams.read(run.id)
 
+    async def items(self, run: RunHandle[Any], stream: Readable[S]) -> list[S]:
+        """The items of a stream that the run has appended so far, without what a retry voided."""
+        return [stream.read(data) for data in Fold().apply_all(await self.events(run)).stream(stream.name)]
+
     async def replay(self, run: RunHandle[Any]) -> ReplayReport:
         """Whether today's code would go through what the run has recorded."""
         record = await self.get(run)
@@ -261,6 +267,9 @@ class _LiveVerbs:
 
     def events(self, run_id: str, after: Any) -> Any:
         return self._engine.app.runs.events(run_id, after)
+
+    async def send(self, run_id: str, stream: Writable[T], message: T, *, idempotency_key: str | None = None) -> int:
+        return await self._engine.app.runs.send(run_id, stream, message, idempotency_key=idempotency_key)
 
 
 class _Watched:

@@ -12,13 +12,15 @@ from uuid import UUID
 
 from agentflow.clock import SECOND
 from agentflow.engine.branch import Branch, Tasks, branch
-from agentflow.engine.context import StartCall, StepCall, WaitRequest, WaitResult, current
+from agentflow.engine.context import ReceiveCall, StartCall, StepCall, WaitRequest, WaitResult, current
+from agentflow.engine.receiving import received
 from agentflow.engine.replay import Replay, is_patch
 from agentflow.engine.task import Task
 from agentflow.engine.tries import recorded
 from agentflow.errors import ControlFlow, RunPaused
 from agentflow.records import EntryKind, JournalEntry, RunRecord, WaitKind, WaitpointRecord
 from agentflow.serde import loads
+from agentflow.storage.inputs import is_given_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,22 @@ class _DryContext:
         if self._replay.unasked:
             return False
         raise _Frontier
+
+    async def receive(self, key: str, call: ReceiveCall) -> str | None:
+        found = self._replay.ask(key)
+        if found is None or is_given_back(found):
+            raise _Frontier
+        self._asked.append(key)
+        return received(found)
+
+    async def above(self, target: str) -> str | None:
+        return self._run.parent_id
+
+    async def caught_up(self) -> None:
+        """A replay says nothing."""
+
+    def tell(self, run_id: str, event: Any) -> None:
+        """A replay says nothing."""
 
     def publish(self, event: Any) -> None:
         """A replay says nothing."""

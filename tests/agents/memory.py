@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
-from agentflow.engine.context import StartCall, StepCall, WaitRequest, WaitResult, current, scope
+from agentflow.engine.context import ReceiveCall, StartCall, StepCall, WaitRequest, WaitResult, current, scope
 from agentflow.errors import StepFailed, Suspend
-from agentflow.records import WaitState
+from agentflow.records import WaitKind, WaitState
 from agentflow.serde import dumps
 from agentflow.streams.events import Event, StepRetrying
 
@@ -141,6 +141,19 @@ class MemoryRun:
     async def start(self, key: str, call: StartCall) -> str:
         self.journal.children.setdefault(key, call)
         return key
+
+    async def receive(self, key: str, call: ReceiveCall) -> str | None:
+        self.journal.waits.setdefault(key, WaitRequest(kind=WaitKind.SIGNAL, due_after=call.due_after))
+        return (await self._answered(key)).answer
+
+    async def above(self, target: Literal["root", "parent"]) -> str | None:
+        return None
+
+    async def caught_up(self) -> None:
+        """Everything was told at once."""
+
+    def tell(self, run_id: str, event: Event) -> None:
+        raise AssertionError("this run has nobody above it")
 
     async def _answered(self, key: str) -> WaitResult:
         self._ask(key)

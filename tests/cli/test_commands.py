@@ -63,6 +63,18 @@ def test_a_run_that_has_ended_is_deleted_and_no_other(shop: Call) -> None:
     assert shop("runs", "delete", run_id).exit_code == 1
 
 
+def test_a_message_is_sent_into_a_run_once_under_its_key(shop: Call, folder: Path) -> None:
+    run_id = shop("start", "greet", "--payload", '{"name": "Ada"}').stdout.strip()
+    (folder / "note.json").write_text('{"text": "from a file"}')
+    assert shop("runs", "send", run_id, "inbox", '"hello"', "--key", "k").stdout.strip() == "1"
+    assert shop("runs", "send", run_id, "inbox", '"hello"', "--key", "k").stdout.strip() == "1"
+    assert shop("runs", "send", run_id, "inbox", "@note.json").stdout.strip() == "2"
+    assert shop("runs", "send", run_id, "inbox", "-", stdin="[3]").stdout.strip() == "3"
+    shop("runs", "cancel", run_id)
+    late = shop("runs", "send", run_id, "inbox", "4")
+    assert (late.exit_code, "takes no more messages" in late.stderr) == (1, True)
+
+
 def test_whole_ids_are_printed_even_where_there_is_no_terminal(shop: Call) -> None:
     run_id = shop("start", "refund", "--payload", '{"order_id": "o-1"}').stdout.strip()
     assert run_id in shop("runs", "list").stdout
@@ -111,6 +123,8 @@ def test_the_same_idempotency_key_is_the_same_run(shop: Call) -> None:
         (("runs", "show", "run_1"), 1, "There is no run 'run_1'"),
         (("runs", "tail", "run_1"), 1, "There is no run 'run_1'"),
         (("runs", "cancel", "run_1"), 1, "There is no run 'run_1'"),
+        (("runs", "send", "run_1", "inbox", "1"), 1, "There is no run 'run_1'"),
+        (("runs", "send", "run_1", "inbox", "{text}"), 2, "The message is not JSON"),
         (("runs", "resume", "run_1"), 2, "How shall it go on?"),
         (("runs", "resume", "run_1", "--rerun"), 1, "There is no run 'run_1'"),
         (("runs", "revive", "run_1"), 1, "There is no run 'run_1'"),

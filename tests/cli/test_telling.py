@@ -71,3 +71,16 @@ def test_a_step_that_takes_long_is_named_once_while_it_runs(capsys: pytest.Captu
     for _ in range(4):
         teller.glance()
     assert capsys.readouterr().out.count("fetch …") == 1
+
+
+def test_items_are_told_as_they_come_and_the_steps_that_only_append_are_not(capsys: pytest.CaptureFixture[str]) -> None:
+    appended = "stream.progress#0"
+    lines = told(
+        capsys,
+        e.StepStarted(appended, "stream.progress"),
+        e.StreamItem("progress", {"done": 3}, appended, appended),
+        e.StepCompleted(appended, "stream.progress"),
+        e.StreamItem("notes", "from below", item="a", origin="run_2"),
+        e.StepCompleted("fetch#0", "fetch"),
+    )
+    assert lines == ['• progress  {"done": 3}', "• notes  from below  run_2", "✓ fetch"]

@@ -38,6 +38,11 @@ WORKING: dict[str, Callable[[], Query]] = {
     "who waits for a run": lambda: SQL.waitpoints.of_target(target="run_8"),
     "what a run waits for": lambda: SQL.waitpoints.open_of_run(run_id="run_18"),
     "the journal of a run": lambda: SQL.journal.load(run=8),
+    "the next message of a run": lambda: SQL.inputs.next(run=8, name="inbox"),
+    "how many messages a run has": lambda: SQL.inputs.ends(run=8, name="inbox"),
+    "a message by its key": lambda: SQL.inputs.known(run=8, name="inbox", idempotency_key="k8"),
+    "a message that is received": lambda: SQL.inputs.take(run=8, name="inbox", seq=1, entry=3),
+    "the root of a family": lambda: SQL.runs.root(run=8),
     "a dedupe key": lambda: SQL.runs.deduped(task="t1", dedupe_key="d11"),
     "children to cancel": lambda: SQL.runs.children_to_cancel(run=8),
 }

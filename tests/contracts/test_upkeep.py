@@ -11,7 +11,8 @@ from agentflow.clock import SECOND
 from agentflow.database import Database
 from agentflow.errors import RunError, RunNotFound
 from agentflow.records import EntryKind, JournalEntry, RunState, WaitKind, WaitState
-from agentflow.storage import blobs, journal, listing, runs, transitions, upkeep, waitpoints
+from agentflow.storage import blobs, inputs, journal, listing, runs, transitions, upkeep, waitpoints
+from agentflow.storage.inputs import NewMessage
 from agentflow.storage.listing import RunFilter
 from agentflow.storage.runs import Lease
 from agentflow.storage.statements import SQL
@@ -53,7 +54,9 @@ async def left(database: Database, lease: Lease) -> list[str]:
     records = await database.read(journal.load(lease.run))
     waited = await database.read(waitpoints.of_run(lease.run))
     said = await database.read(journal.transcripts(lease.run))
-    return [name for name, rows in (("journal", records), ("transcripts", said), ("waitpoints", waited)) if rows]
+    [sent] = await database.fetch(SQL.inputs.ends(run=lease.run, name="inbox"))
+    every = (("journal", records), ("transcripts", said), ("waitpoints", waited), ("inputs", sent["last"]))
+    return [name for name, rows in every if rows]
 
 
 async def listed(database: Database, **chosen: Any) -> list[str]:
@@ -77,7 +80,9 @@ async def test_an_old_run_goes_with_all_that_belongs_to_it_and_a_young_one_stays
     old = await leased(database, number=1, tags=["vip"], idempotency_key="k")
     await journal.append(database, old, entry(1, old.epoch), "[]")
     await database.transact(waitpoints.create(old, question(), NOW))
+    await database.transact(inputs.send(old.run_id, NewMessage(name="inbox", data="1"), NOW))
     await database.transact(transitions.finish(old, DONE, SPENT, NOW))
+    assert await left(database, old) == ["journal", "transcripts", "waitpoints", "inputs"]
     young = await finished(database, 2, now=LATER, tags=["vip"])
     assert await sweep(database, before=NOW) == ["run_1"]
     assert await left(database, old) == []

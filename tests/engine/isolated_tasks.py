@@ -16,8 +16,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from agentflow import Isolation, Retry, approve, context, sleep, step, task
+from agentflow import InputStream, Isolation, Retry, Stream, approve, context, sleep, step, task
 from agentflow.engine.context import TaskContext
+from agentflow.engine.starting import Launcher
+from agentflow.engine.starting import around as app_of_this_process
+from agentflow.handle import RunHandle
 
 SMALL, LARGE = "160MB", "640MB"
 AGAIN = Retry(attempts=3, initial=0, jitter=0)
@@ -34,6 +37,13 @@ async def gone_on(folder: str) -> None:
     """Return once the code may go on."""
     while not Path(folder, "go").exists():
         await asyncio.wait({asyncio.get_running_loop().create_future()}, timeout=0.01)
+
+
+def app_around() -> Launcher:
+    """The app of this process."""
+    app = app_of_this_process()
+    assert app is not None
+    return app
 
 
 @step
@@ -243,7 +253,25 @@ async def around(run: TaskContext, call_next: Callable[[], Awaitable[Any]]) -> A
     return await call_next()
 
 
+numbers = InputStream[int]("numbers")
+heard = Stream[int]("heard")
+
+
+@task(isolation="process")
+async def listens(run_id: str | None) -> list[int]:
+    """Hears two numbers, and tells them to its readers and to another run."""
+    found: list[int] = []
+    async for number in numbers.receive():
+        found.append(number)
+        await heard.append(number)
+        if run_id is not None:
+            await RunHandle[Any](run_id, app_around().verbs, listens.codec).send(numbers, number)
+        if len(found) == 2:
+            break
+    return found
+
+
 TASKS = [
     *(neighbour, plain, dies, dies_once, takes, grows, grows_often, spins, spins_too_long, blocks, cleans_up),
-    *(asks, held, woken, beside, twice, thrice),
+    *(asks, held, woken, beside, twice, thrice, listens),
 ]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic_ai.messages import ModelMessage
 
-from agentflow import Agent, Agentflow, Retry, WorkerSettings, ai, approve, current_step, sleep, step, task
+from agentflow import Agent, Agentflow, InputStream, Retry, Stream, WorkerSettings, ai, approve, current_step, sleep, step, task
 from agentflow.clock import SECOND, SystemClock
 from agentflow.testing.models import Said, call, scripted_model, text, thinking
 
@@ -142,7 +142,23 @@ async def hot(seconds: float) -> int:
     return await burn(seconds)
 
 
-TASKS = [work, half, clerk, four, hot]
+numbers = InputStream[int]("numbers")
+echoes = Stream[int]("echoes")
+
+
+@task
+async def converse(count: int) -> list[int]:
+    """Tell back so many numbers, as they come."""
+    found: list[int] = []
+    async for number in numbers.receive():
+        await echoes.append(number)
+        found.append(await quick(number))
+        if len(found) == count:
+            break
+    return found
+
+
+TASKS = [work, half, clerk, four, hot, converse]
 
 
 async def serve(folder: Path) -> None:

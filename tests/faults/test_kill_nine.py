@@ -21,10 +21,11 @@ from agentflow.records import EntryKind, JournalEntry, RunRecord, RunState
 from agentflow.storage import journal, listing
 from agentflow.storage.listing import RunFilter
 from agentflow.storage.workers import everyone
-from tests.faults.killed_worker import result
+from tests.faults.killed_worker import echoes, numbers, result
 
 KILLS = 200
 WORKERS = 3
+MESSAGES = 200
 PATIENCE = 60.0
 
 
@@ -202,3 +203,28 @@ async def test_a_step_that_blocks_the_event_loop_for_longer_than_the_lease_keeps
     assert await run.result(timeout=PATIENCE) == 1
     assert [what for _, what, _ in lines(folder)] == ["begin", "end"]
     assert (await run.get()).epoch == 1
+
+
+async def test_a_conversation_goes_through_kills_without_a_message_or_an_item_lost_or_doubled(app: Agentflow, workers: Workers) -> None:
+    run = await app.start("converse", count=MESSAGES)
+    heard: list[int] = []
+
+    async def hear() -> None:
+        async for item in run.stream(echoes):
+            heard.append(item.data)
+
+    async def speak() -> None:
+        for number in range(MESSAGES):
+            await run.send(numbers, number, idempotency_key=f"{number}")
+            await pause(0.01)
+
+    async def kill() -> None:
+        for kills in range(1, 6):
+            await reach(lambda seen=kills * MESSAGES // 8: len(heard) > seen)
+            workers.kill(workers.alive[0])
+            await workers.start()
+
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.gather(hear(), speak(), kill())
+        assert await run.result() == [2 * number for number in range(MESSAGES)]
+    assert heard == list(range(MESSAGES))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_ai.messages import ModelMessage
 
-from agentflow import ai, approve, context, current_step, sleep, step, task
+from agentflow import InputStream, Stream, ai, approve, context, current_step, sleep, step, task
 from agentflow.agents.agent import Agent
 from agentflow.engine.task import Task
 from agentflow.testing.models import Said, call, scripted_model, text, thinking
@@ -17,12 +17,22 @@ from agentflow.testing.models import Said, call, scripted_model, text, thinking
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A task, what to start it with, and what must come out. `called` has the run and key of each body, as often as it was called."""
+    """A task, what to start it with, and what must come out. `called` has the run and key of each body, as often as it was called.
+
+    `sent` is what others send into its input stream, `said` what readers of its own streams must know in the end.
+    """
 
     task: Task[..., Any]
     given: tuple[Any, ...]
     result: Any
     called: list[str] = field(default_factory=list[str])
+    sent: tuple[int, ...] = ()
+    said: Mapping[str, list[Any]] = field(default_factory=dict[str, list[Any]])
+
+
+numbers = InputStream[int]("numbers")
+log = Stream[str]("log")
+progress = Stream[int]("progress")
 
 
 def everything() -> Workload:
@@ -93,3 +103,32 @@ def talking() -> Workload:
     model = scripted_model(said(thinking("hm"), *calls), said(text("It is "), text("done.")))
     agent = Agent("support", model=model, tools=[look_up, ai.tool(refund, approval=True)])
     return Workload(agent, ("Where is o-1?",), "It is done.", called)
+
+
+def conversing() -> Workload:
+    """Messages into a run and from it into its child, items of a task, of a step, and of a child for its root."""
+    called: list[str] = []
+
+    @step
+    async def work(number: int) -> int:
+        called.append(current_step().idempotency_key)
+        for part in range(2):
+            await progress.append(10 * number + part)
+        return 2 * number
+
+    @task
+    async def echo() -> int:
+        return await numbers.next()
+
+    @task
+    async def desk() -> list[int]:
+        found: list[int] = []
+        async for number in numbers.receive(timeout="1h"):
+            await log.append(f"got {number}")
+            found.append(await work(number))
+        child = await echo.start()
+        await child.send(numbers, 3)
+        return [*found, await child.result()]
+
+    said = {"log": ["got 1", "got 2"], "progress": [10, 11, 20, 21]}
+    return Workload(desk, (), [2, 4, 3], called, (1, 2), said)

@@ -27,12 +27,14 @@ from tests.server.site import Site, served
 
 ALL = (*OPERATIONS, described(OPERATIONS))
 READERS = {"run", "tag", "thread"}
-EVERYBODY = {*READERS, "task", "waitpoint", "waiting", "thoughts", "index"}
+WRITERS = {"written", "written thread"}
+EVERYBODY = {*READERS, *WRITERS, "task", "waitpoint", "waiting", "thoughts", "index"}
 ALLOWED: dict[str, set[str]] = {
     "start_run": {"task"},
     "list_runs": {"index", "tag"},
     "get_run": READERS,
-    "cancel_run": set(),
+    "cancel_run": WRITERS,
+    "send_message": WRITERS,
     "resume_run": set(),
     "reschedule_run": set(),
     "move_run": set(),
@@ -78,6 +80,8 @@ class Stage:
             "run": f"run:read:{self.run}",
             "tag": "run:read:tag:vip",
             "thread": "run:read:thread:t-7",
+            "written": f"run:write:{self.run}",
+            "written thread": "run:write:thread:t-7",
             "task": "task:start:greet",
             "waitpoint": f"waitpoint:answer:{self.waitpoint}",
             "waiting": f"waitpoint:answer:run:{self.run}",
@@ -100,6 +104,7 @@ class Stage:
             "mint_token": {"scopes": ["thoughts"]},
             "issue_ticket": {"run": run},
             "stream_runs": {"runs": {run: None}, "live": False},
+            "send_message": {"data": 1},
         }
         body = bodies.get(name, {}) if operation.method == "POST" else None
         return await self.site.client.request(operation.method, path, params=query, json=body, headers=bearer(credential))
@@ -155,8 +160,10 @@ async def test_an_api_key_and_a_caller_of_an_open_server_may_do_everything(stage
 
 async def test_what_a_token_may_not_see_answers_as_what_does_not_exist(stage: Stage) -> None:
     nobody, nothing = "run_" + "0" * 32, "wp_" + "0" * 32
-    credential = token(stage.scopes["run"], stage.scopes["tag"], stage.scopes["waitpoint"], stage.scopes["waiting"])
+    credential = token(*(stage.scopes[kind] for kind in ("run", "tag", "written", "waitpoint", "waiting")))
     for name in (
+        "cancel_run",
+        "send_message",
         "get_run",
         "stream_run",
         "stream_runs",

@@ -14,6 +14,7 @@ from agentflow.streams.events import (
     StepCompleted,
     StepRetrying,
     StepStarted,
+    StreamItem,
     TextDelta,
     TextEnd,
     TextStart,
@@ -108,3 +109,35 @@ def test_a_call_goes_from_its_input_to_its_output() -> None:
         )
     )
     assert (fold.calls["c1"].output, fold.calls["c1"].state, fold.calls["c1"].written) == ("all", "completed", "{}")
+
+
+def test_items_are_kept_by_stream_and_go_with_the_try_that_said_them() -> None:
+    fold = Fold().apply_all(
+        _stored(
+            StreamItem("notes", "of the run", item="a"),
+            StepStarted("s1", "one"),
+            StreamItem("notes", "first try", "s1", "b"),
+            StreamItem("log", 1, "s1", "c"),
+            StepRetrying("s1", 2),
+            StepStarted("s1", "one", attempt=2),
+            StreamItem("notes", "second try", "s1", "d"),
+            StepCompleted("s1", "one", attempt=2),
+        )
+    )
+    assert (fold.stream("notes"), fold.stream("log"), fold.stream("none")) == (["of the run", "second try"], [], [])
+    fold.apply_all(_stored(RunAttempt(2, "resume"), StreamItem("notes", "of another", item="e", origin="run_2"), epoch=2))
+    assert fold.items["notes"]["e"].origin == "run_2"
+    assert fold.stream("notes") == ["of the run", "second try", "of another"]
+
+
+def test_items_that_are_told_again_count_once() -> None:
+    words = [StepStarted("s1", "one"), StreamItem("notes", 1, "s1", "a"), StreamItem("notes", 2, "s1", "b"), StepCompleted("s1", "one")]
+    fold = Fold().apply_all(_stored(*words)).apply_all(_stored(RunAttempt(2, "worker_lost"), *words, epoch=2))
+    assert fold.stream("notes") == [1, 2]
+    fold.apply_all(_stored(StreamItem("notes", 3, "s2", "c"), RunAttempt(3, "worker_lost", supersedes=("s2",)), epoch=3))
+    assert fold.stream("notes") == [1, 2]
+
+
+def test_an_item_without_a_name_is_named_after_its_place() -> None:
+    fold = Fold().apply_all(_stored(StreamItem("notes", 1), StreamItem("notes", 1)))
+    assert fold.stream("notes") == [1, 1]

@@ -1,0 +1,1 @@
+UPDATE inputs SET data = :data, entry = NULL WHERE run = :run AND name = :name AND seq = :seq;

@@ -1,0 +1,1 @@
+SELECT seq, digest FROM inputs WHERE run = :run AND name = :name AND idempotency_key = :idempotency_key;

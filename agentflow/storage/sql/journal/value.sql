@@ -1,0 +1,1 @@
+SELECT value FROM journal WHERE run = :run AND seq = :seq;
