@@ -1,13 +1,13 @@
 /** The verbs of the server, and the shared live stores. */
 
-import { type IndexFilter, IndexStore } from "./index-store.ts";
 import { QueuesApi, TasksApi, WorkersApi } from "./fleet.ts";
 import type { Health } from "./generated/index.ts";
+import { type IndexFilter, IndexStore } from "./index-store.ts";
 import { Requester, type RequesterOptions } from "./request.ts";
 import { RunStore, type RunStoreOptions } from "./run-store.ts";
 import { RunsApi } from "./runs.ts";
-import { Sources } from "./sources.ts";
 import { StoreShelf } from "./shelf.ts";
+import { Sources } from "./sources.ts";
 import { ThreadsApi } from "./threads.ts";
 import { TokensApi } from "./tokens.ts";
 import { WaitpointsApi } from "./waitpoints.ts";

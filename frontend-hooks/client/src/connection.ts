@@ -4,8 +4,8 @@ import { Backoff } from "./backoff.ts";
 import { AgentflowError } from "./errors.ts";
 import { type Ask, problemOf, type Requester } from "./request.ts";
 import { type Frame, SseParser } from "./sse.ts";
-import { Watchdog } from "./watchdog.ts";
 import { onWake } from "./wake.ts";
+import { Watchdog } from "./watchdog.ts";
 
 /** `connecting` until the first answer, `live` while bytes may come, `reconnecting` after a loss, `ended` and `error` for good. */
 export type ConnectionState = "idle" | "connecting" | "live" | "reconnecting" | "ended" | "error";

@@ -1,8 +1,8 @@
 /** Where the events of one run come from: a stream of its own, or a part of a joint one. */
 
 import type { ConnectionState, Next } from "./connection.ts";
-import type { Entry, RunEvent, SyncEvent } from "./events.ts";
 import type { AgentflowError } from "./errors.ts";
+import type { Entry, RunEvent, SyncEvent } from "./events.ts";
 import type { Frame } from "./sse.ts";
 
 /** From where a stream begins: the first event, the next one, or the run as it is now. */

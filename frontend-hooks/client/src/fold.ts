@@ -9,7 +9,7 @@ import type {
   ApprovalView,
   CallView,
   ChildView,
-  DataView,
+  DatumView,
   JsonObject,
   MessageView,
   PartView,
@@ -58,7 +58,7 @@ export class RunFold {
   readonly references = new Keyed<ReferenceView>();
   readonly children = new Keyed<ChildView>();
   readonly spans = new Keyed<SpanView>();
-  readonly data = new Keyed<DataView>();
+  readonly data = new Keyed<DatumView>();
   readonly items = new Keyed<StreamEntry>();
   readonly usages = new Keyed<JsonObject>();
   readonly #void = new Set<string>();
@@ -185,7 +185,11 @@ export class RunFold {
     const items = this.items.values();
     if (items === this.#streamsOf) return this.#streams;
     const streams: Record<string, unknown[]> = {};
-    for (const { stream, data } of items) (streams[stream] ??= []).push(data);
+    for (const { stream, data } of items) {
+      const known = streams[stream];
+      if (known === undefined) streams[stream] = [data];
+      else known.push(data);
+    }
     this.#streamsOf = items;
     this.#streams = streams;
     return streams;

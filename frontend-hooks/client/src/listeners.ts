@@ -24,5 +24,8 @@ export class Listeners<A extends readonly unknown[]> {
 /** As an uncaught error: seen by the page's error handling and the developer, harmless to the stream. */
 function reportError(error: unknown): void {
   if (typeof globalThis.reportError === "function") globalThis.reportError(error);
-  else setTimeout(() => { throw error; });
+  else
+    setTimeout(() => {
+      throw error;
+    });
 }

@@ -19,7 +19,12 @@ export interface StartOptions {
   readonly weight?: number;
   readonly concurrencyKey?: string;
   readonly dedupeKey?: string;
-  readonly debounce?: { readonly key: string; readonly delay: Duration; readonly maxDelay?: Duration; readonly mode?: "trailing" | "leading" };
+  readonly debounce?: {
+    readonly key: string;
+    readonly delay: Duration;
+    readonly maxDelay?: Duration;
+    readonly mode?: "trailing" | "leading";
+  };
 }
 
 /** The tag of the runs of a thread. */

@@ -95,7 +95,11 @@ export class Requester {
     } catch (error) {
       if (ask.signal?.aborted) throw error;
       throw new AgentflowError(
-        { code: "network", message: `${this.baseUrl || "The server"} does not answer.`, hint: "Is it running, and may this page call it (CORS)?" },
+        {
+          code: "network",
+          message: `${this.baseUrl || "The server"} does not answer.`,
+          hint: "Is it running, and may this page call it (CORS)?",
+        },
         0,
         null,
         error,
@@ -109,7 +113,12 @@ export class Requester {
       return await this.#getToken(reason);
     } catch (error) {
       this.#token = null;
-      throw new AgentflowError({ code: "no_token", message: "getToken failed.", hint: "It is asked again with the next request." }, 0, null, error);
+      throw new AgentflowError(
+        { code: "no_token", message: "getToken failed.", hint: "It is asked again with the next request." },
+        0,
+        null,
+        error,
+      );
     }
   }
 }
@@ -120,7 +129,8 @@ export async function problemOf(response: Response): Promise<AgentflowError> {
   const retryAfter = retryAfterOf(response);
   try {
     const problem = JSON.parse(text) as Partial<Problem>;
-    if (typeof problem.message === "string") return new AgentflowError({ ...problem, message: problem.message }, response.status, retryAfter);
+    if (typeof problem.message === "string")
+      return new AgentflowError({ ...problem, message: problem.message }, response.status, retryAfter);
   } catch {
     // Not ours: a proxy's page, most likely.
   }

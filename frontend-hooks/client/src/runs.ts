@@ -2,7 +2,7 @@
 
 import type { Entry, RunEvent, SyncEvent } from "./events.ts";
 import type { Journal, MovedRun, RunDetail, RunPage, RunState } from "./generated/index.ts";
-import { defined, type Duration, runOptions, type StartOptions, threadTag } from "./options.ts";
+import { type Duration, defined, runOptions, type StartOptions, threadTag } from "./options.ts";
 import type { Requester } from "./request.ts";
 import type { JsonObject } from "./view.ts";
 

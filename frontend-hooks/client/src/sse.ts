@@ -45,7 +45,10 @@ export class SseParser {
   }
 
   #line(line: string, frames: Frame[]): void {
-    if (line === "") return this.#dispatch(frames);
+    if (line === "") {
+      this.#dispatch(frames);
+      return;
+    }
     const colon = line.indexOf(":");
     const name = colon < 0 ? line : line.slice(0, colon);
     const value = colon < 0 ? "" : line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);

@@ -121,7 +121,7 @@ export interface UsageView {
 }
 
 /** An entry of the user's own data: the same name and id replaces. */
-export interface DataView {
+export interface DatumView {
   readonly name: string;
   readonly id: string;
   readonly data: unknown;
@@ -146,7 +146,7 @@ export interface RunView {
   readonly references: readonly ReferenceView[];
   readonly children: readonly ChildView[];
   readonly spans: readonly SpanView[];
-  readonly data: readonly DataView[];
+  readonly data: readonly DatumView[];
   /** Items of the run's own streams, by name. */
   readonly streams: Readonly<Record<string, readonly unknown[]>>;
   /** `context().metadata` as it is now: progress, stage, state. */

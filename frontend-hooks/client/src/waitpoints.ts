@@ -1,7 +1,7 @@
 /** Waitpoints over HTTP: approvals, and tokens that runs wait for. */
 
 import type { Waitpoint, WaitpointPage, WaitpointQuery } from "./generated/index.ts";
-import { defined, type Duration } from "./options.ts";
+import { type Duration, defined } from "./options.ts";
 import type { Requester } from "./request.ts";
 import type { JsonObject } from "./view.ts";
 
