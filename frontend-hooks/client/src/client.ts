@@ -1,5 +1,6 @@
 /** The verbs of the server, and the shared live stores. */
 
+import { type DurableFrom, DurableStream } from "./durable-stream.ts";
 import { QueuesApi, TasksApi, WorkersApi } from "./fleet.ts";
 import type { Health } from "./generated/index.ts";
 import { type IndexFilter, IndexStore } from "./index-store.ts";
@@ -40,6 +41,7 @@ export class AgentflowClient {
   readonly #sources: Sources;
   readonly #runs = new StoreShelf<RunStore>();
   readonly #indexes = new StoreShelf<IndexStore>();
+  readonly #streams = new StoreShelf<DurableStream<unknown>>();
   readonly #patience: number;
 
   constructor(options: ClientOptions) {
@@ -71,6 +73,13 @@ export class AgentflowClient {
   index(filter: IndexFilter = {}): IndexStore {
     const ordered = Object.entries(filter).sort(([a], [b]) => (a < b ? -1 : 1));
     return this.#indexes.get(JSON.stringify(ordered), () => new IndexStore(filter, this.requester, this.#patience));
+  }
+
+  /** A stream of one's own under `/v1/stream`, shared as `watch` is. */
+  stream<T>(path: string, options: { readonly from?: DurableFrom } = {}): DurableStream<T> {
+    const from = options.from ?? "start";
+    const make = () => new DurableStream<unknown>(path, from, this.requester, this.#patience);
+    return this.#streams.get(JSON.stringify([path, from]), make) as DurableStream<T>;
   }
 
   /** Whether the server, its database and its streams are well; a sick server tells so and does not throw. */

@@ -3,6 +3,7 @@
 export { AgentflowClient, type ClientOptions } from "./client.ts";
 export type { ConnectionState } from "./connection.ts";
 export { compareCursors } from "./cursor.ts";
+export { type DurableFrom, type DurableSnapshot, DurableStream } from "./durable-stream.ts";
 export { AgentflowError } from "./errors.ts";
 export type * from "./events.ts";
 export type { From } from "./feed.ts";
@@ -15,7 +16,7 @@ export type { Ask, GetToken, Requester, TokenReason } from "./request.ts";
 export { type EventListener, isLogged, type RunSnapshot, RunStore, type RunStoreOptions } from "./run-store.ts";
 export type { EventPage, ListedEvent, RunFilter, RunsApi, StartedRun } from "./runs.ts";
 export { type Frame, SseParser } from "./sse.ts";
-export type { Thread, ThreadInfo, ThreadMessage, ThreadPart, ThreadsApi } from "./threads.ts";
+export type { Thread, ThreadInfo, ThreadMessage, ThreadPage, ThreadPart, ThreadsApi } from "./threads.ts";
 export type { MintedToken, Scope, TokensApi } from "./tokens.ts";
 export type * from "./view.ts";
 export type { Answer, WaitpointsApi } from "./waitpoints.ts";

@@ -6,7 +6,7 @@ import type { JsonObject } from "./view.ts";
 /** Seconds, or a text like "30s", "5m", "2h", "3d". */
 export type Duration = number | string;
 
-/** How a run starts. `thread` makes it part of a conversation. */
+/** How a run starts. `thread` makes it the next turn of that conversation. */
 export interface StartOptions {
   readonly idempotencyKey?: string;
   readonly idempotencyScope?: "run" | "global";
@@ -34,12 +34,10 @@ export function threadTag(thread: string): string {
 
 /** The options as the server reads them. */
 export function runOptions(options: StartOptions): RunOptions {
-  const { idempotencyKey, idempotencyScope, concurrencyKey, dedupeKey, debounce, thread, tags, ...same } = options;
+  const { idempotencyKey, idempotencyScope, concurrencyKey, dedupeKey, debounce, ...same } = options;
   const { maxDelay, ...settled } = debounce ?? {};
-  const marks = thread === undefined ? tags : [...(tags ?? []), threadTag(thread)];
   return defined({
     ...same,
-    tags: marks,
     idempotency_key: idempotencyKey,
     idempotency_scope: idempotencyScope,
     concurrency_key: concurrencyKey,

@@ -2,34 +2,51 @@
 
 import type { Requester } from "./request.ts";
 
-/** A part of a stored message. Types: text, reasoning, tool, file, source; readers ignore what they do not know. */
-export interface ThreadPart {
-  readonly type: string;
-  readonly text?: string;
-  readonly [field: string]: unknown;
-}
-
-/** A turn of a conversation. */
+/** A message as it is stored: one of pydantic-ai, its number from 1, and the run that said it. */
 export interface ThreadMessage {
-  readonly id: string;
-  readonly role: string;
-  readonly parts: readonly ThreadPart[];
-  readonly run?: string | null;
-  readonly created_at?: number;
+  readonly seq: number;
+  readonly run: string;
+  readonly created_at: number;
+  readonly message: {
+    readonly kind: "request" | "response" | (string & {});
+    readonly parts: readonly ThreadPart[];
+  };
 }
 
-/** A conversation. `active_run` is the run that works or waits in it now. */
-export interface Thread {
-  readonly id: string;
-  readonly active_run: string | null;
-  readonly messages: readonly ThreadMessage[];
+/** A part of a stored message: `user-prompt`, `text`, `thinking`, `tool-call`, `tool-return`, …; ignore what you do not know. */
+export interface ThreadPart {
+  readonly part_kind: string;
+  readonly content?: unknown;
+  readonly tool_name?: string;
+  readonly tool_call_id?: string;
+  readonly args?: unknown;
 }
 
 /** A conversation in a list. */
 export interface ThreadInfo {
   readonly id: string;
+  readonly agent: string;
+  readonly turns: number;
+  readonly messages: number;
+  readonly created_at: number;
+  readonly touched_at: number;
+}
+
+/** Conversations, the one that something happened in last first; `next` is the `cursor` of the next page. */
+export interface ThreadPage {
+  readonly threads: readonly ThreadInfo[];
+  readonly next: string | null;
+}
+
+/** A conversation. `active_run` is the run whose turn it is; `next` is the `after` of the messages that follow, if there are any. */
+export interface Thread {
+  readonly id: string;
+  readonly agent: string;
   readonly active_run: string | null;
-  readonly [field: string]: unknown;
+  readonly created_at: number;
+  readonly touched_at: number;
+  readonly messages: readonly ThreadMessage[];
+  readonly next: number | null;
 }
 
 /** List and look at threads. */
@@ -40,13 +57,13 @@ export class ThreadsApi {
     this.#requester = requester;
   }
 
-  /** Threads, the one that was used last first. */
-  list(query: { readonly limit?: number } = {}): Promise<{ readonly threads: readonly ThreadInfo[] }> {
+  /** A page of conversations. */
+  list(query: { readonly cursor?: string; readonly limit?: number } = {}): Promise<ThreadPage> {
     return this.#requester.json({ path: "/v1/threads", query });
   }
 
-  /** A thread with all that was said in it. */
-  get(id: string): Promise<Thread> {
-    return this.#requester.json({ path: `/v1/threads/${encodeURIComponent(id)}` });
+  /** A conversation with what was said behind message number `after`. A run adds what it said when it completes. */
+  get(id: string, query: { readonly after?: number; readonly limit?: number } = {}): Promise<Thread> {
+    return this.#requester.json({ path: `/v1/threads/${encodeURIComponent(id)}`, query });
   }
 }

@@ -1,8 +1,11 @@
 /** @agentflow/react: hooks for durable agentflow runs. */
 
+export type { AgentMessage, AgentPart } from "./agent-messages.ts";
 export { AgentflowProvider, type AgentflowProviderProps, useAgentflow } from "./provider.tsx";
+export { type UseAgentOptions, type UseAgentResult, useAgent } from "./use-agent.ts";
 export { type ApprovalStatus, approvalStatus, type UseApprovalResult, useApproval } from "./use-approval.ts";
 export { type ApprovalsFilter, type UseApprovalsResult, useApprovals } from "./use-approvals.ts";
+export { type UseDurableStreamResult, useDurableStream } from "./use-durable-stream.ts";
 export { type Requested, useRequest } from "./use-request.ts";
 export { type UseRunOptions, type UseRunResult, useRun } from "./use-run.ts";
 export { type UseRunEventsOptions, useRunEvents } from "./use-run-events.ts";

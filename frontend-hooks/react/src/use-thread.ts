@@ -1,12 +1,13 @@
-import type { AgentflowError, IndexSnapshot, ThreadInfo, ThreadMessage } from "@agentflow/client";
+import type { AgentflowError, IndexSnapshot, ThreadInfo } from "@agentflow/client";
 import { useCallback, useEffect, useMemo } from "react";
-import { useLive } from "./live.ts";
+import { type AgentMessage, storedMessages } from "./agent-messages.ts";
+import { type LiveStore, useLive } from "./live.ts";
 import { useAgentflow } from "./provider.tsx";
 import { useRequest } from "./use-request.ts";
 
 /** A conversation. */
 export interface UseThreadResult {
-  readonly messages: readonly ThreadMessage[];
+  readonly messages: readonly AgentMessage[];
   /** The run that works or waits in it now. */
   readonly activeRun: string | null;
   readonly isLoading: boolean;
@@ -22,7 +23,6 @@ export interface UseThreadsResult {
   readonly reload: () => void;
 }
 
-const NO_MESSAGES: readonly ThreadMessage[] = [];
 const NO_THREADS: readonly ThreadInfo[] = [];
 
 /** A conversation as it is stored; looked at anew when one of its runs begins or ends. */
@@ -34,8 +34,9 @@ export function useThread(threadId?: string | null): UseThreadResult {
     useMemo(() => (threadId ? client.index({ thread: threadId }) : null), [client, threadId]),
     reload,
   );
+  const messages = useMemo(() => storedMessages(data?.messages ?? []), [data]);
   return {
-    messages: data?.messages ?? NO_MESSAGES,
+    messages,
     activeRun: data?.active_run ?? null,
     isLoading: isLoading && data === null,
     error,
@@ -56,7 +57,7 @@ export function useThreads(): UseThreadsResult {
 }
 
 /** Calls back when a run of the list begins, or its state changes. */
-function useChanges(index: Parameters<typeof useLive<IndexSnapshot>>[0], changed: () => void): void {
+function useChanges(index: LiveStore<IndexSnapshot> | null, changed: () => void): void {
   const snapshot = useLive(index);
   const states = snapshot?.loaded ? snapshot.runs.map((run) => `${run.id} ${run.status}`).join() : null;
   useEffect(() => {
