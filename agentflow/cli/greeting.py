@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
 def greet(what: str, loaded: Loaded, url: str | None = None, processes: int = 1) -> None:
     """Say what this process is, what it knows, where it keeps things, and what to try first."""
+    from agentflow.dashboard import BUILD, bundle
     from agentflow.settings import shown
 
     app = loaded.app
     say("", text("agentflow", "bold cyan") + text(f" {what}", "bold") + text(f"  {version('agentflow')}", "dim"), "")
     facts = [("app", text(loaded.target))]
     if url is not None:
-        facts += [("server", text(url, "cyan")), ("", text(f"{url}/v1/openapi.json", "dim"))]
+        built = text(f"{url}/", "cyan") if bundle() is not None else text(f"not built in this checkout: {BUILD}", "yellow")
+        facts += [("dashboard", built), ("server", text(url, "cyan")), ("", text(f"{url}/v1/openapi.json", "dim"))]
     streams = shown(app.redis_url) if app.redis_url else f"embedded in {app.directory}"
     facts += [("database", text(shown(app.database_url))), ("streams", text(streams))]
     if processes > 1:

@@ -14,6 +14,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from agentflow.app import Agentflow
+from agentflow.dashboard import bundle
+from agentflow.server.assets import Dashboard
 from agentflow.server.calls import Operation, Service
 from agentflow.server.errors import refused
 from agentflow.server.openapi import described
@@ -32,7 +34,7 @@ def create_asgi(
     heartbeat: float = 15.0,
     max_body: int = 4 * 1024 * 1024,
 ) -> Starlette:
-    """An ASGI app that serves `app` under `/v1`.
+    """An ASGI app that serves `app` under `/v1`, and the dashboard under `/`.
 
     `api_key`: what callers send as `Authorization: Bearer <key>`; without one everybody may come in. `cors_origins`: web origins that may
     call from a browser. `hosts`: the only names it answers to, if any. `heartbeat`: seconds without a byte until an open stream gets a
@@ -66,6 +68,7 @@ def create_asgi(
         lifespan=lifespan,
     )
     asgi.router.redirect_slashes = False
+    asgi.router.default = Dashboard(bundle(), asgi.router.default)
     asgi.state.drain = pulse.drain
     return asgi
 
