@@ -8,6 +8,7 @@ SECONDS ?= 60
 ROUNDS ?= 20
 DATABASE ?= postgres
 BENCH_ARGS ?=
+STREAM_ARGS ?=
 
 BIN := .venv/bin
 UV := $(BIN)/uv
@@ -72,6 +73,7 @@ bench: $(BENCH_READY) ## Measure agentflow beside its peers, in an environment o
 	@test -d $(RESTATE) || $(NPM) install --prefix .venv-bench/restate --no-save --no-audit --no-fund --ignore-scripts --loglevel=error \
 		@restatedev/restate-server@$(RESTATE_VERSION) || echo "npm has no Restate server for us: it will be missing" >&2
 	.venv-bench/bin/python -m tests.benchmarks $(BENCH_ARGS)
+	.venv-bench/bin/python -m tests.benchmarks.streams $(STREAM_ARGS)
 
 soak: $(READY) ## Workers on real servers under every fault (SEED=1 SECONDS=60 ROUNDS=20 DATABASE=postgres; ROUNDS=1000 is a day)
 	$(BIN)/python -m tests.faults.soak --seed $(SEED) --seconds $(SECONDS) --rounds $(ROUNDS) --database $(DATABASE)

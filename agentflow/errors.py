@@ -5,6 +5,7 @@
       RunError              RunFailed · RunCancelled · RunExpired · RunNotFound · RunTimeout · StepFailed · IdempotencyConflict
                           ProcessDied > OutOfMemory
       WaitpointError        WaitpointNotFound · WaitpointAlreadyAnswered · WaitpointTimedOut · InvalidAnswer
+      ServerUnreachable
       PromptError
       StreamError           CursorInvalid · StreamUnavailable
       StorageError          DatabaseBusy · DatabaseUnreachable · DatabaseUnreadable · DatabaseFull · SchemaNewer · ConnectionLost
@@ -212,6 +213,13 @@ class InvalidAnswer(WaitpointError):
 
     code = "invalid_answer"
     http_status = 422
+
+
+class ServerUnreachable(AgentflowError):
+    """An agentflow server cannot be reached, or does not answer as one; what was asked may or may not have been done."""
+
+    code = "server_unreachable"
+    http_status = 503
 
 
 class PromptError(AgentflowError):

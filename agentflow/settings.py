@@ -23,6 +23,7 @@ class Settings:
     redis: str | None = None
     directory: str = ".agentflow"
     api_key: str | None = None
+    url: str | None = None
     host: str = "127.0.0.1"
     port: int = 8000
     concurrency: int = 100

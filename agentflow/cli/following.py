@@ -15,6 +15,7 @@ from agentflow.errors import StreamUnavailable
 from agentflow.records import RunState, WaitKind, WaitpointRecord
 from agentflow.serde import loads
 from agentflow.streams.cursor import Cursor
+from agentflow.streams.fold import RESET
 from agentflow.streams.reader import StreamLost
 
 _GLANCE = 1.0
@@ -29,6 +30,23 @@ async def follow(app: Agentflow, run_id: str) -> bool:
         await _retell(app, run_id, teller)
     else:
         await _follow(app, run_id, teller)
+    return teller.state == RunState.COMPLETED
+
+
+async def follow_over_http(url: str, key: str | None, run_id: str) -> bool:
+    """Tell a run of the server at `url` until it ends; True when it completed. Raises `RunNotFound` and `ServerUnreachable`."""
+    from agentflow.client import Client
+
+    teller = Teller()
+    async with Client(url, key) as client:
+        # Says at once when nobody is there: following would wait for a server that comes back.
+        await client.runs.get(run_id)
+        async with aclosing(client.runs.events(run_id, None)) as events:
+            async for entry in events:
+                if entry.type == RESET:
+                    teller.note("part of this run's stream is gone; this is what it has recorded")
+                    teller.again()
+                teller.tell(entry)
     return teller.state == RunState.COMPLETED
 
 

@@ -26,6 +26,18 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
+class Remote:
+    """A server to ask over HTTP, in place of a database."""
+
+    url: Annotated[str | None, typer.Option(help="Ask this server over HTTP: https://….", metavar="URL")] = None
+    api_key: Annotated[str | None, typer.Option(help="The server's API key, or a token.", metavar="KEY")] = None
+
+    def given(self) -> dict[str, Any]:
+        """What was said, by the name of the setting."""
+        return {"url": self.url, "api_key": self.api_key}
+
+
+@dataclass(frozen=True, slots=True)
 class Listening:
     """Where a server listens."""
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentflow.cli.opening import ask
-from agentflow.cli.options import Connection, Json, unfolded
+from agentflow.cli.opening import ask, run
+from agentflow.cli.options import Connection, Json, Remote, unfolded
 from agentflow.cli.screen import ago, colour, say, show_json, span, table, text
 from agentflow.cli.start import read_payload
 from agentflow.errors import ConfigurationError
@@ -95,14 +95,21 @@ def show_run(id: Id, as_json: Json = False, *, connection: Connection) -> None:
 
 @runs.command("tail")
 @unfolded
-def tail(id: Id, *, connection: Connection) -> None:
+def tail(id: Id, *, remote: Remote, connection: Connection) -> None:
     """Follow a run until it ends.
 
-    Steps, thoughts, text, tool calls and approvals as they come. Exits with 0 when it completes, else with 1.
+    Steps, thoughts, text, tool calls and approvals as they come; with --url over HTTP, from anywhere. Exits with 0 when it completes, else
+    with 1.
     """
-    from agentflow.cli.following import follow
+    from agentflow.cli.following import follow, follow_over_http
+    from agentflow.settings import find_settings
 
-    raise typer.Exit(0 if ask(connection, lambda app: follow(app, id)) else 1)
+    settings = find_settings(remote.given())
+    if settings.url is not None:
+        completed = run(follow_over_http(settings.url, settings.api_key, id))
+    else:
+        completed = ask(connection, lambda app: follow(app, id))
+    raise typer.Exit(0 if completed else 1)
 
 
 @runs.command("cancel")

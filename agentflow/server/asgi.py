@@ -18,8 +18,9 @@ from agentflow.dashboard import bundle
 from agentflow.server.assets import Dashboard
 from agentflow.server.calls import Operation, Service
 from agentflow.server.errors import refused
+from agentflow.server.index import Index
 from agentflow.server.openapi import described
-from agentflow.server.pulse import Pulse
+from agentflow.server.pulse import Pace, Pulse
 from agentflow.server.routes import OPERATIONS
 
 _ASKED = ("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Agentflow-By")
@@ -31,14 +32,13 @@ def create_asgi(
     api_key: str | None = None,
     cors_origins: Sequence[str] = (),
     hosts: Sequence[str] = (),
-    heartbeat: float = 15.0,
+    pace: Pace | None = None,
     max_body: int = 4 * 1024 * 1024,
 ) -> Starlette:
     """An ASGI app that serves `app` under `/v1`, and the dashboard under `/`.
 
     `api_key`: what callers send as `Authorization: Bearer <key>`; without one everybody may come in. `cors_origins`: web origins that may
-    call from a browser. `hosts`: the only names it answers to, if any. `heartbeat`: seconds without a byte until an open stream gets a
-    comment. `max_body`: bytes.
+    call from a browser. `hosts`: the only names it answers to, if any. `pace`: how open streams are kept. `max_body`: bytes.
 
     Served as it is, it opens and closes `app` by itself. Mounted, the app around it does, for nobody tells a mounted app when to begin:
 
@@ -52,8 +52,8 @@ def create_asgi(
 
     A server that stops should call `asgi.state.drain()` before it waits for open streams; uvicorn is noticed without.
     """
-    pulse = Pulse(app, heartbeat)
-    service = Service(app=app, pulse=pulse, api_key=api_key, hosts=frozenset(hosts), max_body=max_body)
+    pulse = Pulse(app, pace or Pace())
+    service = Service(app=app, pulse=pulse, index=Index(app), api_key=api_key, hosts=frozenset(hosts), max_body=max_body)
     operations = (*OPERATIONS, described(OPERATIONS))
 
     @asynccontextmanager

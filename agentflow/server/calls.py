@@ -23,8 +23,9 @@ from agentflow.server.errors import (
     failed,
     unexpected,
 )
-from agentflow.server.models import Nothing
+from agentflow.server.index import Index
 from agentflow.server.pulse import Pulse
+from agentflow.server.requests import Nothing
 
 Body = TypeVar("Body", bound=BaseModel)
 Query = TypeVar("Query", bound=BaseModel)
@@ -37,6 +38,7 @@ class Service:
 
     app: Agentflow
     pulse: Pulse
+    index: Index
     api_key: str | None = None
     hosts: frozenset[str] = frozenset()
     max_body: int = 4 * 1024 * 1024
@@ -95,8 +97,7 @@ class Operation:
             body = await _body(request, self.body, service.max_body)
             return await self.handler(Call(service, request, body, query))
         except AgentflowError as error:
-            headers = {"www-authenticate": "Bearer"} if isinstance(error, Unauthorized) else None
-            return failed(error, headers)
+            return failed(error)
         except Exception as error:  # noqa: BLE001 - a defect is told in the one shape, too
             return unexpected(error, request)
 

@@ -78,6 +78,13 @@ class InvalidRequest(RequestError):
         return cls(f"The {where} does not fit: {told}.", hint="GET /v1/openapi.json describes it.", problems=problems)
 
 
+class TooManyStreams(RequestError):
+    """No more streams can be opened here now."""
+
+    code = "too_many_streams"
+    http_status = 429
+
+
 class InternalError(RequestError):
     """The server has a defect; its log tells more."""
 
@@ -85,11 +92,17 @@ class InternalError(RequestError):
     http_status = 500
 
 
+_HEADERS: dict[type[AgentflowError], dict[str, str]] = {
+    Unauthorized: {"www-authenticate": "Bearer"},
+    TooManyStreams: {"retry-after": "5"},
+}
+
+
 def failed(error: AgentflowError, headers: dict[str, str] | None = None) -> Response:
     """The answer that tells of an error."""
     shape = {"code": error.code, "message": error.message, "hint": error.hint, "details": error.details}
     body = to_json(shape, inf_nan_mode="null", fallback=str)
-    return Response(body, status_of(error), headers=headers, media_type="application/json")
+    return Response(body, status_of(error), headers=headers or _HEADERS.get(type(error)), media_type="application/json")
 
 
 def status_of(error: AgentflowError) -> int:

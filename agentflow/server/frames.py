@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from pydantic_core import to_json
 
+from agentflow.server.errors import InvalidRequest
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
-from agentflow.streams.events import Event, ReasoningDelta, TextDelta, ToolInputDelta
+from agentflow.streams.events import KINDS, Event, ReasoningDelta, TextDelta, ToolInputDelta
 
 HEADERS = (
     (b"content-type", b"text/event-stream"),
@@ -20,27 +22,84 @@ HEADERS = (
 )
 RETRY = b"retry: 1000\n\n"
 HEARTBEAT = b": hb\n\n"
+_NAMES = frozenset(".".join(parts[:length]) for kind in KINDS for parts in [kind.type.split(".")] for length in range(1, len(parts) + 1))
 
 
-def frame(event: StoredEvent) -> bytes:
-    """An event of a run's log."""
-    return b"id: %b\ndata: %b\n\n" % (str(event.id).encode(), event.json())
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How one reader is told: `types` are the names of the events it asked for, None for all; `thoughts`: whether it may see the model's.
+
+    `run`: of which run, where one connection tells of several; such frames have `run` and `id` in their JSON and no place to resume from.
+    """
+
+    types: frozenset[str] | None = None
+    thoughts: bool = True
+    run: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is told everything."""
+        return self.types is None and self.thoughts
+
+    def shows(self, type: str) -> bool:
+        """Whether it is told of events of this type. Everybody is told of the end."""
+        return self.whole or _shows(self.types, self.thoughts, type)
+
+    def chosen(self, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
+        """Those of the events that it is told."""
+        return events if self.whole else [event for event in events if self.shows(event.type)]
+
+    def frames(self, events: Sequence[StoredEvent]) -> bytes:
+        """Events that go out together; neighbouring deltas of one part as one, under the last id: a cursor means all up to here."""
+        told = merged(events) if len(events) > 1 else events
+        return b"".join([self._frame(event) for event in told])
+
+    def untold(self, event: StoredEvent) -> bytes:
+        """An event that is no place to resume from."""
+        return b"data: %b\n\n" % self._named(event.json())
+
+    def notice(self, value: Mapping[str, Any], id: Cursor | None = None) -> bytes:
+        """A frame that is in no log."""
+        text = to_json(value)
+        if self.run is not None:
+            return b"data: %b\n\n" % self._named(text, id)
+        return b"data: %b\n\n" % text if id is None else b"id: %b\ndata: %b\n\n" % (str(id).encode(), text)
+
+    def _frame(self, event: StoredEvent) -> bytes:
+        if self.run is not None:
+            return b"data: %b\n\n" % self._named(event.json(), event.id)
+        return b"id: %b\ndata: %b\n\n" % (str(event.id).encode(), event.json())
+
+    def _named(self, text: bytes, id: Cursor | None = None) -> bytes:
+        if self.run is None:
+            return text
+        head = {"run": self.run} if id is None else {"run": self.run, "id": str(id)}
+        return to_json(head)[:-1] + b"," + text[1:]
 
 
-def frames(events: Sequence[StoredEvent]) -> bytes:
-    """Events that go out together; neighbouring deltas of one part as one, under the last id: a cursor means all up to here."""
-    return b"".join(frame(event) for event in (merged(events) if len(events) > 1 else events))
+EVERYTHING = Framing()
 
 
-def untold(event: StoredEvent) -> bytes:
-    """An event that is no place to resume from."""
-    return b"data: %b\n\n" % event.json()
+def parse_types(text: str | None) -> frozenset[str] | None:
+    """The names in `text,tool.output`: of events, or of groups of them. Raises `InvalidRequest` for one that there is not."""
+    if text is None:
+        return None
+    names = frozenset(name.strip() for name in text.split(",") if name.strip())
+    if unknown := names - _NAMES:
+        groups = sorted({name.partition(".")[0] for name in _NAMES})
+        raise InvalidRequest(
+            f"There are no events of type {', '.join(sorted(unknown))}.", hint=f"Groups of events are {', '.join(groups)}."
+        )
+    return names or None
 
 
-def notice(value: Mapping[str, Any], id: Cursor | None = None) -> bytes:
-    """A frame that is in no log."""
-    head = b"" if id is None else b"id: %b\n" % str(id).encode()
-    return b"%bdata: %b\n\n" % (head, to_json(value))
+@lru_cache(maxsize=4_096)
+def _shows(types: frozenset[str] | None, thoughts: bool, type: str) -> bool:
+    if type == "end":
+        return True
+    if not thoughts and type.startswith("reasoning."):
+        return False
+    return types is None or type in types or any(type.startswith(f"{name}.") for name in types)
 
 
 def merged(events: Iterable[StoredEvent]) -> list[StoredEvent]:

@@ -13,7 +13,8 @@ from agentflow.errors import AgentflowError
 from agentflow.records import TaskRecord, WorkerRecord
 from agentflow.serde import loads
 from agentflow.server.calls import Call, answer
-from agentflow.server.models import Health, Nothing, Part, TaskInfo, TaskPage, WorkerPage
+from agentflow.server.models import Health, Part, TaskInfo, TaskPage, WorkerPage
+from agentflow.server.requests import Nothing
 from agentflow.server.views import worker_view
 from agentflow.storage import workers
 

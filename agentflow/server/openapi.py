@@ -13,7 +13,8 @@ from starlette.responses import Response
 
 from agentflow.serde import dumps
 from agentflow.server.calls import Call, Operation
-from agentflow.server.models import Document, Nothing, Problem
+from agentflow.server.models import Document, Problem
+from agentflow.server.requests import Nothing
 
 _REF = "#/components/schemas/{model}"
 _PARAMETER = re.compile(r"\{(\w+)\}")

@@ -6,10 +6,12 @@ import asyncio
 import signal
 from collections.abc import Coroutine
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agentflow.app import Agentflow
 from agentflow.errors import RunNotFound, StorageError
+from agentflow.server.errors import TooManyStreams
 
 _TICK = 0.5
 
@@ -18,11 +20,11 @@ class Beating(Protocol):
     """An open stream."""
 
     @property
-    def run_id(self) -> str:
-        """Whose stream it is."""
+    def run_id(self) -> str | None:
+        """Whose stream it is; None for one of several runs."""
         ...
 
-    def tick(self, now: float, heartbeat: float) -> Coroutine[Any, Any, None] | None:
+    def tick(self, now: float, heartbeat: float, rotation: float) -> Coroutine[Any, Any, None] | None:
         """What is to be done now, if anything."""
         ...
 
@@ -39,16 +41,36 @@ class Beating(Protocol):
         ...
 
 
-class Pulse:
-    """Keeps the streams of a process alive. `heartbeat` is seconds without a byte until a comment is sent."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How streams are kept. `heartbeat`: seconds without a byte until a comment is sent; `rotation`: seconds until a reader is asked to
 
-    def __init__(self, app: Agentflow, heartbeat: float) -> None:
+    come back, so that load spreads over servers that joined; `streams`: how many may be open in one process.
+    """
+
+    heartbeat: float = 10.0
+    rotation: float = 900.0
+    streams: int = 5_000
+
+
+class Pulse:
+    """Keeps the streams of a process alive."""
+
+    def __init__(self, app: Agentflow, pace: Pace) -> None:
         self._app = app
-        self._heartbeat = heartbeat
+        self._pace = pace
         self._open: set[Beating] = set()
         self._task: asyncio.Task[None] | None = None
         self._errands: set[asyncio.Task[None]] = set()
         self._draining = False
+
+    def admit(self) -> None:
+        """Raise `TooManyStreams` when no more can be opened here."""
+        if len(self._open) >= self._pace.streams:
+            raise TooManyStreams(
+                f"This server has {len(self._open)} open streams, and takes no more.",
+                hint="Try again in some seconds, or start more server processes.",
+            )
 
     def enter(self, stream: Beating) -> None:
         """A stream opened."""
@@ -74,16 +96,16 @@ class Pulse:
     async def _beat(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(min(_TICK, self._heartbeat / 4))
+            await asyncio.sleep(min(_TICK, self._pace.heartbeat / 4))
             if _leaving():
                 self.drain()
             now = loop.time()
             silent: dict[str, list[Beating]] = {}
             for stream in tuple(self._open):
-                work = stream.tick(now, self._heartbeat)
+                work = stream.tick(now, self._pace.heartbeat, self._pace.rotation)
                 if work is not None:
                     self._errand(work)
-                if stream.doubts(now):
+                if stream.run_id is not None and stream.doubts(now):
                     silent.setdefault(stream.run_id, []).append(stream)
             for run_id, streams in silent.items():
                 self._errand(self._look(run_id, streams))

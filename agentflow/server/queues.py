@@ -7,7 +7,8 @@ from starlette.responses import Response
 from agentflow.app.queues import QueueStatus
 from agentflow.records import RunState
 from agentflow.server.calls import Call, answer
-from agentflow.server.models import Nothing, PauseQueue, QueueInfo, QueuePage
+from agentflow.server.models import QueueInfo, QueuePage
+from agentflow.server.requests import Nothing, PauseQueue
 
 
 async def list_queues(call: Call[Nothing, Nothing]) -> Response:

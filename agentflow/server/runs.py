@@ -18,23 +18,24 @@ from agentflow.records import RunRecord
 from agentflow.serde import dumps
 from agentflow.server.calls import Call, answer
 from agentflow.server.errors import InvalidRequest
-from agentflow.server.models import (
+from agentflow.server.frames import Framing, parse_types
+from agentflow.server.index import IndexReading
+from agentflow.server.many import ManyReadings
+from agentflow.server.models import EventPage, Journal, MovedRun, RunDetail, RunPage
+from agentflow.server.reading import Reading, snapshot_value
+from agentflow.server.requests import (
     CancelRun,
-    EventPage,
     EventQuery,
-    Journal,
-    MovedRun,
+    IndexQuery,
     MoveRun,
     Nothing,
     RescheduleRun,
     ResumeRun,
-    RunDetail,
-    RunPage,
     RunQuery,
     StartRun,
     StreamQuery,
+    StreamRuns,
 )
-from agentflow.server.reading import Reading, snapshot_value
 from agentflow.server.stream import EventStream
 from agentflow.server.views import entry_view, run_detail, run_view
 from agentflow.storage.listing import RunFilter
@@ -123,10 +124,37 @@ async def get_journal(call: Call[Nothing, Nothing]) -> Response:
 
 async def stream_run(call: Call[Nothing, StreamQuery]) -> Response:
     """Server-sent events: the run's log after a cursor, live, to its `end`. 204 when nothing follows the cursor."""
-    reading = Reading(call.app, call.id, _cursor(call.request, call.query.after))
+    call.service.pulse.admit()
+    query = call.query
+    reading = Reading(call.app, call.id, _cursor(call.request, query.after), Framing(parse_types(query.types)), query.start)
     if not await reading.begin():
         return Response(status_code=204)
-    return EventStream(reading, call.service.pulse, live=call.query.live)
+    return EventStream(reading, call.service.pulse, live=query.live)
+
+
+async def stream_runs(call: Call[StreamRuns, Nothing]) -> Response:
+    """Server-sent events of several runs, each with `run` and `id` in its JSON, until all have ended."""
+    call.service.pulse.admit()
+    types = parse_types(None if call.body.types is None else ",".join(call.body.types))
+    readings = [
+        Reading(call.app, run_id, Cursor.parse(after) if after else None, Framing(types, run=run_id))
+        for run_id, after in call.body.runs.items()
+    ]
+    for reading in readings:
+        # What does not exist is said before anything is streamed.
+        await call.app.runs.get(reading.run_id)
+    return EventStream(ManyReadings(call.app, readings), call.service.pulse, live=call.body.live)
+
+
+async def stream_index(call: Call[Nothing, IndexQuery]) -> Response:
+    """Server-sent events of a list: the runs as they are now, then each that changes."""
+    call.service.pulse.admit()
+    wanted, query = call.query, call.query.tag
+    if wanted.thread is not None and query is not None:
+        raise InvalidRequest("tag and thread are both given.", hint="Send one of them: a thread is the tag thread:<id>.")
+    tag = query if wanted.thread is None else f"thread:{wanted.thread}"
+    found = RunFilter(task=wanted.task, state=wanted.status, tag=tag, parent=wanted.parent, limit=wanted.limit)
+    return EventStream(IndexReading(call.service.index, found), call.service.pulse, live=wanted.live)
 
 
 async def list_events(call: Call[Nothing, EventQuery]) -> Response:

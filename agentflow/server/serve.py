@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from agentflow.app import Agentflow
 from agentflow.errors import ConfigurationError
 from agentflow.server.asgi import create_asgi
+from agentflow.server.pulse import Pace
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _GRACE = 5
@@ -29,7 +30,7 @@ async def serve(
     *,
     api_key: str | None = None,
     cors_origins: Sequence[str] = (),
-    heartbeat: float = 15.0,
+    pace: Pace | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Open `app` and serve it until SIGTERM or SIGINT; then tell open streams to reconnect, and let `app` drain.
@@ -46,7 +47,7 @@ async def serve(
             hint="Set AGENTFLOW_API_KEY or pass --api-key, or bind to 127.0.0.1.",
             host=host,
         )
-    asgi = create_asgi(app, api_key=api_key, cors_origins=cors_origins, hosts=() if api_key else _LOCAL, heartbeat=heartbeat)
+    asgi = create_asgi(app, api_key=api_key, cors_origins=cors_origins, hosts=() if api_key else _LOCAL, pace=pace)
     with contextlib.closing(bind(host, port)) as listening:
         url = _url(host, listening.getsockname()[1])
         server = _Server(asgi, lambda: ready(url) if ready else None)

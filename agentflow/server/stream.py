@@ -1,21 +1,20 @@
-"""A run's stream as an ASGI response of its own: one send per batch, and nothing is queued per reader."""
+"""An event stream as an ASGI response of its own: one send per batch, and nothing is queued per reader."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from agentflow.errors import AgentflowError, RunNotFound
-from agentflow.server.frames import HEADERS, HEARTBEAT, RETRY, notice
+from agentflow.server.frames import EVERYTHING, HEADERS, HEARTBEAT, RETRY
 from agentflow.server.pulse import Pulse
-from agentflow.server.reading import Reading
 
 _log = logging.getLogger("agentflow.server")
 
@@ -24,16 +23,38 @@ PATIENCE = 2.0
 LONGEST = 30.0
 """Seconds until a reader that does not read is let go, and the longest patience."""
 _AGAIN = 2_000
+_RECONNECT = ("drain", "rotate", "token")
+"""Why a reader is told to come back with its place."""
+
+
+class Source(Protocol):
+    """What a reader is told. `run_id` is the run whose end is looked for when it falls silent, None for no run in particular."""
+
+    @property
+    def run_id(self) -> str | None: ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will follow."""
+        ...
+
+    def chunks(self, *, live: bool) -> AsyncGenerator[bytes]:
+        """Frames, as they come."""
+        ...
+
+    async def rest(self) -> bytes:
+        """All that is left to say of a run that has ended."""
+        ...
 
 
 class EventStream(Response):
-    """Answers with a run's events until its `end`, the reader's leaving, or the server's."""
+    """Answers with what a source tells until it ends, the reader leaves, or the server does."""
 
-    def __init__(self, reading: Reading, pulse: Pulse, *, live: bool) -> None:
+    def __init__(self, source: Source, pulse: Pulse, *, live: bool) -> None:
         self.status_code = 200
         self.background = None
         self.raw_headers = list(HEADERS)
-        self._reading = reading
+        self._source = source
         self._pulse = pulse
         self._live = live
 
@@ -42,28 +63,30 @@ class EventStream(Response):
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})
             return
-        await Connection(self._reading, send, live=self._live).serve(receive, self._pulse)
+        await Connection(self._source, send, live=self._live).serve(receive, self._pulse)
 
 
 class Connection:
     """One open stream."""
 
-    def __init__(self, reading: Reading, send: Send, *, live: bool) -> None:
-        self._reading = reading
+    def __init__(self, source: Source, send: Send, *, live: bool) -> None:
+        self._source = source
         self._send = send
         self._live = live
         self._turn = asyncio.Lock()
         self._reason: str | None = None
         self._closed = False
         self._loop = asyncio.get_running_loop()
-        self._began = self._sent = self._heard = self._loop.time()
+        self._opened = self._began = self._sent = self._heard = self._loop.time()
+        # Not all of them at one moment, when many came at one moment.
+        self._share = random.uniform(1.0, 1.1)  # noqa: S311 (spreads readers)
         self._patience = PATIENCE
         self._suspected = False
         self._work: asyncio.Task[None] | None = None
 
     @property
-    def run_id(self) -> str:
-        return self._reading.run_id
+    def run_id(self) -> str | None:
+        return self._source.run_id
 
     async def serve(self, receive: Receive, pulse: Pulse) -> None:
         """Stream until somebody ends it; then say why, where there is somebody to hear it."""
@@ -81,7 +104,7 @@ class Connection:
 
     async def _follow(self) -> None:
         await self._write(RETRY)
-        async with aclosing(self._reading.chunks(live=self._live)) as chunks:
+        async with aclosing(self._source.chunks(live=self._live)) as chunks:
             async for chunk in chunks:
                 await self._write(chunk)
                 self._heard = self._sent
@@ -105,8 +128,10 @@ class Connection:
 
     # -- what the pulse asks -------------------------------------------------------------------------------------------------------------
 
-    def tick(self, now: float, heartbeat: float) -> Coroutine[Any, Any, None] | None:
-        if self._turn.locked():
+    def tick(self, now: float, heartbeat: float, rotation: float) -> Coroutine[Any, Any, None] | None:
+        if now - self._opened > rotation * self._share:
+            self.stop("rotate")
+        elif self._turn.locked():
             if now - self._began > LONGEST:
                 self.stop("slow")
         elif now - self._sent >= heartbeat:
@@ -150,14 +175,18 @@ class Connection:
 
     async def _last_words(self, error: BaseException | None) -> bytes:
         if self._reason == "deleted" or isinstance(error, RunNotFound):
-            return notice({"type": "end", "status": "deleted"})
+            return EVERYTHING.notice({"type": "end", "status": "deleted"})
         if error is not None:
-            _log.error("The stream of %s broke", self.run_id, exc_info=error)
-            return notice({"type": "sync.reconnect", "reason": "error", "after_ms": _AGAIN})
-        if self._reading.ended:
+            _log.error("The stream of %s broke", self.run_id or "several runs", exc_info=error)
+            return _reconnect("error", _AGAIN)
+        if self._source.ended:
             return b""
         if self._reason == "ended":
-            return await self._reading.rest()
-        if self._reason == "drain":
-            return notice({"type": "sync.reconnect", "reason": "drain", "after_ms": random.randrange(_AGAIN)})  # noqa: S311 (spreads readers)
+            return await self._source.rest()
+        if self._reason in _RECONNECT:
+            return _reconnect(self._reason, random.randrange(_AGAIN))  # noqa: S311 (spreads readers)
         return b""
+
+
+def _reconnect(reason: str, after_ms: int) -> bytes:
+    return EVERYTHING.notice({"type": "sync.reconnect", "reason": reason, "after_ms": after_ms})

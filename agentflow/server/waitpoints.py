@@ -11,7 +11,8 @@ from agentflow.app import Agentflow
 from agentflow.errors import InvalidAnswer
 from agentflow.records import WaitKind, WaitpointRecord
 from agentflow.server.calls import Call, answer
-from agentflow.server.models import CreateWaitpoint, Decide, Nothing, WaitpointPage, WaitpointQuery
+from agentflow.server.models import WaitpointPage
+from agentflow.server.requests import CreateWaitpoint, Decide, Nothing, WaitpointQuery
 from agentflow.server.views import waitpoint_view
 from agentflow.storage import blobs
 

@@ -6,7 +6,7 @@ delta or the other fields as JSON, `ts` milliseconds. Sent: one JSON object.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any
@@ -78,6 +78,20 @@ def decode(t: str, p: str, d: str) -> Event:
         return shape.kind(**known)
     except TypeError:
         return UnknownEvent(t, p, data)
+
+
+def received(id: Cursor, sent: Mapping[str, Any]) -> StoredEvent:
+    """The event that was sent as JSON, by whoever hears it at the other end."""
+    fields = dict(sent)
+    t, ts = str(fields.pop("type", "")), int(fields.pop("ts", 0))
+    shape = _SHAPES.get(t)
+    if shape is None:
+        return StoredEvent(id, ts, UnknownEvent(t, str(fields.pop("about", "")), fields))
+    known = {name: tuple(value) if name in _TUPLES else value for name, value in fields.items() if name in (shape.about, *shape.names)}
+    try:
+        return StoredEvent(id, ts, shape.kind(**known))
+    except TypeError:
+        return StoredEvent(id, ts, UnknownEvent(t, str(fields.get(shape.about, "")), fields))
 
 
 def _json(value: Any) -> bytes:

@@ -10,6 +10,9 @@ from agentflow.streams import events as e
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
 
+RESET = "sync.snapshot"
+"""The type of what a reader over HTTP is told when part of a stream is gone; it is in no log."""
+
 
 @dataclass(slots=True)
 class Step:
@@ -101,6 +104,10 @@ class Fold:
 
     def apply(self, entry: StoredEvent) -> bool:
         """Take an event in. False when it was known already."""
+        if entry.type == RESET:
+            # What was heard before counts no more: the run is told from its start, as far as it is known.
+            self.__init__()
+            return True
         if self.cursor is not None and entry.id <= self.cursor:
             return False
         self.cursor = entry.id

@@ -148,9 +148,13 @@ class Hub:
         return len(self._watches)
 
     async def batches(self, run_id: str, after: Cursor | None) -> AsyncGenerator[Sequence[StoredEvent]]:
-        """All that follows, as it comes, until the end; what is there at one moment comes at once. Raises `StreamLost`."""
+        """All that follows, as it comes, until the end; what is there at one moment comes at once. Raises `StreamLost`.
+
+        An empty batch, once, says that what was there before is told: what follows happens from here on.
+        """
         watch = self._enter(run_id)
         position = after
+        caught_up = False
         try:
             while True:
                 turn = watch.turn
@@ -163,6 +167,9 @@ class Hub:
                 if page is None:
                     # Of a server that is away somebody tells when it is back.
                     await watch.changed(turn, None if self._reader.away(run_id) else _RETRY)
+                elif not caught_up and not page.full:
+                    caught_up = True
+                    yield ()
                 elif not page.events:
                     await watch.changed(turn)
         finally:

@@ -24,6 +24,11 @@ from agentflow.streams.writer import Settings, Writer
 T = TypeVar("T")
 
 
+CHANGED = "changed"
+"""The topic that says, of no run in particular, that a run is not in the state that it was in."""
+_COARSE = frozenset({"run.queued", "run.started", "run.attempt", "run.waiting", "run.progress", "end"})
+
+
 class Streams:
     """The streams of all runs, from one process. Belongs to one event loop; connects when it first must.
 
@@ -74,6 +79,8 @@ class Streams:
         lost its beginning, and its readers are told so.
         """
         self._writer.publish(run_id, epoch, event)
+        if event.type in _COARSE:
+            self._signals.signal(CHANGED, "")
 
     def on_stale(self, callback: Callable[[str, int], None]) -> Callable[[], None]:
         """Call `callback(run_id, epoch)` when Redis refuses events of a stale epoch; returns what stops that."""
@@ -136,7 +143,10 @@ class Streams:
                     yield event
 
     async def follow_batches(self, run_id: str, after: Cursor | None = None) -> AsyncGenerator[Sequence[StoredEvent]]:
-        """As `follow`, with all that is there at one moment at once: a server sends it as one write."""
+        """As `follow`, with all that is there at one moment at once: a server sends it as one write. An empty batch, once, says that what
+
+        was there before has been told.
+        """
         async with aclosing(self._hub.batches(run_id, after)) as batches:
             async for batch in batches:
                 yield batch

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -19,56 +17,17 @@ from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
 from agentflow.streams.fold import Fold
 from tests.faults.speaker import FIRST_TURN, PIECE, answer, plan, thought
+from tests.faults.speakers import Speaker
 from tests.server.site import PATIENCE, Frame, Site, site_of
 
-ROOT = Path(__file__).parents[2]
 KINDS: dict[str, type[Any]] = {kind.type: kind for kind in e.KINDS}
 ENOUGH = 100
 """Pieces: more than a model says."""
 CUTS = 24
 """Readers that are cut off, one after each number of frames."""
-LOADING = 60.0
-"""Seconds that several processes may take to load pydantic-ai on a busy machine."""
 
 Said = list[tuple[str, dict[str, Any]]]
 """Events by their ids."""
-
-
-class Speaker:
-    """A worker process that says as many pieces as it is allowed to."""
-
-    def __init__(self, process: Process, voice: str) -> None:
-        self.voice = voice
-        self._process = process
-
-    async def heard(self, word: str) -> None:
-        """Return once it prints a word."""
-        assert self._process.stdout is not None
-        async with asyncio.timeout(LOADING):
-            while line := await self._process.stdout.readline():
-                if line.decode().strip() == word:
-                    return
-        raise AssertionError(f"{self.voice} ended before it said {word}")
-
-    def allow(self, pieces: int) -> None:
-        """Let it say so many more pieces."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"." * pieces)
-
-    async def work(self) -> None:
-        """Let it work."""
-        self.allow(1)
-        await self.heard("up")
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal."""
-        self._process.send_signal(number)
-
-    async def kill(self) -> None:
-        """End it as the kernel would."""
-        if self._process.returncode is None:
-            self._process.kill()
-        await self._process.wait()
 
 
 Hire = Callable[[str], Coroutine[Any, Any, Speaker]]
@@ -87,8 +46,7 @@ async def hire(tmp_path: Path, site: Site) -> AsyncIterator[Hire]:
     hired: list[Speaker] = []
 
     async def load(voice: str) -> Speaker:
-        command = (sys.executable, "-m", "tests.faults.speaker", str(tmp_path), voice)
-        one = Speaker(await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=PIPE, stdout=PIPE), voice)
+        one = await Speaker.start(tmp_path, voice)
         hired.append(one)
         await one.heard("loaded")
         return one

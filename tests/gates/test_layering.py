@@ -21,7 +21,7 @@ LAYERS = [
     "database",
     "storage | streams",
     "handle",
-    "engine",
+    "engine | client",
     "prompts",
     "agents, ai",
     "settings",

@@ -15,8 +15,9 @@ from starlette.routing import Route
 
 from agentflow import Agentflow
 from agentflow.server.calls import Call, Operation, Service
-from agentflow.server.models import Nothing
-from agentflow.server.pulse import Pulse
+from agentflow.server.index import Index
+from agentflow.server.pulse import Pace, Pulse
+from agentflow.server.requests import Nothing
 from agentflow.server.routes import OPERATIONS
 from tests.server.site import Site, served, site_of
 
@@ -117,7 +118,7 @@ async def test_a_defect_is_told_in_the_one_shape_and_logged(app: Agentflow, capl
         raise ZeroDivisionError("a secret of ours")
 
     operation = Operation(method="GET", path="/broken", handler=broken, summary="Break", answer=None)
-    service = Service(app=app, pulse=Pulse(app, 1.0))
+    service = Service(app=app, pulse=Pulse(app, Pace()), index=Index(app))
 
     async def endpoint(request: Request) -> Response:
         return await operation.answered(service, request)

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from agentflow import Agentflow
+from agentflow.server.pulse import Pace
 from tests.server.site import PATIENCE, Frame, Site, site_of
 from tests.server.tasks import WORDS
 
@@ -160,7 +161,7 @@ async def test_events_are_paged_as_json(site: Site) -> None:
 
 
 async def test_a_silent_stream_is_kept_open_with_comments(app: Agentflow) -> None:
-    async with site_of(app, heartbeat=0.05) as site:
+    async with site_of(app, pace=Pace(heartbeat=0.05)) as site:
         run_id = await site.start("publish", draft="text")
         comments = 0
         async with aclosing(site.frames(run_id)) as frames:

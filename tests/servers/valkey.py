@@ -119,9 +119,14 @@ class ValkeyServer:
             return False
         return True
 
-    def _signal(self, sign: signal.Signals) -> None:
+    @property
+    def pid(self) -> int:
+        """The process of the started server."""
         assert self._process is not None
-        os.kill(self._process.pid, sign)
+        return self._process.pid
+
+    def _signal(self, sign: signal.Signals) -> None:
+        os.kill(self.pid, sign)
 
 
 class SentinelTrio:

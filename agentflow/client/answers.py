@@ -1,0 +1,99 @@
+"""What a server answers, as records and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from agentflow.errors import AgentflowError
+from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState
+from agentflow.serde import dumps, encode_failure
+
+_MILLI = 1_000
+
+
+def _kinds(kind: type[AgentflowError]) -> dict[str, type[AgentflowError]]:
+    found = {kind.code: kind}
+    for one in kind.__subclasses__():
+        # Of several classes with one code the widest: the code says no more.
+        found = {**_kinds(one), **found}
+    return found
+
+
+def error_of(status: int, answer: Any) -> AgentflowError:
+    """The error that an answer tells of: of the class that the server raised, where this process knows it."""
+    told: Mapping[str, Any] = cast("Mapping[str, Any]", answer) if isinstance(answer, Mapping) else {}
+    code = str(told.get("code", "error"))
+    message = str(told.get("message") or f"The server answered with status {status}.")
+    kind = _kinds(AgentflowError).get(code, AgentflowError)
+    error = kind(message, hint=str(told.get("hint", "")))
+    error.code, error.http_status, error.details = code, status, dict(told.get("details") or {})
+    return error
+
+
+def run_record(answer: Mapping[str, Any]) -> RunRecord:
+    """A run from its JSON. What only the database knows is 0 or None: its key, its epoch, its wakes."""
+    state = RunState(answer["status"])
+    return RunRecord(
+        key=0,
+        id=answer["id"],
+        task=answer["task"],
+        queue=answer["queue"],
+        state=state,
+        epoch=0,
+        attempt=answer["attempt"],
+        recoveries=answer["recoveries"],
+        worker=answer["worker"],
+        ready_at=_micros(answer["ready_at"]),
+        expires_at=_micros(answer["expires_at"]),
+        input=dumps(answer.get("input")),
+        output=dumps(answer.get("output")) if state is RunState.COMPLETED else None,
+        error=_failure(answer["error"]),
+        parent_id=answer["parent"],
+        tags=tuple(answer["tags"]),
+        metadata=dumps(answer["metadata"]),
+        idempotency_key=answer["idempotency_key"],
+        concurrency_key=answer["concurrency_key"],
+        priority=answer["priority"],
+        version=answer["version"],
+        code=None,
+        cancel_reason=answer["cancel_reason"],
+        wakes=0,
+        active=answer["active_ms"] * _MILLI,
+        created_at=answer["created_at"] * _MILLI,
+        started_at=_micros(answer["started_at"]),
+        finished_at=_micros(answer["finished_at"]),
+        note=answer["note"],
+    )
+
+
+def waitpoint_record(answer: Mapping[str, Any]) -> WaitpointRecord:
+    """A waitpoint from its JSON."""
+    return WaitpointRecord(
+        id=answer["id"],
+        kind=WaitKind(answer["kind"]),
+        state=WaitState(answer["state"]),
+        run_id=answer["run"],
+        key=answer["step"],
+        target=answer["target"],
+        subject=dumps(answer["subject"]),
+        schema=None if answer["schema"] is None else dumps(answer["schema"]),
+        answer=None if answer["answer"] is None else dumps(answer["answer"]),
+        answered_by=answer["answered_by"],
+        due_at=_micros(answer["due_at"]),
+        attempt=1,
+        created_at=answer["created_at"] * _MILLI,
+        ended_at=_micros(answer["ended_at"]),
+        wake=0,
+    )
+
+
+def _micros(millis: int | None) -> int | None:
+    return None if millis is None else millis * _MILLI
+
+
+def _failure(told: Mapping[str, Any] | None) -> str | None:
+    if told is None:
+        return None
+    failure = Failure(code=told["code"], type=told["type"], message=told["message"], hint=told["hint"], details=told["details"])
+    return encode_failure(failure)

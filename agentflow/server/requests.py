@@ -1,0 +1,174 @@
+"""What is asked over HTTP, as pydantic models: bodies and queries. Times are milliseconds since 1970."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agentflow.records import RunState, WaitKind, WaitState
+
+Time = int
+"""Milliseconds since 1970."""
+
+
+class Strict(BaseModel):
+    """A body or query: names that are not known are errors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Nothing(Strict):
+    """No body, no query."""
+
+
+class DebounceOptions(Strict):
+    """Starts of one key become one run, which starts after so much quiet, or after `max_delay` at most. Durations as in `RunOptions`.
+
+    `mode`: whether the run has the payload of the last start (`trailing`) or of the first (`leading`).
+    """
+
+    key: str = Field(min_length=1, max_length=512)
+    delay: int | float | str
+    max_delay: int | float | str = "1h"
+    mode: Literal["trailing", "leading"] = "trailing"
+
+
+class RunOptions(Strict):
+    """How a run starts. Durations are seconds, or texts like "30s", "5m", "2h" and "3d"."""
+
+    delay: int | float | str | None = None
+    ttl: int | float | str | None = None
+    idempotency_key: str | None = Field(None, min_length=1, max_length=512)
+    idempotency_scope: Literal["run", "global"] | None = None
+    tags: list[str] | None = None
+    metadata: dict[str, Any] | None = None
+    priority: int | None = None
+    weight: int | None = Field(None, ge=1)
+    concurrency_key: str | None = None
+    dedupe_key: str | None = Field(None, min_length=1, max_length=512)
+    debounce: DebounceOptions | None = None
+
+
+class StartRun(Strict):
+    """Which task to start: its payload has an entry per argument."""
+
+    task: str
+    payload: dict[str, Any] = Field(default_factory=dict[str, Any])
+    options: RunOptions = Field(default_factory=lambda: RunOptions.model_validate({}))
+
+
+class CancelRun(Strict):
+    """Why a run is to stop."""
+
+    reason: str = "cancelled over HTTP"
+
+
+class ResumeRun(Strict):
+    """How a paused run goes on: with its record as it is, or again from the step that differs."""
+
+    rerun: bool = False
+
+
+class RescheduleRun(Strict):
+    """When a run starts instead: `delay` from now, a duration, or `at`, milliseconds since 1970. `payload` takes the place of its own."""
+
+    delay: int | float | str | None = None
+    at: Time | None = None
+    payload: dict[str, Any] | None = None
+
+
+class PauseQueue(Strict):
+    """Who pauses a queue; else the header X-Agentflow-By."""
+
+    by: str | None = None
+
+
+class MoveRun(Strict):
+    """The version whose code is to take the run; null for whatever code its task has. `force`: also one that nobody has ever had."""
+
+    to: str | None
+    force: bool = False
+
+
+class CreateWaitpoint(Strict):
+    """A token that a run can wait for. `timeout` is a duration, and so is `idempotency_ttl`: for how long the key gives the same token."""
+
+    timeout: int | float | str | None = None
+    title: str = ""
+    idempotency_key: str | None = Field(None, min_length=1, max_length=512)
+    idempotency_ttl: int | float | str = "30d"
+
+
+class Decide(Strict):
+    """An answer: `approved` (with `reason`, `edits`) for an approval, `value` for a token.
+
+    `by` says who; else the header X-Agentflow-By.
+    """
+
+    approved: bool | None = None
+    reason: str | None = None
+    edits: dict[str, Any] | None = None
+    value: Any = None
+    by: str | None = None
+
+
+class RunQuery(Strict):
+    """Which runs. `cursor` is the `next` of the page before."""
+
+    task: str | None = None
+    status: RunState | None = None
+    tag: str | None = None
+    parent: str | None = None
+    cursor: int | None = None
+    limit: int = Field(50, ge=1, le=500)
+
+
+class StreamQuery(Strict):
+    """From where: `after` is the id of the last event that was seen; the header Last-Event-ID counts before it.
+
+    Without either, `from` says where to begin: at the `start`, with what comes from now on (`latest`), or with the run as it is now and
+    what comes from then on (`snapshot`). `types` are names of events or of groups of them, as `text,tool.output`; `live=0` ends when
+    caught up.
+    """
+
+    after: str | None = None
+    start: Literal["start", "latest", "snapshot"] = Field("start", alias="from")
+    types: str | None = None
+    live: bool = True
+
+
+class StreamRuns(Strict):
+    """Which runs to follow: each with the id of the last event of it that was seen, or null. `types` as in `StreamQuery`."""
+
+    runs: dict[str, str | None] = Field(min_length=1, max_length=200)
+    types: list[str] | None = None
+    live: bool = True
+
+
+class IndexQuery(Strict):
+    """Which runs to list; `thread` is short for the tag `thread:<id>`."""
+
+    task: str | None = None
+    status: RunState | None = None
+    tag: str | None = None
+    thread: str | None = None
+    parent: str | None = None
+    limit: int = Field(50, ge=1, le=200)
+    live: bool = True
+
+
+class EventQuery(Strict):
+    """From where, and how many events at most."""
+
+    after: str | None = None
+    limit: int = Field(500, ge=1, le=5_000)
+
+
+class WaitpointQuery(Strict):
+    """Which waitpoints; `state` is `pending` unless said otherwise, `any` for all."""
+
+    kind: WaitKind | None = None
+    state: WaitState | Literal["any"] = WaitState.PENDING
+    run: str | None = None
+    limit: int = Field(100, ge=1, le=500)
