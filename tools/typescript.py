@@ -1,4 +1,4 @@
-"""Writes the TypeScript types of events and HTTP bodies from their Python definitions: `python tools/typescript.py`."""
+"""Writes the TypeScript types of events and HTTP bodies from their Python definitions: `make types`."""
 
 from __future__ import annotations
 
