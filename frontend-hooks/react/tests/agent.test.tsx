@@ -39,8 +39,8 @@ const thread = (given: object = {}) => ({ id: "t-7", agent: "support", active_ru
 const texts = (messages: readonly { role: string; parts: readonly { type: string }[] }[]) =>
   messages.map(({ role, parts }) => [role, ...parts.map((part) => ("text" in part ? part.text : part.type))]);
 
-/** The streams of runs that are started, in order. */
-function runs(): { started: (id: string) => Promise<Reply> } {
+/** The streams of runs that are started, in order; a start is answered when it may be. */
+function runs(may = Promise.resolve()): { started: (id: string) => Promise<Reply> } {
   const open = new Map<string, Promise<Reply>>();
   const began = new Map<string, (reply: Reply) => void>();
   const started = (id: string) => {
@@ -56,7 +56,8 @@ function runs(): { started: (id: string) => Promise<Reply> } {
     });
   }
   let count = 0;
-  site.server.on("POST /v1/runs", (_, reply) => {
+  site.server.on("POST /v1/runs", async (_, reply) => {
+    await may;
     count += 1;
     reply.json({ id: `run_${count}` }, 201);
   });
@@ -91,7 +92,12 @@ test("a conversation goes from what was said, over a turn with a tool and an app
   site.server.on("POST /v1/waitpoints/wp_1/decisions", (_, reply) =>
     reply.json({ id: "wp_1", state: "answered", answer: { approved: true } }),
   );
-  const { started } = runs();
+  let answer = () => {};
+  const { started } = runs(
+    new Promise((resolve) => {
+      answer = resolve;
+    }),
+  );
   const ends: string[] = [];
   const { result } = renderHook(() => useAgent("support", { threadId: "t-7", onEnd: (run) => ends.push(run.id) }), wrapper);
   await waitFor(() =>
@@ -106,6 +112,7 @@ test("a conversation goes from what was said, over a turn with a tool and an app
 
   const sent = result.current.send("Refund it.");
   await waitFor(() => expect(result.current.messages.at(-1)).toMatchObject({ role: "user", state: "sending" }));
+  answer();
   await sent;
   await waitFor(() => expect(result.current.status).toBe("submitted"));
   const reply = await started("run_1");

@@ -87,7 +87,7 @@ test("an inbox shows what is open, and forgets what is answered", async () => {
   });
   const { result } = renderHook(() => ({ all: useApprovals(), others: useApprovals({ assignee: "lawyers" }) }), wrapper);
   await waitFor(() => expect(result.current.all.count).toBe(1));
-  expect(result.current.others).toMatchObject({ pending: [], isLoading: false });
+  await waitFor(() => expect(result.current.others).toMatchObject({ pending: [], isLoading: false }));
   answer(true, "maria");
   (await index).say({ type: "run.gone", id: "run_1" });
   await waitFor(() => expect(result.current.all.count).toBe(0));
