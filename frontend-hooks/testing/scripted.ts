@@ -44,8 +44,8 @@ export class Reply {
   }
 
   /** Begin an event stream. */
-  stream(): this {
-    this.#response.writeHead(200, { "content-type": "text/event-stream" });
+  stream(headers: Record<string, string> = {}): this {
+    this.#response.writeHead(200, { "content-type": "text/event-stream", ...headers });
     this.#response.write("retry: 1000\n\n");
     return this;
   }

@@ -17,6 +17,8 @@ export type Next = "more" | "end" | { readonly after: number; readonly newToken?
 export interface ConnectionOwner {
   /** The request to open the stream with, asked for each time: it carries the cursor. */
   request(): Ask;
+  /** The server has answered, and will stream. */
+  opened?(headers: Headers): void;
   /** Frames that came together. What the last one asks counts. */
   frames(frames: readonly Frame[]): Next;
   /** The state changed; `failure` says why for `error` and, where it is known, `reconnecting`. */
@@ -107,6 +109,7 @@ export class Connection {
       watchdog.feed();
       if (response.status === 204) return "end";
       if (!response.ok || response.body === null) return await problemOf(response);
+      this.#owner.opened?.(response.headers);
       return await this.#read(response.body, watchdog, signal);
     } catch (error) {
       return error instanceof AgentflowError ? error : lost(error);

@@ -1,7 +1,7 @@
 /** @agentflow/client: durable agentflow runs from a browser or Node.js. */
 
 export { AgentflowClient, type ClientOptions } from "./client.ts";
-export type { ConnectionState } from "./connection.ts";
+export { Connection, type ConnectionOwner, type ConnectionState, type Next } from "./connection.ts";
 export { compareCursors } from "./cursor.ts";
 export { type DurableFrom, type DurableSnapshot, DurableStream } from "./durable-stream.ts";
 export { AgentflowError } from "./errors.ts";
