@@ -12,7 +12,7 @@ export function Gate({ again }: { again: boolean }) {
   }
   return (
     <main className="gate">
-      <form className="card form" onSubmit={enter} aria-label="API key">
+      <form className="card form" onSubmit={enter} aria-label="Sign in">
         <span className="brand">
           <BrandMark /> agentflow
         </span>
