@@ -3,7 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { CuttingProxy } from "../../testing/cutting-proxy.ts";
 import { until } from "../../testing/until.ts";
-import { AgentflowClient, AgentflowError, RunFold, type RunSnapshot, type RunView } from "../src/index.ts";
+import { AgentflowClient, AgentflowError, RunFold, type RunSnapshot, type RunStore, type RunView } from "../src/index.ts";
 
 const url = process.env.AGENTFLOW_URL ?? "";
 const client = new AgentflowClient({ baseUrl: url });
@@ -91,6 +91,45 @@ describe.skipIf(!url)("with a real server", () => {
     ]);
     expect(done.calls).toMatchObject([{ state: "completed", output: "paid 5" }]);
     expect(done.usage.requests).toBe(2);
+  });
+
+  test("many runs share a connection, and a run that does not exist spoils nothing", async () => {
+    const runs = await Promise.all(["a", "b", "c", "d", "e", "f"].map((name) => client.runs.start("parent", { name })));
+    const page = new AgentflowClient({ baseUrl: url });
+    const stores = [...runs.map(({ id }) => page.watch(id)), page.watch("run_nobody")];
+    for (const store of stores) store.open();
+    const views = await Promise.all(stores.slice(0, -1).map(async (store) => (await until(store, over)).view));
+    expect(views.map(({ output }) => output)).toEqual(["A", "B", "C", "D", "E", "F"]);
+    expect(views).toEqual(await Promise.all(runs.map(({ id }) => listed(id))));
+    expect(views[0]?.children).toMatchObject([{ name: "greet", status: expect.any(String) }]);
+    expect((await until(stores.at(-1) as RunStore, ({ connection }) => connection === "error")).failure?.status).toBe(404);
+  });
+
+  test("only the events that were asked for come, and a snapshot of the run where that was asked for", async () => {
+    const token = await client.waitpoints.create();
+    const { id } = await client.runs.start("collect", { token: token.id });
+    const [some, now] = [client.watch(id, { types: ["run"] }), client.watch(id, { from: "snapshot" })];
+    for (const store of [some, now]) store.open();
+    await until(some, ({ view }) => view.status === "waiting");
+    expect((await until(now, ({ view }) => view.run !== null)).view.run?.id).toBe(id);
+    await client.waitpoints.complete(token.id, [1]);
+    expect((await until(some, over)).view).toMatchObject({ status: "completed", output: [1], steps: [] });
+    expect((await until(now, over)).view).toMatchObject({ status: "completed", output: [1] });
+  });
+
+  test("a list of runs is told of what begins, waits and ends", async () => {
+    const tag = crypto.randomUUID();
+    const index = client.index({ tag });
+    const close = index.open();
+    expect((await until(index, ({ loaded }) => loaded)).runs).toEqual([]);
+    const token = await client.waitpoints.create();
+    const { id } = await client.runs.start("collect", { token: token.id }, { tags: [tag] });
+    await until(index, ({ runs }) => runs[0]?.status === "waiting");
+    const other = await client.runs.start("greet", { name: "Maria" }, { tags: [tag] });
+    await client.waitpoints.complete(token.id, 7);
+    const { runs } = await until(index, (now) => now.runs.length === 2 && now.runs.every(({ status }) => status === "completed"));
+    expect(runs.map((run) => run.id)).toEqual([other.id, id]);
+    close();
   });
 
   test("errors say what to do next", async () => {

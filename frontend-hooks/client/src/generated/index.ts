@@ -4,3 +4,4 @@ export type * from "./events.ts";
 export type * from "./models.ts";
 export type * from "./parts.ts";
 export type * from "./records.ts";
+export type * from "./requests.ts";

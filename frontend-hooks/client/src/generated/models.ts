@@ -2,47 +2,11 @@
 
 import type { RunState, WaitKind, WaitState } from "./records.ts";
 
-/** Why a run is to stop. */
-export interface CancelRun {
-  reason?: string;
-}
-
-/** A token that a run can wait for. `timeout` is a duration, and so is `idempotency_ttl`: for how long the key gives the same token. */
-export interface CreateWaitpoint {
-  timeout?: number | string;
-  title?: string;
-  idempotency_key?: string;
-  idempotency_ttl?: number | string;
-}
-
-/** Starts of one key become one run, which starts after so much quiet, or after `max_delay` at most. Durations as in `RunOptions`. */
-export interface DebounceOptions {
-  key: string;
-  delay: number | string;
-  max_delay?: number | string;
-  mode?: "trailing" | "leading";
-}
-
-/** An answer: `approved` (with `reason`, `edits`) for an approval, `value` for a token. */
-export interface Decide {
-  approved?: boolean;
-  reason?: string;
-  edits?: Readonly<Record<string, unknown>>;
-  value?: unknown;
-  by?: string;
-}
-
 /** Events, each with its `id`. `next` is the cursor to go on after, `ended` says that there will be no more. */
 export interface EventPage {
   events: readonly Readonly<Record<string, unknown>>[];
   next: string | null;
   ended: boolean;
-}
-
-/** From where, and how many events at most. */
-export interface EventQuery {
-  after?: string;
-  limit?: number;
 }
 
 /** `ok`; `degraded` without streams or without a live worker: runs are kept; `unavailable` without a database. */
@@ -70,12 +34,6 @@ export interface JournalRecord {
   ended_at: number;
 }
 
-/** The version whose code is to take the run; null for whatever code its task has. `force`: also one that nobody has ever had. */
-export interface MoveRun {
-  to: string | null;
-  force?: boolean;
-}
-
 /** A run that was moved; `warning` says that no live worker takes it now. */
 export interface MovedRun extends RunDetail {
   warning: string | null;
@@ -85,11 +43,6 @@ export interface MovedRun extends RunDetail {
 export interface Part {
   ok: boolean;
   error: string | null;
-}
-
-/** Who pauses a queue; else the header X-Agentflow-By. */
-export interface PauseQueue {
-  by?: string;
 }
 
 /** What went wrong, and what to do next. */
@@ -121,18 +74,6 @@ export interface QueueInfo {
 /** All queues that hold runs, that a worker serves, or that are limited or paused. */
 export interface QueuePage {
   queues: readonly QueueInfo[];
-}
-
-/** When a run starts instead: `delay` from now, a duration, or `at`, milliseconds since 1970. `payload` takes the place of its own. */
-export interface RescheduleRun {
-  delay?: number | string;
-  at?: number;
-  payload?: Readonly<Record<string, unknown>>;
-}
-
-/** How a paused run goes on: with its record as it is, or again from the step that differs. */
-export interface ResumeRun {
-  rerun?: boolean;
 }
 
 /** A run. `note` says why it waits, where that is not plain. */
@@ -179,54 +120,16 @@ export interface RunFailure {
   details: Readonly<Record<string, unknown>> | null;
 }
 
-/** How a run starts. Durations are seconds, or texts like "30s", "5m", "2h" and "3d". */
-export interface RunOptions {
-  delay?: number | string;
-  ttl?: number | string;
-  idempotency_key?: string;
-  idempotency_scope?: "run" | "global";
-  tags?: readonly string[];
-  metadata?: Readonly<Record<string, unknown>>;
-  priority?: number;
-  weight?: number;
-  concurrency_key?: string;
-  dedupe_key?: string;
-  debounce?: DebounceOptions;
-}
-
 /** Runs, newest first; `next` is the `cursor` of the next page. */
 export interface RunPage {
   runs: readonly Run[];
   next: string | null;
 }
 
-/** Which runs. `cursor` is the `next` of the page before. */
-export interface RunQuery {
-  task?: string;
-  status?: RunState;
-  tag?: string;
-  parent?: string;
-  cursor?: number;
-  limit?: number;
-}
-
 /** A task that a worker has the code of, and the versions whose runs it takes beside those without one: its own first. */
 export interface ServedTask {
   name: string;
   versions: readonly string[];
-}
-
-/** Which task to start: its payload has an entry per argument. */
-export interface StartRun {
-  task: string;
-  payload?: Readonly<Record<string, unknown>>;
-  options?: RunOptions;
-}
-
-/** From where: `after` is the id of the last event that was seen; the header Last-Event-ID counts before it. */
-export interface StreamQuery {
-  after?: string;
-  live?: boolean;
 }
 
 /** A task that some worker has served; `workers` counts those that serve it now. `version` is the one that starts by name get. */
@@ -265,14 +168,6 @@ export interface Waitpoint {
 /** Waitpoints, newest first. */
 export interface WaitpointPage {
   waitpoints: readonly Waitpoint[];
-}
-
-/** Which waitpoints; `state` is `pending` unless said otherwise, `any` for all. */
-export interface WaitpointQuery {
-  kind?: WaitKind;
-  state?: WaitState | "any";
-  run?: string;
-  limit?: number;
 }
 
 /** A worker process; not `live` when its lease has ended. It holds `runs` of its `slots`, and asked for more at `claimed_at`. */

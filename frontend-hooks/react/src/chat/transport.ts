@@ -79,6 +79,7 @@ class Answer {
   #address: string | null = null;
   #chunks = 0;
   #over = false;
+  #stop: () => void = () => {};
 
   constructor(ask: Ask, resumed: (address: string, chunks: number) => Ask, promised: Promised, named: (runId: string) => void) {
     this.#ask = ask;
@@ -95,8 +96,6 @@ class Answer {
     this.#stop = () => connection.stop();
     connection.start();
   }
-
-  #stop: () => void = () => {};
 
   request(): Ask {
     return this.#address === null ? this.#ask : this.#resumed(this.#address, this.#chunks);
