@@ -111,7 +111,8 @@ def _sent(request: Request, asset: Asset) -> Response:
 
 def _unbuilt() -> Response:
     return PlainTextResponse(
-        f"The dashboard is not built in this checkout. Run `{BUILD}` and start the server again.\nThe API is here all the same: v1/openapi.json\n",
+        f"The dashboard is not built in this checkout. Run `{BUILD}` and start the server again.\n"
+        "The API is here all the same: v1/openapi.json\n",
         503,
         headers={"cache-control": "no-store", "x-content-type-options": "nosniff"},
     )

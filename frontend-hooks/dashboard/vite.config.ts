@@ -10,7 +10,13 @@ export default defineConfig({
   base: "./",
   // The packages of this workspace are taken as sources: a change of theirs needs no build before this one.
   resolve: { conditions: ["agentflow-source", ...defaultClientConditions], dedupe: ["react", "react-dom"] },
-  build: { outDir: here("../../agentflow/dashboard/static"), emptyOutDir: true, target: "es2024", modulePreload: { polyfill: false } },
+  build: {
+    outDir: here("../../agentflow/dashboard/static"),
+    emptyOutDir: true,
+    target: "es2024",
+    modulePreload: { polyfill: false },
+    license: { fileName: "licenses.md" },
+  },
   server: { proxy: { "/v1": process.env.AGENTFLOW_URL ?? "http://127.0.0.1:8000" } },
   test: { include: ["test/**/*.test.ts"], environment: "node" },
 });

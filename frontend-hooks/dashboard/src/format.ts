@@ -16,6 +16,11 @@ export function length(ms: number): string {
   return two(whole, DAY, "d", HOUR, "h");
 }
 
+/** A length that still grows: in whole seconds, so that it counts evenly. */
+export function lived(ms: number): string {
+  return ms < MINUTE ? `${Math.floor(Math.max(0, ms) / SECOND)} s` : length(ms);
+}
+
 function two(ms: number, large: number, largeName: string, small: number, smallName: string): string {
   const rest = Math.floor((ms % large) / small);
   return `${Math.floor(ms / large)} ${largeName}${rest > 0 ? ` ${rest} ${smallName}` : ""}`;

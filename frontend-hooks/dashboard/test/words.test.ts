@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { day, distance, length, plainName, short } from "../src/format.ts";
+import { day, distance, length, lived, plainName, short } from "../src/format.ts";
 import { parse, paths } from "../src/router.ts";
 import { isEmpty, matches, parseFilter, withPart } from "../src/runs-filter.ts";
 
@@ -79,4 +79,8 @@ describe("addresses", () => {
     expect(parse("/runs/a/b").page).toBe("unknown");
     expect(parse("/runs/%E0%A4%A").page).toBe("unknown");
   });
+});
+
+test("what still lives is told in whole seconds", () => {
+  expect([lived(0), lived(999), lived(8_400), lived(61_000)]).toEqual(["0 s", "0 s", "8 s", "1 min 1 s"]);
 });

@@ -1,7 +1,7 @@
 import type { Run } from "@agentflow/client";
 import { useRuns } from "@agentflow/react";
 import { type ReactNode, useDeferredValue, useId, useMemo, useRef, useState } from "react";
-import { count, day, length } from "../format.ts";
+import { count, day, length, lived } from "../format.ts";
 import { LIST_KEYS, useKeys } from "../live/keys.ts";
 import { useNow } from "../live/now.ts";
 import { useInbox, useTasks } from "../live/server.ts";
@@ -189,7 +189,7 @@ export function Took({ run }: { run: Pick<Run, "started_at" | "finished_at" | "s
   const now = useNow(goes);
   if (run.started_at === null) return <span className="faint">–</span>;
   const end = run.finished_at ?? now;
-  return <>{length(goes ? Math.floor((end - run.started_at) / 1_000) * 1_000 : end - run.started_at)}</>;
+  return <>{goes ? lived(end - run.started_at) : length(end - run.started_at)}</>;
 }
 
 function NoRuns({ filter }: { filter: Filter }) {

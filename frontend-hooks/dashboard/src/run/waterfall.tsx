@@ -1,5 +1,5 @@
 import { useMemo } from "react";
-import { clock, length, plainName } from "../format.ts";
+import { clock, length, lived, plainName } from "../format.ts";
 import { useNow } from "../live/now.ts";
 import { Link } from "../parts/link.tsx";
 import { Mark, toneOf } from "../parts/status.tsx";
@@ -47,7 +47,7 @@ function Row({ span, depth, scale, end }: { span: Span; depth: number; scale: Sc
         <span className="bar-kind">{kind === label ? "" : kind}</span>
       </span>
       <Track span={span} scale={scale} end={end} />
-      <span className="bar-took">{length(isOpen(span) ? Math.floor(took / 1_000) * 1_000 : took)}</span>
+      <span className="bar-took">{isOpen(span) ? lived(took) : length(took)}</span>
     </li>
   );
 }
@@ -87,6 +87,7 @@ function Under({ scale, turns }: { scale: Scale; turns: readonly Turn[] }) {
           <span
             key={fold.from}
             className="fold"
+            data-edge={fold.x1 > 0.96 || undefined}
             title={`${length(fold.to - fold.from)} of waiting, folded`}
             style={{ left: `${fold.x0 * 100}%`, width: `${(fold.x1 - fold.x0) * 100}%` }}
           >
