@@ -56,6 +56,11 @@ export type RunEventType = RunEvent["type"];
 /** The event of that name. */
 export type EventOf<T extends string> = Extract<RunEvent, { type: T }> extends never ? UnknownEvent : Extract<RunEvent, { type: T }>;
 
+/** The events that a name lets through: those of that name, and of the group of that name. */
+export type EventsOf<T extends string> = [Extract<RunEvent, { type: T | `${T}.${string}` }>] extends [never]
+  ? UnknownEvent
+  : Extract<RunEvent, { type: T | `${T}.${string}` }>;
+
 /** An event and its position, where it has one. */
 export interface Entry {
   readonly id: string | null;

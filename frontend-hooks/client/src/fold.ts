@@ -196,6 +196,13 @@ export class RunFold {
   }
 }
 
+/** The view of a run of which nothing but its record is known, like one that a server rendered a page from. */
+export function viewOf(run: RunDetail): RunView {
+  const fold = new RunFold(run.id);
+  fold.seed(run);
+  return fold.view();
+}
+
 /** What the connection says of the reader's position, beside the ids of events. */
 function positionOf(event: RunEvent | SyncEvent): string | null {
   return event.type === "sync.live" || event.type === "sync.cursor" ? (event.cursor ?? null) : null;

@@ -8,7 +8,7 @@ export { AgentflowError } from "./errors.ts";
 export type * from "./events.ts";
 export type { From } from "./feed.ts";
 export type { QueuesApi, TasksApi, WorkersApi } from "./fleet.ts";
-export { RunFold } from "./fold.ts";
+export { RunFold, viewOf } from "./fold.ts";
 export type * from "./generated/index.ts";
 export { type IndexFilter, type IndexSnapshot, IndexStore } from "./index-store.ts";
 export { type Duration, type StartOptions, threadTag } from "./options.ts";

@@ -29,6 +29,9 @@ export interface Ask {
   readonly signal?: AbortSignal;
 }
 
+/** Milliseconds in which a renewed token is new. */
+const RENEWAL = 10_000;
+
 /** Sends requests with the current token. One token serves all requests and streams of a client. */
 export class Requester {
   readonly baseUrl: string;
@@ -36,6 +39,7 @@ export class Requester {
   readonly #getToken: GetToken | undefined;
   readonly #headers: Readonly<Record<string, string>>;
   #token: Promise<string | null> | null;
+  #renewedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: RequesterOptions) {
     this.baseUrl = options.baseUrl.replace(/\/+$/, "");
@@ -55,23 +59,20 @@ export class Requester {
 
   /** The answer as it came, after one more try with a new token where the first was refused. Throws `AgentflowError` without an answer. */
   async send(ask: Ask): Promise<Response> {
-    const response = await this.#once(ask);
+    const used = this.#current();
+    const response = await this.#once(ask, await used);
     if (response.status !== 401 || this.#getToken === undefined) return response;
     await response.body?.cancel();
-    this.forgetToken("refused");
-    return this.#once(ask);
+    // Another request may have been refused before, and have a new token by now.
+    if (this.#token === used) this.#token = this.#ask("refused");
+    return this.#once(ask, await this.#current());
   }
 
-  /** Ask for a new token before the next request. */
-  forgetToken(reason: TokenReason): void {
-    if (this.#getToken !== undefined) this.#token = this.#ask(reason);
-  }
-
-  /** The headers that every request carries. */
-  async headers(): Promise<Record<string, string>> {
-    this.#token ??= this.#ask("start");
-    const token = await this.#token;
-    return token === null ? { ...this.#headers } : { ...this.#headers, authorization: `Bearer ${token}` };
+  /** Ask for a new token before the next request: this one will end soon. The streams of a page are all told so, and it is asked for once. */
+  renewToken(): void {
+    if (this.#getToken === undefined || performance.now() - this.#renewedAt < RENEWAL) return;
+    this.#renewedAt = performance.now();
+    this.#token = this.#ask("expiring");
   }
 
   /** The address of a path, with its query. */
@@ -81,9 +82,19 @@ export class Requester {
     return `${this.baseUrl}${path}${text && `?${text}`}`;
   }
 
-  async #once(ask: Ask): Promise<Response> {
+  #current(): Promise<string | null> {
+    this.#token ??= this.#ask("start");
+    return this.#token;
+  }
+
+  async #once(ask: Ask, token: string | null): Promise<Response> {
     const hasBody = ask.body !== undefined;
-    const headers = { ...(await this.headers()), ...(hasBody && { "content-type": "application/json" }), ...ask.headers };
+    const headers = {
+      ...this.#headers,
+      ...(token !== null && { authorization: `Bearer ${token}` }),
+      ...(hasBody && { "content-type": "application/json" }),
+      ...ask.headers,
+    };
     try {
       return await this.#fetch(this.url(ask.path, ask.query), {
         method: ask.method ?? "GET",
@@ -107,12 +118,19 @@ export class Requester {
     }
   }
 
-  async #ask(reason: TokenReason): Promise<string | null> {
-    if (this.#getToken === undefined) return null;
+  #ask(reason: TokenReason): Promise<string | null> {
+    const asked = this.#asked(reason);
+    asked.catch(() => {
+      // Whoever sends the next request is told, if anybody does.
+      if (this.#token === asked) this.#token = null;
+    });
+    return asked;
+  }
+
+  async #asked(reason: TokenReason): Promise<string | null> {
     try {
-      return await this.#getToken(reason);
+      return (await this.#getToken?.(reason)) ?? null;
     } catch (error) {
-      this.#token = null;
       throw new AgentflowError(
         { code: "no_token", message: "getToken failed.", hint: "It is asked again with the next request." },
         0,

@@ -2,11 +2,10 @@
 
 import type { ConnectionState } from "./connection.ts";
 import { AgentflowError } from "./errors.ts";
-import type { Entry, EventOf, RunEvent, RunEventType, SyncEvent } from "./events.ts";
+import type { Entry, EventsOf, RunEvent, RunEventType, SyncEvent } from "./events.ts";
 import type { Feed, From, RunSink } from "./feed.ts";
 import { Flusher } from "./flusher.ts";
 import { RunFold } from "./fold.ts";
-import type { RunDetail } from "./generated/index.ts";
 import { Hold } from "./hold.ts";
 import { Listeners } from "./listeners.ts";
 import { Replay } from "./replay.ts";
@@ -29,7 +28,7 @@ export interface RunSnapshot {
 }
 
 /** Hears of events one by one, also of those that no snapshot shows alone. */
-export type EventListener<T extends string> = (event: EventOf<T>, id: string | null) => void;
+export type EventListener<T extends string> = (event: EventsOf<T>, id: string | null) => void;
 
 /**
  * Follows a run while anybody holds it `open`, and publishes snapshots at the pace of the screen.
@@ -101,7 +100,7 @@ export class RunStore implements RunSink {
   ): () => void {
     const wanted = (type: string) => types.some((name) => type === name || type.startsWith(`${name}.`));
     const hear = ({ id, event }: Entry) => {
-      if (wanted(event.type)) listener(event as EventOf<T>, id);
+      if (wanted(event.type)) listener(event as EventsOf<T>, id);
     };
     if (!options.replay) return this.#events.add((entry, live) => (live ? hear(entry) : undefined));
     const replay = new Replay(() => this.#runs.history(this.runId), hear);
@@ -110,13 +109,6 @@ export class RunStore implements RunSink {
       stop();
       replay.stop();
     };
-  }
-
-  /** What is known of the run already, from a server that rendered the page; events come on top. */
-  seed(run: RunDetail): void {
-    if (this.#fold.cursor !== null || this.#fold.run !== null) return;
-    this.#fold.seed(run);
-    this.#publish();
   }
 
   /** Connect now: again after an error or `detach`, without waiting while the stream is lost. */

@@ -143,6 +143,36 @@ test("a token that ends in mid-stream is asked for anew, and the stream goes on 
   expect(server.to(STREAM).map(({ headers }) => headers.authorization)).toEqual(["Bearer token-start", "Bearer token-expiring"]);
 });
 
+test("many streams whose token ends ask for one new one", async () => {
+  const reasons: string[] = [];
+  for (const id of ["run_1", "run_2"]) {
+    const told = { type: "sync.reconnect", reason: "token", after_ms: 0 };
+    server.on(
+      `GET /v1/runs/${id}/stream`,
+      script((_, reply) => void reply.stream().say(told), wholly),
+    );
+  }
+  const page = client({ getToken: (reason) => `token-${reasons.push(reason) && reason}` });
+  const stores = ["run_1", "run_2"].map((id) => page.watch(id));
+  for (const store of stores) store.open();
+  await Promise.all(stores.map((store) => until(store, ended)));
+  expect(reasons).toEqual(["start", "expiring"]);
+});
+
+test("a token that cannot be had now is asked for again", async () => {
+  let asked = 0;
+  server.on(STREAM, wholly);
+  const getToken = async () => {
+    asked += 1;
+    if (asked === 1) throw new Error("The token server sleeps.");
+    return "token";
+  };
+  const store = client({ getToken }).watch("run_1");
+  store.open();
+  expect((await until(store, ({ failure }) => failure !== null)).failure?.code).toBe("no_token");
+  expect((await until(store, ended)).failure).toBeNull();
+});
+
 test("Retry-After is kept to", async () => {
   const times: number[] = [];
   const timed =

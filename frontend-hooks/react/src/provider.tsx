@@ -19,7 +19,7 @@ export function AgentflowProvider(props: AgentflowProviderProps): ReactNode {
   return props.client ? (
     <Context.Provider value={props.client}>{props.children}</Context.Provider>
   ) : (
-    <OwnClient key={props.baseUrl} {...props} />
+    <OwnClient key={JSON.stringify([props.baseUrl, props.token])} {...props} />
   );
 }
 

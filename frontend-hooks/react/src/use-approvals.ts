@@ -1,5 +1,5 @@
 import type { AgentflowError, Answer, IndexSnapshot, RunSnapshot, Waitpoint } from "@agentflow/client";
-import { useCallback, useEffect, useMemo } from "react";
+import { useCallback, useEffect, useMemo, useRef } from "react";
 import { useByValue } from "./latest.ts";
 import { type LiveStore, useLive } from "./live.ts";
 import { useAgentflow } from "./provider.tsx";
@@ -43,8 +43,12 @@ export function useApprovals(filter: ApprovalsFilter = {}): UseApprovalsResult {
   }, [client, wanted]);
   const { data, error, isLoading, reload } = useRequest(load);
   const changed = snapshot !== null && ("runs" in snapshot ? snapshot.runs : snapshot.view.approvals);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: what waits has changed, so what is open may have.
-  useEffect(reload, [changed, reload]);
+  const seen = useRef(changed);
+  useEffect(() => {
+    if (seen.current === changed) return;
+    seen.current = changed;
+    reload();
+  }, [changed, reload]);
   const ofThread = useMemo(
     () => (wanted.thread === undefined || snapshot === null || !("runs" in snapshot) ? null : new Set(snapshot.runs.map((run) => run.id))),
     [wanted, snapshot],

@@ -1,4 +1,4 @@
-import type { EventOf, RunEventType } from "@agentflow/client";
+import type { EventsOf, RunEventType } from "@agentflow/client";
 import { useEffect } from "react";
 import { useByValue, useLatest } from "./latest.ts";
 import { useRunStore } from "./live.ts";
@@ -17,7 +17,7 @@ export interface UseRunEventsOptions {
 export function useRunEvents<T extends RunEventType | (string & {})>(
   runId: string | null | undefined,
   types: readonly T[],
-  handler: (event: EventOf<T>, id: string | null) => void,
+  handler: (event: EventsOf<T>, id: string | null) => void,
   options: UseRunEventsOptions = {},
 ): void {
   const { store } = useRunStore(runId);

@@ -1,17 +1,18 @@
-import type {
-  AgentflowError,
-  ConnectionState,
-  From,
-  JsonObject,
-  RunDetail,
-  RunView,
-  Status,
-  StepView,
-  UsageView,
-  WaitView,
+import {
+  type AgentflowError,
+  type ConnectionState,
+  type From,
+  type JsonObject,
+  type RunDetail,
+  type RunView,
+  type Status,
+  type StepView,
+  type UsageView,
+  viewOf,
+  type WaitView,
 } from "@agentflow/client";
-import { useCallback, useEffect, useRef } from "react";
-import { useLatest } from "./latest.ts";
+import { useCallback, useEffect, useMemo, useRef } from "react";
+import { useByValue, useLatest } from "./latest.ts";
 import { useLive, useRunStore } from "./live.ts";
 import { useAgentflow } from "./provider.tsx";
 
@@ -75,11 +76,8 @@ export function useRun<T = unknown>(runId?: string | null, options: UseRunOption
   const client = useAgentflow();
   const { store, shown } = useRunStore(runId, options);
   const { initial, enabled = true } = options;
-  useEffect(() => {
-    if (initial !== undefined && initial.id === runId) store?.seed(initial);
-  }, [store, initial, runId]);
   const snapshot = useLive(shown, enabled);
-  const view = snapshot?.view ?? null;
+  const view = useKnown(snapshot?.view ?? null, initial);
   useOnEnd(view, options.onEnd);
   const cancel = useCallback(
     async (reason?: string) => {
@@ -91,6 +89,14 @@ export function useRun<T = unknown>(runId?: string | null, options: UseRunOption
   const detach = useCallback(() => store?.detach(), [store]);
   const connection = snapshot?.connection ?? "idle";
   return { ...told<T>(view), connection, connectionError: snapshot?.failure ?? null, cancel, retry, detach };
+}
+
+/** What the stream says; before it says anything, what a server knew. */
+function useKnown(view: RunView | null, initial: RunDetail | undefined): RunView | null {
+  const known = useByValue(initial);
+  const rendered = useMemo(() => (known === undefined ? null : viewOf(known)), [known]);
+  const silent = view !== null && view.cursor === null && view.run === null;
+  return silent && rendered?.id === view.id ? rendered : view;
 }
 
 function told<T>(run: RunView | null): Omit<UseRunResult<T>, "connection" | "connectionError" | "cancel" | "retry" | "detach"> {

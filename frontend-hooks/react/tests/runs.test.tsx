@@ -1,6 +1,7 @@
-import type { RunView } from "@agentflow/client";
-import { useRun, useRunEvents, useRunState, useRunStream, useRuns, useTriggerRun } from "@agentflow/react";
+import type { RunDetail, RunView } from "@agentflow/client";
+import { AgentflowProvider, useRun, useRunEvents, useRunState, useRunStream, useRuns, useTriggerRun } from "@agentflow/react";
 import { version } from "react";
+import { renderToStaticMarkup } from "react-dom/server";
 import { expect, test } from "vitest";
 import { renderHook, waitFor } from "../../testing/render.tsx";
 import type { Handler, Reply } from "../../testing/scripted.ts";
@@ -81,6 +82,59 @@ test("a run can be cancelled, which is not the same as left", async () => {
   result.current.detach();
   await waitFor(() => expect(result.current.connection).toBe("idle"));
   await reply.gone;
+});
+
+test("what a server knew is shown until the stream says more", async () => {
+  const initial = {
+    id: "run_1",
+    status: "waiting",
+    attempt: 2,
+    metadata: { stage: "known" },
+    error: null,
+    output: null,
+  } as unknown as RunDetail;
+  const stream = held();
+  const { result } = renderHook(() => useRun("run_1", { initial: { ...initial } }), wrapper);
+  expect(result.current).toMatchObject({ status: "waiting", attempt: 2, progress: { stage: "known" }, isWaiting: true });
+  await stream;
+  await waitFor(() => expect(result.current).toMatchObject({ status: "running", attempt: 1 }));
+});
+
+test("a provider makes one client, and asks the newest getToken", async () => {
+  site.server.on(STREAM, whole);
+  const asked: string[] = [];
+  const { result, rerender } = renderHook(({ enabled }) => useRun("run_1", { enabled }), TokenPage, { enabled: false });
+  TokenPage.getToken = () => `token ${asked.push("later")}`;
+  rerender({ enabled: true });
+  await waitFor(() => expect(result.current.isCompleted).toBe(true));
+  expect(asked).toEqual(["later"]);
+});
+
+/** A page whose `getToken` is another one at each render. */
+function TokenPage({ children }: { readonly children: React.ReactNode }): React.ReactNode {
+  return (
+    <AgentflowProvider baseUrl={site.server.url} getToken={TokenPage.getToken}>
+      {children}
+    </AgentflowProvider>
+  );
+}
+TokenPage.getToken = () => "token of the first render";
+
+/** What a server renders of a run. */
+function Rendered({ initial }: { readonly initial: RunDetail }): React.ReactNode {
+  return <p>{useRun(initial.id, { initial }).status}</p>;
+}
+
+test("a server renders what it knows, and asks nothing", () => {
+  const initial = { id: "run_1", status: "paused", metadata: {}, error: null } as unknown as RunDetail;
+  const page = (
+    <Page site={site}>
+      <Rendered initial={initial} />
+    </Page>
+  );
+  expect(renderToStaticMarkup(page)).toBe("<p>paused</p>");
+  expect(site.server.asked).toEqual([]);
+  expect(() => renderToStaticMarkup(<Rendered initial={initial} />)).toThrow(/AgentflowProvider/);
 });
 
 test("an error of the server is told with what to do next", async () => {
