@@ -87,7 +87,7 @@ $(DASHBOARD): $(DASHBOARD_SOURCES) $(MODULES)
 	@touch $@
 
 $(MODULES): frontend-hooks/package-lock.json | $(READY)
-	$(subst .venv-bench,.venv,$(NPM)) ci --prefix frontend-hooks --ignore-scripts --no-audit --no-fund --fetch-retry-mintimeout=1000 --loglevel=error
+	$(BIN)/python tools/frontend.py install
 	@touch $@
 
 $(UV): tools/setup
