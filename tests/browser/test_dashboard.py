@@ -33,6 +33,16 @@ async def test_a_reload_in_mid_sentence_shows_what_was_said_once_and_hears_the_r
         driver.go_on()
 
 
+async def test_seven_tabs_follow_one_run(desk: Desk) -> None:
+    async with desk.served() as url, driving("tabs", url) as driver:
+        await driver.told("start")
+        await desk.speaker.start("Tell me.")
+        driver.go_on()
+        await driver.told("go on")
+        desk.prompter.told.set()
+        driver.go_on()
+
+
 @pytest.mark.skipif("/v1/threads/{id}" not in {one.path for one in OPERATIONS}, reason="this server has no threads")
 async def test_a_conversation_is_there_after_a_reload(desk: Desk) -> None:
     async with desk.served() as url, driving("talk", url):

@@ -1,3 +1,4 @@
+import type { Page } from "playwright-core";
 import { contrast, names, width } from "./audit.ts";
 import type { Stage } from "./drive.ts";
 import { equal, shows } from "./expect.ts";
@@ -75,6 +76,40 @@ const reload: Case = async ({ page, open, tell, shot }) => {
   await shows(said.filter({ hasText: /^One two three four five six\.$/ }));
   await shows(page.locator('[data-status="completed"]').first());
   equal(await said.count(), 1, "what was said stands there once");
+};
+
+/** Seven tabs follow one run, although a browser opens six connections to one origin: those that nobody sees give theirs back. */
+const tabs: Case = async ({ page, context, open, tell }) => {
+  await context.addInitScript(() => {
+    Object.defineProperty(document, "hidden", { get: () => document.documentElement.dataset.unseen !== undefined });
+  });
+  const turn = (tab: Page, seen: boolean) =>
+    tab.evaluate((seen) => {
+      document.documentElement.toggleAttribute("data-unseen", !seen);
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, seen);
+  await open("/runs");
+  await tell("start");
+  await page.locator("[data-run]").click();
+  const half = (tab: Page) => shows(tab.locator(".said p").filter({ hasText: /^One two three $/ }));
+  await half(page);
+  const others: Page[] = [];
+  for (let n = 0; n < 6; n += 1) {
+    const tab = await context.newPage();
+    others.push(tab);
+    await tab.goto(page.url());
+    await half(tab);
+    if (n < 5) await turn(tab, false);
+  }
+  await turn(page, false);
+  await tell("go on");
+  const whole = (tab: Page) => shows(tab.locator(".said p").filter({ hasText: /^One two three four five six\.$/ }));
+  for (const tab of [...others.slice(5), ...others.slice(0, 5), page]) {
+    await turn(tab, true);
+    await whole(tab);
+    await shows(tab.locator('article[data-status="completed"]'));
+    equal(await tab.locator(".bar-row").filter({ hasText: "model" }).count(), 1, "the timeline tells of each step once");
+  }
 };
 
 /** A conversation of two turns, and the same after a reload. */
@@ -155,10 +190,10 @@ const everywhere: Case = async (stage) => {
   for (const scheme of ["light", "dark"] as const) {
     await page.emulateMedia({ colorScheme: scheme });
     for (const path of [run, ...PAGES]) {
+      await open(path);
+      await page.locator("main h1").waitFor();
       for (const size of [375, 1280]) {
         await page.setViewportSize({ width: size, height: 800 });
-        await open(path);
-        await page.locator("main h1").waitFor();
         const what = `${path} at ${size} in ${scheme}`;
         await width(page, what);
         await names(page, what);
@@ -184,4 +219,4 @@ function ground({ page }: Stage): Promise<string> {
   return page.evaluate(() => getComputedStyle(document.body).backgroundColor);
 }
 
-export const CASES: Readonly<Record<string, Case>> = { startToDone, agentToDone, reload, talk, key, fleet, away, everywhere };
+export const CASES: Readonly<Record<string, Case>> = { startToDone, agentToDone, reload, tabs, talk, key, fleet, away, everywhere };

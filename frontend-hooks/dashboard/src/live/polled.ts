@@ -8,19 +8,24 @@ export interface Polled<T> {
   error: Error | undefined;
 }
 
+/** Milliseconds until what failed is asked for again. */
+const AGAIN = 2_000;
+
 const NOTHING: Polled<never> = { data: undefined, error: undefined };
 
 class Poll<T> {
   state: Polled<T> = NOTHING;
   readonly #ask: () => Promise<T>;
   readonly #every: number;
+  readonly #unseen: number | null;
   readonly #listeners = new Set<() => void>();
   #timer: number | undefined;
   #asking = false;
 
-  constructor(ask: () => Promise<T>, every: number) {
+  constructor(ask: () => Promise<T>, every: number, unseen: number | null) {
     this.#ask = ask;
     this.#every = every;
+    this.#unseen = unseen;
   }
 
   subscribe = (listener: () => void): (() => void) => {
@@ -41,7 +46,7 @@ class Poll<T> {
 
   refresh = (): void => {
     clearTimeout(this.#timer);
-    if (this.#asking || document.hidden) return;
+    if (this.#asking || (document.hidden && this.#unseen === null)) return;
     this.#asking = true;
     this.#ask()
       .then(
@@ -50,9 +55,14 @@ class Poll<T> {
       )
       .finally(() => {
         this.#asking = false;
-        if (this.#listeners.size > 0) this.#timer = window.setTimeout(this.refresh, this.#every);
+        if (this.#listeners.size > 0) this.#timer = window.setTimeout(this.refresh, this.#pause());
       });
   };
+
+  #pause(): number {
+    if (document.hidden && this.#unseen !== null) return this.#unseen;
+    return this.state.error === undefined ? this.#every : Math.min(this.#every, AGAIN);
+  }
 
   #show(state: Polled<T>): void {
     // The same answer is no news: nothing is drawn anew for it.
@@ -65,11 +75,16 @@ class Poll<T> {
 
 const polls = new Map<string, Poll<unknown>>();
 
-/** The answer to `ask`, at most `every` milliseconds old; `key` names it for the whole page. */
-export function usePolled<T>(key: string, ask: () => Promise<T>, every: number): Polled<T> & { refresh: () => void } {
+/** The answer to `ask`, at most `every` milliseconds old; `key` names it for the whole page. A tab that nobody sees asks every `unseen`. */
+export function usePolled<T>(
+  key: string,
+  ask: () => Promise<T>,
+  every: number,
+  unseen: number | null = null,
+): Polled<T> & { refresh: () => void } {
   let poll = polls.get(key) as Poll<T> | undefined;
   if (poll === undefined) {
-    poll = new Poll(ask, every);
+    poll = new Poll(ask, every, unseen);
     polls.set(key, poll as Poll<unknown>);
   }
   const state = useSyncExternalStore(poll.subscribe, poll.snapshot);

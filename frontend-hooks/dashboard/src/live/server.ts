@@ -24,13 +24,13 @@ export function useQueues(): Asked<readonly QueueInfo[]> {
 
 export function useHealth(): Asked<Health> {
   const client = useAgentflow();
-  return usePolled("health", () => client.health(), 5_000);
+  return usePolled("health", () => client.health(), 3_000);
 }
 
-/** Approvals that are open. */
+/** Approvals that are open; the title of a tab in the background counts them, too. */
 export function useInbox(): Asked<readonly Waitpoint[]> {
   const client = useAgentflow();
-  return usePolled("inbox", async () => (await client.waitpoints.list({ kind: "approval", limit: 200 })).waitpoints, 3_000);
+  return usePolled("inbox", async () => (await client.waitpoints.list({ kind: "approval", limit: 200 })).waitpoints, 3_000, 30_000);
 }
 
 /** A run with its values, anew whenever its stream tells of another state; the rest of the time it changes little. */

@@ -4,6 +4,7 @@ import { type ReactNode, useState } from "react";
 import { length, moment, short } from "../format.ts";
 import { useKeys } from "../live/keys.ts";
 import { refresh } from "../live/polled.ts";
+import { useSeen } from "../live/seen.ts";
 import { useRunDetail } from "../live/server.ts";
 import { useAct } from "../parts/act.ts";
 import { ApprovalCard } from "../parts/approval.tsx";
@@ -20,7 +21,7 @@ import { Turns, Waterfall } from "../run/waterfall.tsx";
 import { Took } from "./runs.tsx";
 
 export function RunPage({ id }: { id: string }) {
-  const { run: view, connection, connectionError } = useRun(id);
+  const { run: view, connection, connectionError } = useRun(id, { enabled: useSeen() });
   const detail = useRunDetail(id, view?.status ?? "");
   const run = detail.data;
   useKeys({ u: () => go(paths.runs()) });

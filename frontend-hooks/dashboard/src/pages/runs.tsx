@@ -4,6 +4,7 @@ import { type ReactNode, useDeferredValue, useId, useMemo, useRef, useState } fr
 import { count, day, length, lived } from "../format.ts";
 import { LIST_KEYS, useKeys } from "../live/keys.ts";
 import { useNow } from "../live/now.ts";
+import { useSeen } from "../live/seen.ts";
 import { useInbox, useTasks } from "../live/server.ts";
 import { questionOf } from "../parts/approval.tsx";
 import { RunsIcon } from "../parts/icons.tsx";
@@ -25,6 +26,7 @@ export function RunsPage({ query }: { query: string }) {
     ...(filter.status === undefined ? {} : { status: filter.status }),
     ...(filter.tag === undefined ? {} : { tag: filter.tag }),
     limit: most,
+    enabled: useSeen(),
   });
   const shown = useDeferredValue(runs).filter((run) => matches(run, filter.words));
   useKeys(LIST_KEYS);

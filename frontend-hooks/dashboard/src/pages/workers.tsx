@@ -99,6 +99,7 @@ function DrainDialog({ worker, onClose }: { worker: WorkerInfo; onClose: () => v
   async function drain() {
     const worked = await act.run(() => client.workers.drain(worker.id));
     refresh("workers");
+    refresh("health");
     if (worked) onClose();
   }
   return (
