@@ -139,7 +139,7 @@ export class Connection {
   #delay(next: Exclude<Next, "end"> | AgentflowError): number {
     if (next instanceof AgentflowError) return next.retryAfter === null ? this.#backoff.next() : next.retryAfter * 1000;
     if (next === "more") return this.#backoff.next();
-    if (next.newToken) this.#requester.renewToken();
+    if (next.newToken) this.#requester.renewToken(this.#owner.request().run);
     return next.after;
   }
 

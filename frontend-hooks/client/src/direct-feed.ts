@@ -33,6 +33,7 @@ export class DirectFeed implements Feed {
   request(): Ask {
     const { runId, cursor, types, from } = this.#sink;
     return {
+      run: runId,
       path: `/v1/runs/${encodeURIComponent(runId)}/stream`,
       query: { types: types?.join(","), from: cursor === null && from !== "start" ? from : null },
       // A header and no query: the address stays the same, and so does the browser's leave to call it.

@@ -76,12 +76,17 @@ export class DurableStream<T> {
     return this.#hold.idle;
   }
 
+  /** Make the stream, unless it is there; `ttl` in seconds since it was last used. */
+  readonly create = async (options: { readonly ttl?: number } = {}): Promise<void> => {
+    const headers = { "content-type": "application/json", ...(options.ttl !== undefined && { "stream-ttl": String(options.ttl) }) };
+    await this.#done({ method: "PUT", path: this.#path, headers });
+    if (this.#connection.state === "error") this.#connection.start();
+  };
+
   /** Add an item at the end. An array is one item, too. Throws `AgentflowError`: 409 when the stream is closed. */
   readonly append = async (item: T): Promise<void> => {
     // The protocol takes an array apart, one level deep.
-    const response = await this.#requester.send({ method: "POST", path: this.#path, body: [item] });
-    if (!response.ok) throw await problemOf(response);
-    await response.body?.cancel();
+    await this.#done({ method: "POST", path: this.#path, body: [item] });
   };
 
   request(): Ask {
@@ -98,6 +103,12 @@ export class DurableStream<T> {
     if (batch.length > 0) this.#items = [...this.#items, ...batch];
     this.#flusher.request();
     return this.#closed ? "end" : "more";
+  }
+
+  async #done(ask: Ask): Promise<void> {
+    const response = await this.#requester.send(ask);
+    if (!response.ok) throw await problemOf(response);
+    await response.body?.cancel();
   }
 
   #control(control: Control): readonly T[] {

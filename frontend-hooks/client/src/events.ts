@@ -9,13 +9,15 @@ export interface UnknownEvent {
   readonly [field: string]: unknown;
 }
 
-/** An entry of one of the run's own streams. */
-export interface StreamItem {
+/** An item of one of the run's own streams. Told again it has the same name, `item`; `origin` is the run that said it, if another one. */
+interface StreamItemEvent {
   readonly type: "stream.item";
   readonly ts: number;
   readonly stream: string;
   readonly data?: unknown;
   readonly step?: string;
+  readonly item?: string;
+  readonly origin?: string;
 }
 
 /** Forget all: the run is now like this. */
@@ -48,7 +50,7 @@ export interface SyncReconnect {
 export type SyncEvent = SyncSnapshot | SyncLive | SyncCursor | SyncReconnect;
 
 /** An event of a run's log. Narrow it by `type`. */
-export type RunEvent = KnownEvent | StreamItem;
+export type RunEvent = KnownEvent | StreamItemEvent;
 
 /** The names of the events that are known. */
 export type RunEventType = RunEvent["type"];

@@ -134,6 +134,8 @@ export const CHANGES: Changes = {
   },
   "step.started": (fold, event) => {
     fold.recovering = false;
+    // It says all that it has to say from here on: anew, or again.
+    fold.voidItems(event.step);
     fold.steps.set(event.step, { ...stepTold(event), startedAt: event.ts });
   },
   "step.retrying": (fold, event) => {
@@ -219,7 +221,9 @@ export const CHANGES: Changes = {
   file: refer,
   source: refer,
   "stream.item": (fold, event) => {
-    fold.items.set(String(fold.place()), { stream: event.stream, data: event.data ?? null, step: event.step ?? null });
+    const name = JSON.stringify([event.stream, event.item ?? fold.cursor ?? fold.place()]);
+    const steps = [...(fold.items.get(name)?.steps ?? []), ...(event.step === undefined ? [] : [event.step])];
+    fold.items.set(name, { stream: event.stream, data: event.data ?? null, steps });
   },
   "child.started": (fold, event) => {
     const place = { call: event.call ?? null, step: event.step ?? null };

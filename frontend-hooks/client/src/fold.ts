@@ -21,11 +21,11 @@ import type {
   WaitView,
 } from "./view.ts";
 
-/** An item of one of the run's own streams, and who said it. */
+/** An item of one of the run's own streams, and the steps that said it. */
 interface StreamEntry {
   readonly stream: string;
   readonly data: unknown;
-  readonly step: string | null;
+  readonly steps: readonly string[];
 }
 
 const NOTHING: JsonObject = Object.freeze({});
@@ -159,7 +159,12 @@ export class RunFold {
     const own = (one: { readonly step: string | null }) => one.step === step;
     this.references.drop(own);
     this.messages.drop(own);
-    this.items.drop(own);
+    this.voidItems(step);
+  }
+
+  /** Forget the items that a step said. */
+  voidItems(step: string): void {
+    this.items.drop((one) => one.steps.includes(step));
   }
 
   #reset(run: Run, id: string | null): void {

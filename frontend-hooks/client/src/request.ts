@@ -27,6 +27,8 @@ export interface Ask {
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
+  /** The run that is read: where a token came with its start, that one is sent. */
+  readonly run?: string;
 }
 
 /** Milliseconds in which a renewed token is new. */
@@ -39,6 +41,7 @@ export class Requester {
   readonly #getToken: GetToken | undefined;
   readonly #headers: Readonly<Record<string, string>>;
   #token: Promise<string | null> | null;
+  readonly #granted = new Map<string, string>();
   #renewedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: RequesterOptions) {
@@ -59,17 +62,30 @@ export class Requester {
 
   /** The answer as it came, after one more try with a new token where the first was refused. Throws `AgentflowError` without an answer. */
   async send(ask: Ask): Promise<Response> {
-    const used = this.#current();
+    const granted = ask.run === undefined ? undefined : this.#granted.get(ask.run);
+    const used = granted ?? this.#current();
     const response = await this.#once(ask, await used);
-    if (response.status !== 401 || this.#getToken === undefined) return response;
+    if (response.status !== 401 || (granted === undefined && this.#getToken === undefined)) return response;
     await response.body?.cancel();
+    if (granted !== undefined && ask.run !== undefined) this.#granted.delete(ask.run);
     // Another request may have been refused before, and have a new token by now.
-    if (this.#token === used) this.#token = this.#ask("refused");
+    else if (this.#token === used) this.#token = this.#ask("refused");
     return this.#once(ask, await this.#current());
   }
 
-  /** Ask for a new token before the next request: this one will end soon. The streams of a page are all told so, and it is asked for once. */
-  renewToken(): void {
+  /** Read this run with a token of its own, as long as that holds. */
+  grant(run: string, token: string): void {
+    this.#granted.set(run, token);
+  }
+
+  /** Whether a run is read with a token of its own. */
+  isGranted(run: string): boolean {
+    return this.#granted.has(run);
+  }
+
+  /** Send another token from the next request on: this one will end soon. All streams of a page are told so, and it is asked for once. */
+  renewToken(run?: string): void {
+    if (run !== undefined && this.#granted.delete(run)) return;
     if (this.#getToken === undefined || performance.now() - this.#renewedAt < RENEWAL) return;
     this.#renewedAt = performance.now();
     this.#token = this.#ask("expiring");

@@ -6,9 +6,9 @@ import { type Duration, defined, runOptions, type StartOptions, threadTag } from
 import type { Requester } from "./request.ts";
 import type { JsonObject } from "./view.ts";
 
-/** A run that was started; `token` reads it, where a token that may only start was used. */
+/** A run that was started. `token` reads it, where a browser token has started it: this client sends it by itself. */
 export interface StartedRun extends RunDetail {
-  readonly token?: string;
+  readonly token?: string | null;
 }
 
 /** Which runs, newest first. `cursor` is the `next` of the page before. */
@@ -45,13 +45,16 @@ export class RunsApi {
    *
    *     const run = await client.runs.start("fulfil", { order_id: "o-81", express: true }, { tags: ["vip"] });
    */
-  start(task: string, payload: JsonObject = {}, options: StartOptions = {}): Promise<StartedRun> {
-    return this.#requester.json({ method: "POST", path: "/v1/runs", body: { task, payload, options: runOptions(options) } });
+  async start(task: string, payload: JsonObject = {}, options: StartOptions = {}): Promise<StartedRun> {
+    const body = { task, payload, options: runOptions(options) };
+    const run = await this.#requester.json<StartedRun>({ method: "POST", path: "/v1/runs", body });
+    if (run.token) this.#requester.grant(run.id, run.token);
+    return run;
   }
 
   /** A run with its values, what it waits for, and the cursor that its stream goes on after. */
   get(id: string): Promise<RunDetail> {
-    return this.#requester.json({ path: this.#path(id) });
+    return this.#requester.json({ run: id, path: this.#path(id) });
   }
 
   /** A page of runs, newest first. With several filters a page may be short and have a `next` all the same. */
@@ -92,12 +95,12 @@ export class RunsApi {
 
   /** What a run has recorded, in order. */
   journal(id: string): Promise<Journal> {
-    return this.#requester.json({ path: `${this.#path(id)}/journal` });
+    return this.#requester.json({ run: id, path: `${this.#path(id)}/journal` });
   }
 
   /** A page of a run's events after a cursor. */
   events(id: string, options: { readonly after?: string | null; readonly limit?: number } = {}): Promise<EventPage> {
-    return this.#requester.json({ path: `${this.#path(id)}/events`, query: options });
+    return this.#requester.json({ run: id, path: `${this.#path(id)}/events`, query: options });
   }
 
   /** The events of a run so far, from after a cursor up to and with another one, or to where its log is now. */

@@ -21,10 +21,11 @@ export class Sources {
     this.#patience = patience;
   }
 
-  /** Follow a run into a sink. Only a stream of its own can begin elsewhere than at the start. */
+  /** Follow a run into a sink. Only a stream of its own can begin elsewhere than at the start, or be read with a token of its own. */
   follow(sink: RunSink): Feed {
     for (const feed of this.#direct) if (!feed.open) this.#direct.delete(feed);
-    return this.#direct.size < DIRECT || sink.from !== "start" ? this.#own(sink) : this.#shared(sink);
+    const alone = sink.from !== "start" || this.#requester.isGranted(sink.runId);
+    return alone || this.#direct.size < DIRECT ? this.#own(sink) : this.#shared(sink);
   }
 
   #own(sink: RunSink): Feed {

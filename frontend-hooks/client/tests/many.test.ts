@@ -160,18 +160,23 @@ test("a listener that throws harms nobody but itself", async () => {
 });
 
 test("items of the run's own streams are kept by name, and go with a step that is void", async () => {
-  const item = (data: unknown, step?: string) => ({ type: "stream.item", stream: "progress", data, ...(step && { step }) });
+  const item = (data: unknown, more: object = {}) => ({ type: "stream.item", stream: "progress", data, ...more });
+  const started = { type: "step.started", step: "s1", name: "a", kind: "code", attempt: 1 };
   const view = folded(
     "run_1",
     log([
-      { type: "step.started", step: "s1", name: "a", kind: "code", attempt: 1 },
+      started,
       item(1),
-      item(2, "s1"),
+      item(2, { step: "s1" }),
       { type: "step.retrying", step: "s1", attempt: 2 },
-      item(3, "s1"),
+      item(3, { step: "s1", item: "s1.1" }),
+      item(4, { item: "other" }),
+      { ...started, attempt: 2 },
+      item("3 again", { step: "s1", item: "s1.1" }),
+      item("4 again", { item: "other" }),
     ]),
   );
-  expect(view.streams).toEqual({ progress: [1, 3] });
+  expect(view.streams).toEqual({ progress: [1, "4 again", "3 again"] });
 });
 
 test("a durable stream gives its items once, whatever is cut between them and their offset", async () => {
@@ -191,7 +196,7 @@ test("a durable stream gives its items once, whatever is cut between them and th
         .raw(`event: data\ndata:[3,[4]]\n\n${control("0_4", true)}`)
         .end();
   });
-  server.on("POST /v1/stream/notes/7", (_, reply) => reply.nothing());
+  for (const method of ["PUT", "POST"]) server.on(`${method} /v1/stream/notes/7`, (_, reply) => reply.nothing());
   const stream = new AgentflowClient({ baseUrl: server.url }).stream("notes/7");
   stream.open();
   const { items } = await until(stream, ({ closed }) => closed);
@@ -200,6 +205,8 @@ test("a durable stream gives its items once, whatever is cut between them and th
     ["-1", null],
     ["0_2", "9"],
   ]);
+  await stream.create({ ttl: 60 });
+  expect(server.to("PUT /v1/stream/notes/7")[0]?.headers).toMatchObject({ "content-type": "application/json", "stream-ttl": "60" });
   await stream.append([5]);
   expect(server.to("POST /v1/stream/notes/7")[0]?.body).toEqual([[5]]);
 });

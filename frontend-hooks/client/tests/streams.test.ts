@@ -159,6 +159,28 @@ test("many streams whose token ends ask for one new one", async () => {
   expect(reasons).toEqual(["start", "expiring"]);
 });
 
+test("a run that a page's token may only start is read with the token that came with it, as long as that holds", async () => {
+  server.on("POST /v1/runs", (_, reply) => reply.json({ id: "run_1", token: "of the run" }, 201));
+  const bearer = (asked: Asked) => asked.headers.authorization?.replace("Bearer ", "");
+  server.on(
+    STREAM,
+    script(
+      (_, reply) =>
+        reply
+          .stream()
+          .tell(...TALK.slice(0, 3))
+          .end(),
+      (_, reply) => reply.problem(401, "unauthorized"),
+      wholly,
+    ),
+  );
+  const page = client({ getToken: (reason) => reason });
+  const store = page.watch((await page.runs.start("talk")).id);
+  store.open();
+  expect((await until(store, ended)).view).toEqual(folded(TALK));
+  expect(server.asked.map(bearer)).toEqual(["start", "of the run", "of the run", "start"]);
+});
+
 test("a token that cannot be had now is asked for again", async () => {
   let asked = 0;
   server.on(STREAM, wholly);

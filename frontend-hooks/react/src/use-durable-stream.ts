@@ -1,4 +1,4 @@
-import type { AgentflowError, ConnectionState, DurableFrom, DurableSnapshot } from "@agentflow/client";
+import type { AgentflowError, ConnectionState, DurableFrom, DurableSnapshot, DurableStream } from "@agentflow/client";
 import { useMemo } from "react";
 import { type LiveStore, useLive } from "./live.ts";
 import { useAgentflow } from "./provider.tsx";
@@ -7,6 +7,8 @@ import { useAgentflow } from "./provider.tsx";
 export interface UseDurableStreamResult<T> {
   readonly items: readonly T[];
   readonly append: (item: T) => Promise<void>;
+  /** Make the stream, unless it is there. */
+  readonly create: DurableStream<T>["create"];
   /** Nothing more will come. */
   readonly closed: boolean;
   readonly upToDate: boolean;
@@ -28,7 +30,7 @@ export function useDurableStream<T = unknown>(
   const stream = useMemo(() => client.stream<T>(path, { from }), [client, path, from]);
   const { items, closed, upToDate, connection, failure } =
     useLive<DurableSnapshot<T>>(stream as LiveStore<DurableSnapshot<T>>, enabled) ?? EMPTY;
-  return { items, append: stream.append, closed, upToDate, connection, error: failure };
+  return { items, append: stream.append, create: stream.create, closed, upToDate, connection, error: failure };
 }
 
 const EMPTY: DurableSnapshot<never> = { items: [], closed: false, upToDate: false, connection: "idle", failure: null };
