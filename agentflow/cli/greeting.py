@@ -25,8 +25,9 @@ def greet(what: str, loaded: Loaded, url: str | None = None, processes: int = 1)
     say("", text("agentflow", "bold cyan") + text(f" {what}", "bold") + text(f"  {version('agentflow')}", "dim"), "")
     facts = [("app", text(loaded.target))]
     if url is not None:
-        built = text(f"{url}/", "cyan") if bundle() is not None else text(f"not built in this checkout: {BUILD}", "yellow")
-        facts += [("dashboard", built), ("server", text(url, "cyan")), ("", text(f"{url}/v1/openapi.json", "dim"))]
+        facts += [("server", text(url, "cyan")), ("", text(f"{url}/v1/openapi.json", "dim"))]
+        page = text(f"not built in this checkout: {BUILD}", "yellow") if bundle() is None else text(f"{url}/", "bold cyan")
+        facts.append(("dashboard", page))
     streams = shown(app.redis_url) if app.redis_url else f"embedded in {app.directory}"
     facts += [("database", text(shown(app.database_url))), ("streams", text(streams))]
     if processes > 1:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from agentflow.server.routes import OPERATIONS
-from cookbook.support import refund, support
+from cookbook.support import follow_up, refund, support
 from tests.browser.conftest import Desk, driving
 
 
@@ -20,6 +20,14 @@ async def test_an_agent_is_watched_and_a_person_changes_what_it_asks_for_by_keys
     async with desk.served() as url, driving("agentToDone", url) as driver:
         await driver.told("start")
         await support.start("Order o-81 never came, I want my money back.")
+        driver.go_on()
+
+
+async def test_a_question_is_refused_and_a_run_is_stopped_with_a_reason(desk: Desk) -> None:
+    async with desk.served() as url, driving("stop", url) as driver:
+        await driver.told("start")
+        await refund.start("o-81", 20_000)
+        await follow_up.start("o-7", wait="1h")
         driver.go_on()
 
 

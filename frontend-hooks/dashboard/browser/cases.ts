@@ -62,6 +62,37 @@ const agentToDone: Case = async ({ page, open, tell, shot }) => {
   await shot("agent");
 };
 
+/** A question is refused with a reason, and a run is stopped with one, by keys where there are keys. */
+const stop: Case = async ({ page, open, tell, shot }) => {
+  await open("/approvals");
+  await shows(page.getByText("Nobody waits for you"));
+  await tell("start");
+  await shows(page.getByRole("article", { name: "Refund 200.00 to Maria?" }));
+  await page.keyboard.press("j");
+  await page.keyboard.press("d");
+  await page.keyboard.type("twice refunded");
+  await shot("deny");
+  await page.keyboard.press("Enter");
+  await shows(page.getByText("Nobody waits for you"));
+  await page.keyboard.press("g");
+  await page.keyboard.press("r");
+  await page.locator("[data-run]").filter({ hasText: "refund" }).click();
+  await shows(page.getByLabel("Values").getByText("twice refunded"));
+  await page.keyboard.press("u");
+  await page.keyboard.press("/");
+  await page.keyboard.type("task:follow_up status:waiting");
+  await page.locator("[data-run]").filter({ hasText: "refund" }).waitFor({ state: "detached" });
+  await page.locator("[data-run]").click();
+  await shows(page.getByText(/Sleeps, and wakes in 59 min/));
+  await page.getByRole("button", { name: "Cancel…" }).click();
+  await page.getByLabel("Reason").fill("no longer needed");
+  await shot("cancel");
+  await page.getByRole("button", { name: "Cancel the run" }).click();
+  await shows(page.locator('article[data-status="cancelled"]'));
+  await shows(page.getByLabel("Values").getByText("no longer needed"));
+  await shot("cancelled");
+};
+
 /** Words that are half said are there once after a reload, and are said to their end. */
 const reload: Case = async ({ page, open, tell, shot }) => {
   await open("/runs");
@@ -219,4 +250,4 @@ function ground({ page }: Stage): Promise<string> {
   return page.evaluate(() => getComputedStyle(document.body).backgroundColor);
 }
 
-export const CASES: Readonly<Record<string, Case>> = { startToDone, agentToDone, reload, tabs, talk, key, fleet, away, everywhere };
+export const CASES: Readonly<Record<string, Case>> = { startToDone, agentToDone, stop, reload, tabs, talk, key, fleet, away, everywhere };

@@ -1,6 +1,6 @@
 import type { Run } from "@agentflow/client";
 import { useRuns } from "@agentflow/react";
-import { type ReactNode, useDeferredValue, useId, useMemo, useRef, useState } from "react";
+import { type KeyboardEvent, type ReactNode, useDeferredValue, useEffect, useId, useMemo, useRef, useState } from "react";
 import { count, day, length, lived } from "../format.ts";
 import { LIST_KEYS, useKeys } from "../live/keys.ts";
 import { useNow } from "../live/now.ts";
@@ -51,10 +51,6 @@ export function RunsPage({ query }: { query: string }) {
 }
 
 function FilterBar({ query, filter }: { query: string; filter: Filter }) {
-  const box = useRef<HTMLInputElement>(null);
-  const tasks = useTasks().data ?? [];
-  const suggestions = useId();
-  useKeys({ "/": () => box.current?.focus() });
   function show(line: string) {
     go(paths.runs(line), { replace: true });
   }
@@ -76,29 +72,55 @@ function FilterBar({ query, filter }: { query: string; filter: Filter }) {
           </Chip>
         ))}
       </fieldset>
-      <div className="filter-box">
-        <input
-          ref={box}
-          key={query === "" ? "empty" : "typed"}
-          className="input"
-          type="search"
-          aria-label="Filter runs"
-          placeholder="task: tag: status: or any word"
-          defaultValue={query}
-          list={suggestions}
-          autoComplete="off"
-          spellCheck={false}
-          onChange={(event) => show(event.target.value.trim())}
-          onKeyDown={(event) => event.key === "Escape" && box.current?.blur()}
-        />
-        <kbd>/</kbd>
-        <datalist id={suggestions}>
-          {tasks.map((task) => (
-            <option key={task.name} value={`task:${task.name}`} />
-          ))}
-        </datalist>
-      </div>
+      <FilterBox query={query} onShow={show} />
     </search>
+  );
+}
+
+const PAUSE = 200;
+
+/** What is typed counts when the typing pauses: each filter is a stream of its own. */
+function FilterBox({ query, onShow }: { query: string; onShow: (line: string) => void }) {
+  const box = useRef<HTMLInputElement>(null);
+  const tasks = useTasks().data ?? [];
+  const suggestions = useId();
+  const [typed, setTyped] = useState<string | null>(null);
+  useKeys({ "/": () => box.current?.focus() });
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only more typing puts it off.
+  useEffect(() => {
+    if (typed === null) return;
+    const timer = setTimeout(() => onShow(typed.trim()), PAUSE);
+    return () => clearTimeout(timer);
+  }, [typed]);
+  // Whatever else changes the filter is shown here, too.
+  useEffect(() => setTyped((last) => (last?.trim() === query ? last : null)), [query]);
+  function pressed(event: KeyboardEvent) {
+    if (event.key !== "Escape" && event.key !== "Enter") return;
+    if (typed !== null) onShow(typed.trim());
+    box.current?.blur();
+  }
+  return (
+    <div className="filter-box">
+      <input
+        ref={box}
+        className="input"
+        type="search"
+        aria-label="Filter runs"
+        placeholder="task: tag: status: or any word"
+        value={typed ?? query}
+        list={suggestions}
+        autoComplete="off"
+        spellCheck={false}
+        onChange={(event) => setTyped(event.target.value)}
+        onKeyDown={pressed}
+      />
+      <kbd>/</kbd>
+      <datalist id={suggestions}>
+        {tasks.map((task) => (
+          <option key={task.name} value={`task:${task.name}`} />
+        ))}
+      </datalist>
+    </div>
   );
 }
 

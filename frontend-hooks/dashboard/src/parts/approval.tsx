@@ -1,6 +1,6 @@
 import type { JsonObject, Waitpoint } from "@agentflow/client";
 import { useAgentflow } from "@agentflow/react";
-import { type FormEvent, useId, useRef, useState } from "react";
+import { type FormEvent, type KeyboardEvent, useId, useRef, useState } from "react";
 import { distance, moment } from "../format.ts";
 import { Fields } from "../forms/form.tsx";
 import { type DraftObject, draftsOf, type Field, fieldsOf, readAll, type Schema, schemaOf } from "../forms/schema.ts";
@@ -57,7 +57,7 @@ export function ApprovalCard({ approval, isItem = false, onAnswered }: ApprovalC
   const [mode, setMode] = useState<Mode>("look");
   const question = questionOf(approval);
   const answer = useAnswer(approval, onAnswered);
-  function pressed(event: React.KeyboardEvent) {
+  function pressed(event: KeyboardEvent) {
     if (event.target !== event.currentTarget || event.metaKey || event.ctrlKey || event.altKey) return;
     const act = { a: () => void answer.give({ approved: true }), d: () => setMode("deny"), e: () => question.canEdit && setMode("edit") }[
       event.key
@@ -185,19 +185,26 @@ function Buttons({
 function Deny({ answer, onClose }: { answer: Answering; onClose: () => void }) {
   const id = useId();
   const box = useRef<HTMLTextAreaElement>(null);
+  const form = useRef<HTMLFormElement>(null);
+  function pressed(event: KeyboardEvent) {
+    if (event.key === "Escape") onClose();
+    if (event.key !== "Enter" || event.shiftKey || event.nativeEvent.isComposing) return;
+    event.preventDefault();
+    form.current?.requestSubmit();
+  }
   async function deny(event: FormEvent) {
     event.preventDefault();
     const reason = box.current?.value.trim() ?? "";
     await answer.give({ approved: false, ...(reason === "" ? {} : { reason }) });
   }
   return (
-    <form className="form" onSubmit={deny}>
+    <form ref={form} className="form" onSubmit={deny}>
       <div className="field">
         <label htmlFor={id}>
           Why not? <span className="needed">optional; the agent reads it</span>
         </label>
         {/* biome-ignore lint/a11y/noAutofocus: the person has just asked for this box */}
-        <textarea id={id} ref={box} className="input line" rows={1} autoFocus onKeyDown={(event) => event.key === "Escape" && onClose()} />
+        <textarea id={id} ref={box} className="input line" rows={1} autoFocus onKeyDown={pressed} />
       </div>
       <div className="row">
         <button type="submit" className="button" data-kind="bad" disabled={answer.busy}>

@@ -3,6 +3,7 @@ import { useAgentflow } from "@agentflow/react";
 import { useEffect, useState } from "react";
 import { clock, count, length, plainName } from "../format.ts";
 import { refresh, usePolled } from "../live/polled.ts";
+import { useCapped } from "../parts/capped.tsx";
 import { Bones, Trouble } from "../parts/said.tsx";
 import { Mark } from "../parts/status.tsx";
 import { Value } from "../parts/value.tsx";
@@ -20,6 +21,8 @@ export function Journal({ id, done }: { id: string; done: number }) {
   );
 }
 
+const MOST = 200;
+
 function Entries({ id, done }: { id: string; done: number }) {
   const client = useAgentflow();
   const key = `journal:${id}`;
@@ -27,14 +30,16 @@ function Entries({ id, done }: { id: string; done: number }) {
   useEffect(() => {
     if (done > 0) refresh(key);
   }, [key, done]);
+  const { shown, more } = useCapped(data ?? [], MOST);
   if (error !== undefined && data === undefined) return <Trouble error={error} />;
   if (data === undefined) return <Bones rows={3} />;
   if (data.length === 0) return <p className="quiet">Nothing is recorded yet.</p>;
   return (
     <>
       <p className="quiet small">{count(data.length, "record")}: after a crash the run goes on behind the last one.</p>
+      {more}
       <ol className="rows">
-        {data.map((entry) => (
+        {shown.map((entry) => (
           <li key={entry.seq}>
             <Entry entry={entry} />
           </li>

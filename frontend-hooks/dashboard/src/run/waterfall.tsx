@@ -1,6 +1,7 @@
 import { useMemo } from "react";
 import { clock, length, lived, plainName } from "../format.ts";
 import { useNow } from "../live/now.ts";
+import { useCapped } from "../parts/capped.tsx";
 import { Link } from "../parts/link.tsx";
 import { Mark, toneOf } from "../parts/status.tsx";
 import { paths } from "../router.ts";
@@ -14,20 +15,26 @@ const REASONS: Record<string, string> = {
   deploy: "new code",
 };
 
+const MOST = 200;
+
 /** When everything happened. Long waits are folded, so that what was worked on can be seen. */
 export function Waterfall({ line }: { line: Timeline }) {
   const now = useNow(!line.ended);
   const end = line.ended ? line.last : Math.max(now, line.last);
-  const scale = useMemo(() => scaleOf(line.spans, end), [line.spans, end]);
+  const { shown, more } = useCapped(line.spans, MOST);
+  const scale = useMemo(() => scaleOf(shown, end), [shown, end]);
   return (
-    <div className="waterfall">
-      <ol className="bars">
-        {nested(line.spans).map(([span, depth]) => (
-          <Row key={span.id} span={span} depth={depth} scale={scale} end={end} />
-        ))}
-      </ol>
-      <Under scale={scale} turns={line.turns} />
-    </div>
+    <>
+      {more}
+      <div className="waterfall">
+        <ol className="bars">
+          {nested(shown).map(([span, depth]) => (
+            <Row key={span.id} span={span} depth={depth} scale={scale} end={end} />
+          ))}
+        </ol>
+        <Under scale={scale} turns={line.turns} />
+      </div>
+    </>
   );
 }
 
