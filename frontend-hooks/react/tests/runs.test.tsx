@@ -152,8 +152,8 @@ test("ten thousand deltas render fewer than two hundred times, and every one is 
     return useRunStream("run_1").text;
   }, wrapper);
   const reply = await stream;
-  for (let at = 0; at < deltas.length; at += 50) {
-    reply.tell(...log(deltas.slice(at, at + 50), 2, at));
+  for (let at = 0; at < deltas.length; at += 5) {
+    reply.tell(...log(deltas.slice(at, at + 5), 2, at));
     await new Promise((resolve) => setImmediate(resolve));
   }
   await waitFor(() => expect(result.current).toBe("x".repeat(10_000)));
