@@ -40,6 +40,18 @@ describe("a timeline", () => {
     ]);
   });
 
+  test("shows the try of a later attempt beside the one that failed, although it says only that it is done", () => {
+    const line = of(step("failed", 20, "a", { error: { message: "locked" } }), step("completed", 900, "a", { duration_ms: 30 }));
+    expect(line.spans).toHaveLength(1);
+    expect(named(line, "a")).toMatchObject({
+      state: "completed",
+      tries: [
+        { start: 20, end: 20, error: "locked" },
+        { start: 870, end: 900 },
+      ],
+    });
+  });
+
   test("keeps what a lost worker began, as void, beside what the next one did", () => {
     const line = of(
       step("started", 0, "charge"),

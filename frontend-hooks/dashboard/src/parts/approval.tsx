@@ -1,6 +1,6 @@
 import type { JsonObject, Waitpoint } from "@agentflow/client";
 import { useAgentflow } from "@agentflow/react";
-import { type FormEvent, type KeyboardEvent, useId, useRef, useState } from "react";
+import { type FormEvent, type KeyboardEvent, useEffect, useId, useRef, useState } from "react";
 import { distance, moment } from "../format.ts";
 import { Fields } from "../forms/form.tsx";
 import { type DraftObject, draftsOf, type Field, fieldsOf, readAll, type Schema, schemaOf } from "../forms/schema.ts";
@@ -222,6 +222,8 @@ function Edit({ body, schema, answer, onClose }: { body: Schema; schema: unknown
   const [fields] = useState<readonly Field[]>(() => fieldsOf(isRecord(schema) ? schema : schemaOf(body)));
   const [drafts, setDrafts] = useState<DraftObject>(() => draftsOf(fields, body));
   const [problems, setProblems] = useState<Readonly<Record<string, string>>>({});
+  const form = useRef<HTMLFormElement>(null);
+  useEffect(() => form.current?.querySelector<HTMLElement>("input, select, textarea")?.focus(), []);
   async function approve(event: FormEvent) {
     event.preventDefault();
     const read = readAll(fields, drafts);
@@ -229,7 +231,7 @@ function Edit({ body, schema, answer, onClose }: { body: Schema; schema: unknown
     if (read.value !== undefined) await answer.give({ approved: true, edits: read.value as JsonObject });
   }
   return (
-    <form className="form" onSubmit={approve} noValidate>
+    <form ref={form} className="form" onSubmit={approve} noValidate>
       <Fields fields={fields} drafts={drafts} problems={problems} onChange={setDrafts} />
       <div className="row">
         <button type="submit" className="button" data-kind="main" disabled={answer.busy}>

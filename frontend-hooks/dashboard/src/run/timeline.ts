@@ -159,10 +159,16 @@ function finishStep(line: Timeline, event: Told, at: number, state: "completed" 
   // A recorded step may be told of again; when it ended does not change.
   if (known?.state === "completed") return line;
   const started = at - (number(event.duration_ms) ?? 0);
-  const base = known !== undefined && known.state !== "void" ? known : fresh(id, "code", id, "running", started);
+  const base = begun(known, id, started);
   const error = state === "failed" ? message(event.error) : undefined;
   const whole = { ...base, ...described(event, base) };
   return put(line, { ...close(whole, state, at, error), ...(error === undefined ? {} : { note: error }) });
+}
+
+/** The step as its last try began. One that failed, in an attempt before, and says only that it is done, has a try more. */
+function begun(known: Span | undefined, id: string, started: number): Span {
+  if (known === undefined || known.state === "void") return fresh(id, "code", id, "running", started);
+  return isOpen(known) ? known : { ...known, tries: [...known.tries, { start: started }] };
 }
 
 function described(event: Told, base: Span): Pick<Span, "name" | "kind"> & { parent?: string } {
