@@ -18,5 +18,5 @@ export default defineConfig({
     license: { fileName: "licenses.md" },
   },
   server: { proxy: { "/v1": process.env.AGENTFLOW_URL ?? "http://127.0.0.1:8000" } },
-  test: { include: ["test/**/*.test.ts"], environment: "node" },
+  test: { include: ["tests/**/*.test.ts"], environment: "node" },
 });
