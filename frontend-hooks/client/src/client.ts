@@ -1,5 +1,6 @@
 /** The verbs of the server, and the shared live stores. */
 
+import { Connector } from "./connector.ts";
 import { type DurableFrom, DurableStream } from "./durable-stream.ts";
 import { QueuesApi, TasksApi, WorkersApi } from "./fleet.ts";
 import type { Health } from "./generated/index.ts";
@@ -17,6 +18,11 @@ import { WaitpointsApi } from "./waitpoints.ts";
 export interface ClientOptions extends RequesterOptions {
   /** Milliseconds without a byte after which a stream is taken for dead (30,000). */
   readonly patience?: number;
+  /**
+   * Share streams among the tabs of a browser: one tab reads, and tells the others. Give the user's id, or whatever tells whose tabs may
+   * know the same.
+   */
+  readonly shareTabs?: string;
 }
 
 /**
@@ -42,13 +48,13 @@ export class AgentflowClient {
   readonly #runs = new StoreShelf<RunStore>();
   readonly #indexes = new StoreShelf<IndexStore>();
   readonly #streams = new StoreShelf<DurableStream<unknown>>();
-  readonly #patience: number;
+  readonly #connector: Connector;
 
   constructor(options: ClientOptions) {
     const requester = new Requester(options);
     this.requester = requester;
-    this.#patience = options.patience ?? 30_000;
-    this.#sources = new Sources(requester, this.#patience);
+    this.#connector = new Connector(requester, options.patience ?? 30_000, options.shareTabs ?? null);
+    this.#sources = new Sources(this.#connector);
     this.runs = new RunsApi(requester);
     this.waitpoints = new WaitpointsApi(requester);
     this.tasks = new TasksApi(requester);
@@ -72,13 +78,13 @@ export class AgentflowClient {
   /** The live list of runs that a filter lets through, shared as `watch` is. */
   index(filter: IndexFilter = {}): IndexStore {
     const ordered = Object.entries(filter).sort(([a], [b]) => (a < b ? -1 : 1));
-    return this.#indexes.get(JSON.stringify(ordered), () => new IndexStore(filter, this.requester, this.#patience));
+    return this.#indexes.get(JSON.stringify(ordered), () => new IndexStore(filter, this.#connector));
   }
 
   /** A stream of one's own under `/v1/stream`, shared as `watch` is. */
   stream<T>(path: string, options: { readonly from?: DurableFrom } = {}): DurableStream<T> {
     const from = options.from ?? "start";
-    const make = () => new DurableStream<unknown>(path, from, this.requester, this.#patience);
+    const make = () => new DurableStream<unknown>(path, from, this.#connector);
     return this.#streams.get(JSON.stringify([path, from]), make) as DurableStream<T>;
   }
 

@@ -25,6 +25,19 @@ export interface ConnectionOwner {
   changed(state: ConnectionState, failure: AgentflowError | null): void;
 }
 
+/** A stream that can be opened and closed. */
+export interface Stream {
+  readonly state: ConnectionState;
+  /** Open it, unless it is open. */
+  start(): void;
+  /** Close it. */
+  stop(): void;
+  /** Try now rather than later; with `force` also when it seems to be open. */
+  retry(force?: boolean): void;
+  /** Open it anew: what `request` says has changed. */
+  reopen(): void;
+}
+
 /** How a connection behaves. Times in milliseconds. */
 export interface ConnectionOptions {
   /** Without a byte for so long the stream is dead. */
@@ -34,8 +47,13 @@ export interface ConnectionOptions {
 /** What no later try can heal: it is told, and not tried again. */
 const FATAL = new Set([400, 401, 403, 404, 405, 410, 422]);
 
+/** Whether no later try can heal it. */
+export function isFatal(error: AgentflowError): boolean {
+  return FATAL.has(error.status);
+}
+
 /** A stream that is opened with `start` and closed with `stop`; in between it reopens itself, for ever. */
-export class Connection {
+export class Connection implements Stream {
   readonly #requester: Requester;
   readonly #owner: ConnectionOwner;
   readonly #patience: number;
@@ -92,7 +110,7 @@ export class Connection {
       const next = await this.#attempt(signal);
       if (signal.aborted) return;
       if (next === "end") return this.#finish("ended", null);
-      if (next instanceof AgentflowError && FATAL.has(next.status)) return this.#finish("error", next);
+      if (next instanceof AgentflowError && isFatal(next)) return this.#finish("error", next);
       this.#become("reconnecting", next instanceof AgentflowError ? next : null);
       await this.#pause(this.#delay(next), signal);
     }

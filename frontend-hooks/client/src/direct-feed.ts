@@ -1,19 +1,20 @@
 /** The stream of one run over a connection of its own. */
 
-import { Connection, type ConnectionState, type Next } from "./connection.ts";
+import type { ConnectionState, Next, Stream } from "./connection.ts";
+import type { Connector } from "./connector.ts";
 import type { AgentflowError } from "./errors.ts";
 import { entryOf, type Feed, nextOf, type RunSink } from "./feed.ts";
-import type { Ask, Requester } from "./request.ts";
+import type { Ask } from "./request.ts";
 import type { Frame } from "./sse.ts";
 
 /** `GET /v1/runs/{id}/stream`, from where the sink is. */
 export class DirectFeed implements Feed {
   readonly #sink: RunSink;
-  readonly #connection: Connection;
+  readonly #connection: Stream;
 
-  constructor(requester: Requester, sink: RunSink, patience: number) {
+  constructor(connector: Connector, sink: RunSink) {
     this.#sink = sink;
-    this.#connection = new Connection(requester, this, { patience });
+    this.#connection = sink.from === "start" ? connector.shared(this) : connector.own(this);
     this.#connection.start();
   }
 

@@ -1,6 +1,7 @@
 /** A reader and writer of `/v1/stream/{path}`, which speaks the durable-streams protocol; JSON streams only. */
 
-import { Connection, type ConnectionState, type Next } from "./connection.ts";
+import type { ConnectionState, Next, Stream } from "./connection.ts";
+import type { Connector } from "./connector.ts";
 import type { AgentflowError } from "./errors.ts";
 import { Flusher } from "./flusher.ts";
 import { Hold } from "./hold.ts";
@@ -37,7 +38,7 @@ interface Control {
 export class DurableStream<T> {
   readonly #path: string;
   readonly #requester: Requester;
-  readonly #connection: Connection;
+  readonly #connection: Stream;
   readonly #flusher = new Flusher(() => this.#publish());
   readonly #changes = new Listeners<[]>();
   readonly #hold: Hold;
@@ -51,11 +52,11 @@ export class DurableStream<T> {
   #failure: AgentflowError | null = null;
   #snapshot: DurableSnapshot<T> = { items: [], closed: false, upToDate: false, connection: "idle", failure: null };
 
-  constructor(path: string, from: DurableFrom, requester: Requester, patience: number) {
+  constructor(path: string, from: DurableFrom, connector: Connector) {
     this.#path = `/v1/stream/${path.split("/").map(encodeURIComponent).join("/")}`;
     this.#offset = from === "start" ? "-1" : from;
-    this.#requester = requester;
-    this.#connection = new Connection(requester, this, { patience });
+    this.#requester = connector.requester;
+    this.#connection = connector.own(this);
     this.#hold = new Hold(
       () => (this.#closed ? undefined : this.#connection.start()),
       () => this.#connection.stop(),

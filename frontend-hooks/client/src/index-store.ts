@@ -1,12 +1,13 @@
 /** A list of runs that stays up to date. */
 
-import { Connection, type ConnectionState, type Next } from "./connection.ts";
+import type { ConnectionState, Next, Stream } from "./connection.ts";
+import type { Connector } from "./connector.ts";
 import type { AgentflowError } from "./errors.ts";
 import { Flusher } from "./flusher.ts";
 import type { Run, RunState } from "./generated/index.ts";
 import { Hold } from "./hold.ts";
 import { Listeners } from "./listeners.ts";
-import type { Ask, Requester } from "./request.ts";
+import type { Ask } from "./request.ts";
 import type { Frame } from "./sse.ts";
 
 /** Which runs. `thread` is short for the tag of a thread; `limit` is 50 unless given. */
@@ -45,7 +46,7 @@ const LIMIT = 50;
  */
 export class IndexStore {
   readonly #filter: IndexFilter;
-  readonly #connection: Connection;
+  readonly #connection: Stream;
   readonly #flusher = new Flusher(() => this.#publish());
   readonly #changes = new Listeners<[]>();
   readonly #hold: Hold;
@@ -55,9 +56,9 @@ export class IndexStore {
   #failure: AgentflowError | null = null;
   #snapshot: IndexSnapshot = { runs: [], loaded: false, connection: "idle", failure: null };
 
-  constructor(filter: IndexFilter, requester: Requester, patience: number) {
+  constructor(filter: IndexFilter, connector: Connector) {
     this.#filter = filter;
-    this.#connection = new Connection(requester, this, { patience });
+    this.#connection = connector.shared(this);
     this.#hold = new Hold(
       () => this.#connection.start(),
       () => this.#connection.stop(),

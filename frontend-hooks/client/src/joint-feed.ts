@@ -1,11 +1,12 @@
 /** The streams of many runs over one connection: a browser opens six to one origin, over HTTP/1.1. */
 
-import { Connection, type ConnectionState, type Next } from "./connection.ts";
+import type { ConnectionState, Next, Stream } from "./connection.ts";
+import type { Connector } from "./connector.ts";
 import { compareCursors } from "./cursor.ts";
 import type { AgentflowError } from "./errors.ts";
 import type { Entry } from "./events.ts";
 import { type Feed, jointEntryOf, nextOf, type RunSink } from "./feed.ts";
-import type { Ask, Requester } from "./request.ts";
+import type { Ask } from "./request.ts";
 import type { Frame } from "./sse.ts";
 
 /** How many runs one request may name. */
@@ -15,15 +16,15 @@ const GATHER = 10;
 
 /** `POST /v1/streams` for all who joined. Joining and leaving reopens it, each run goes on where it was. */
 export class JointFeed {
-  readonly #connection: Connection;
+  readonly #connection: Stream;
   readonly #sinks = new Map<string, Set<RunSink>>();
   readonly #refused: (sinks: readonly RunSink[]) => void;
   #timer: ReturnType<typeof setTimeout> | null = null;
 
   /** `refused` hears of those who were refused together: one of them may be the reason. */
-  constructor(requester: Requester, patience: number, refused: (sinks: readonly RunSink[]) => void) {
+  constructor(connector: Connector, refused: (sinks: readonly RunSink[]) => void) {
     this.#refused = refused;
-    this.#connection = new Connection(requester, this, { patience });
+    this.#connection = connector.own(this);
   }
 
   /** Whether one more run has room. */
