@@ -1,4 +1,4 @@
-import type { Health, QueueInfo, RunDetail, TaskInfo, Waitpoint, WorkerInfo } from "@agentflow/client";
+import type { Health, QueueInfo, RunDetail, TaskInfo, ThreadInfo, Waitpoint, WorkerInfo } from "@agentflow/client";
 import { useAgentflow } from "@agentflow/react";
 import { useEffect } from "react";
 import { type Polled, refresh, usePolled } from "./polled.ts";
@@ -41,6 +41,12 @@ export function useRunDetail(id: string, status: string): Asked<RunDetail> {
     if (status !== "") refresh(key);
   }, [key, status]);
   return usePolled(key, () => client.runs.get(id), 10_000);
+}
+
+/** The conversations that something happened in last. */
+export function useConversations(): Asked<readonly ThreadInfo[]> {
+  const client = useAgentflow();
+  return usePolled("threads", async () => (await client.threads.list({ limit: 50 })).threads, 30_000);
 }
 
 /** A waitpoint, as it was when it was last asked for. */

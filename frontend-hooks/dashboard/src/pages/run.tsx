@@ -243,6 +243,9 @@ function Waits({ run, status }: { run: RunDetail; status: string }) {
       {approvals.map((one) => (
         <ApprovalCard key={one.id} approval={one} onAnswered={() => refresh(`run:${run.id}`)} />
       ))}
+      {run.waiting.some((one) => one.kind === "callback" || one.kind === "token") ? (
+        <p className="note">Waits for an answer from outside.</p>
+      ) : null}
       {timer?.due_at == null ? null : (
         <p className="note" title={moment(timer.due_at)}>
           Sleeps, and wakes <Age at={timer.due_at} />.

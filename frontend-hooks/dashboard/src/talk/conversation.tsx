@@ -1,11 +1,12 @@
 import { type AgentMessage, useAgent } from "@agentflow/react";
 import { type FormEvent, type KeyboardEvent, type ReactNode, useEffect, useLayoutEffect, useRef, useState } from "react";
-import { useKeys } from "../live/keys.ts";
-import { useWaitpoint } from "../live/server.ts";
+import { count } from "../format.ts";
+import { LIST_KEYS, useKeys } from "../live/keys.ts";
+import { useConversations, useWaitpoint } from "../live/server.ts";
 import { ApprovalCard } from "../parts/approval.tsx";
 import { AgentsIcon, SendIcon, StopIcon } from "../parts/icons.tsx";
 import { Link } from "../parts/link.tsx";
-import { Empty, Trouble } from "../parts/said.tsx";
+import { Age, Empty, Trouble } from "../parts/said.tsx";
 import { Status } from "../parts/status.tsx";
 import { paths } from "../router.ts";
 import { Story } from "../run/story.tsx";
@@ -37,6 +38,7 @@ function Turns({ messages, agent }: { messages: readonly AgentMessage[]; agent: 
         <Empty icon={<AgentsIcon />} title={`Say something to ${agent}`}>
           <p>What it thinks, says and does shows here as it happens. Each turn is a run: it survives a reload, a crash and a deploy.</p>
         </Empty>
+        <Earlier agent={agent} />
       </div>
     );
   }
@@ -47,6 +49,31 @@ function Turns({ messages, agent }: { messages: readonly AgentMessage[]; agent: 
       )}
       <div ref={end} />
     </div>
+  );
+}
+
+/** What was talked about before; without it a conversation begins all the same. */
+function Earlier({ agent }: { agent: string }) {
+  const threads = useConversations().data?.filter((one) => one.agent === agent) ?? [];
+  useKeys(LIST_KEYS);
+  if (threads.length === 0) return null;
+  return (
+    <section className="earlier">
+      <h2 className="section-head">Earlier conversations</h2>
+      <ul className="rows">
+        {threads.map((one) => (
+          <li key={one.id}>
+            <Link to={paths.task(agent, one.id)} className="earlier-row" data-item="">
+              <span className="clip mono">{one.id}</span>
+              <span className="quiet small">{count(one.turns, "turn")}</span>
+              <span className="quiet small">
+                <Age at={one.touched_at} />
+              </span>
+            </Link>
+          </li>
+        ))}
+      </ul>
+    </section>
   );
 }
 
