@@ -139,7 +139,8 @@ const tabs: Case = async ({ page, context, open, tell }) => {
     await turn(tab, true);
     await whole(tab);
     await shows(tab.locator('article[data-status="completed"]'));
-    equal(await tab.locator(".bar-row").filter({ hasText: "model" }).count(), 1, "the timeline tells of each step once");
+    await shows(tab.locator('.bar-row[data-state="completed"]'));
+    equal(await tab.locator(".bar-row").count(), 1, "the timeline tells of each step once");
   }
 };
 

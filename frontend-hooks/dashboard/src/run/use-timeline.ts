@@ -21,7 +21,8 @@ export function useTimeline(id: string): Timeline {
     (event) => {
       line.current = advance(line.current, event as object as Told);
       cancelAnimationFrame(frame.current);
-      frame.current = requestAnimationFrame(() => setShown(line.current));
+      // What is told again is shown once it has come as far as what stands there.
+      frame.current = requestAnimationFrame(() => setShown((last) => (line.current.last < last.last ? last : line.current)));
     },
     { replay: true, enabled: seen },
   );
