@@ -205,11 +205,11 @@ function endWaits(line: Timeline, at: number): Timeline {
 }
 
 function find(line: Timeline, id: string): Span | undefined {
-  return line.spans.find((span) => span.id === id);
+  return line.spans.findLast((span) => span.id === id);
 }
 
 function put(line: Timeline, span: Span): Timeline {
-  const place = line.spans.findIndex((one) => one.id === span.id);
+  const place = line.spans.findLastIndex((one) => one.id === span.id);
   const known = line.spans[place];
   if (known === undefined) return { ...line, spans: [...line.spans, span] };
   if (known.state !== "void" || span.state === "void") return { ...line, spans: line.spans.with(place, span) };
