@@ -38,6 +38,11 @@ export interface Stream {
   reopen(): void;
 }
 
+/** Whether a stream takes up a connection, or will. */
+export function isOpen(stream: Stream): boolean {
+  return stream.state === "connecting" || stream.state === "live" || stream.state === "reconnecting";
+}
+
 /** How a connection behaves. Times in milliseconds. */
 export interface ConnectionOptions {
   /** Without a byte for so long the stream is dead. */

@@ -1,6 +1,6 @@
 /** The stream of one run over a connection of its own. */
 
-import type { ConnectionState, Next, Stream } from "./connection.ts";
+import { type ConnectionState, isOpen, type Next, type Stream } from "./connection.ts";
 import type { Connector } from "./connector.ts";
 import type { AgentflowError } from "./errors.ts";
 import { entryOf, type Feed, nextOf, type RunSink } from "./feed.ts";
@@ -20,7 +20,7 @@ export class DirectFeed implements Feed {
 
   /** Whether it takes up a connection. */
   get open(): boolean {
-    return !["idle", "ended", "error"].includes(this.#connection.state);
+    return isOpen(this.#connection);
   }
 
   stop(): void {

@@ -46,7 +46,7 @@ const LIMIT = 50;
  */
 export class IndexStore {
   readonly #filter: IndexFilter;
-  readonly #connection: Stream;
+  #connection: Stream | null = null;
   readonly #flusher = new Flusher(() => this.#publish());
   readonly #changes = new Listeners<[]>();
   readonly #hold: Hold;
@@ -58,10 +58,12 @@ export class IndexStore {
 
   constructor(filter: IndexFilter, connector: Connector) {
     this.#filter = filter;
-    this.#connection = connector.shared(this);
     this.#hold = new Hold(
-      () => this.#connection.start(),
-      () => this.#connection.stop(),
+      () => {
+        this.#connection = connector.list(this);
+        this.#connection.start();
+      },
+      () => this.#connection?.stop(),
     );
   }
 
@@ -81,8 +83,8 @@ export class IndexStore {
 
   /** Connect now. */
   retry(): void {
-    if (this.#connection.state === "error") this.#connection.start();
-    else this.#connection.retry(true);
+    if (this.#state === "error") this.#connection?.start();
+    else this.#connection?.retry(true);
   }
 
   request(): Ask {

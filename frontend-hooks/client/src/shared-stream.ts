@@ -3,8 +3,9 @@
 import { Backoff } from "./backoff.ts";
 import { type ConnectionOwner, type ConnectionState, isFatal, type Next, type Stream } from "./connection.ts";
 import { AgentflowError } from "./errors.ts";
-import { problemOf, type Requester } from "./request.ts";
-import { type Frame, SseParser } from "./sse.ts";
+import { look } from "./look.ts";
+import type { Requester } from "./request.ts";
+import type { Frame } from "./sse.ts";
 
 /** Milliseconds. */
 const GRACE = 1_000;
@@ -122,23 +123,15 @@ export class SharedStream implements Stream {
 
   /** Whether there is no need to look again. */
   async #look(signal: AbortSignal): Promise<boolean> {
+    const wanted = () => this.#leading === null && !signal.aborted;
     try {
-      const ask = this.#owner.request();
-      const response = await this.#requester.send({ ...ask, query: { ...ask.query, live: 0 }, signal });
-      if (response.status === 204) this.#finish("ended", null);
-      else if (!response.ok) throw await problemOf(response);
-      else if (this.#leading === null && !signal.aborted) await this.#read(response);
+      if ((await look(this.#requester, this.#owner, signal, wanted)) === "end" && wanted()) this.#finish("ended", null);
       return true;
     } catch (error) {
       const fatal = error instanceof AgentflowError && isFatal(error);
-      if (fatal) this.#finish("error", error);
-      return fatal || signal.aborted || this.#leading !== null;
+      if (fatal && wanted()) this.#finish("error", error);
+      return fatal || !wanted();
     }
-  }
-
-  async #read(response: Response): Promise<void> {
-    const frames = new SseParser().push(new Uint8Array(await response.arrayBuffer()));
-    if (this.#leading === null && this.#owner.frames(frames) === "end") this.#finish("ended", null);
   }
 
   #close(): void {

@@ -107,6 +107,23 @@ test("a list begins with a snapshot, changes in place, grows in front and begins
   close();
 });
 
+test("more lists than a page has connections for are looked at now and then", async () => {
+  let said = "running" as Run["status"];
+  server.on("GET /v1/index/stream", ({ query }, reply) => {
+    reply.stream().say({ type: "sync.snapshot", reset: true, runs: [run(query.get("tag") ?? "", said)] });
+    if (query.get("live") === "0") reply.end();
+  });
+  const client = new AgentflowClient({ baseUrl: server.url });
+  const indexes = ["a", "b", "c", "d"].map((tag) => client.index({ tag }));
+  const closes = indexes.map((index) => index.open());
+  await Promise.all(indexes.map((index) => until(index, ({ loaded, connection }) => loaded && connection === "live")));
+  said = "completed";
+  const seen = await Promise.all(indexes.slice(2).map((index) => until(index, ({ runs }) => runs[0]?.status === "completed")));
+  expect(seen.map(({ runs }) => runs[0]?.id)).toEqual(["c", "d"]);
+  expect(server.to("GET /v1/index/stream").filter(({ query }) => query.get("live") === null)).toHaveLength(2);
+  for (const close of closes) close();
+});
+
 test("events are heard one by one: live ones, or all of them, each once", async () => {
   const past = TALK.slice(0, 10);
   const live = TALK.slice(10);
