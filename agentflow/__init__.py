@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from agentflow.agents.approval import Approval
     from agentflow.agents.durability import Durability
     from agentflow.app import Agentflow
+    from agentflow.auth.tokens import mint_token
     from agentflow.engine.context import context, current_step
     from agentflow.engine.isolation import Isolation
     from agentflow.engine.patching import patch
@@ -29,6 +30,7 @@ else:
         "agentflow.agents.approval": ("Approval",),
         "agentflow.agents.durability": ("Durability",),
         "agentflow.app": ("Agentflow",),
+        "agentflow.auth.tokens": ("mint_token",),
         "agentflow.engine.context": ("context", "current_step"),
         "agentflow.engine.isolation": ("Isolation",),
         "agentflow.engine.patching": ("patch",),
@@ -78,6 +80,7 @@ __all__ = [
     "approve",
     "context",
     "current_step",
+    "mint_token",
     "patch",
     "sleep",
     "sleep_until",

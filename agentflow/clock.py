@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import threading
 import time
@@ -69,6 +70,8 @@ def microseconds(duration: Duration) -> int:
         total = duration // timedelta(microseconds=1)
     elif isinstance(duration, str):
         total = _parse(duration)
+    elif isinstance(duration, float) and not math.isfinite(duration):
+        raise DefinitionError(f"{duration!r} is not a duration.", hint='Write it like "30s", "5m", "1h30m" or "3d".')
     else:
         total = round(duration * SECOND)
     if total < 0:

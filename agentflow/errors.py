@@ -2,6 +2,8 @@
 
     AgentflowError
       DefinitionError       NotInRun · DuplicateName · UnknownTask · InvalidPayload · UnserializableValue · ConfigurationError
+                          InvalidScope
+      TokenInvalid          TokenExpired
       RunError              RunFailed · RunCancelled · RunExpired · RunNotFound · RunTimeout · StepFailed · IdempotencyConflict
                           ProcessDied > OutOfMemory
       WaitpointError        WaitpointNotFound · WaitpointAlreadyAnswered · WaitpointTimedOut · InvalidAnswer
@@ -107,6 +109,26 @@ class ConfigurationError(DefinitionError):
     """A setting is missing, malformed or unsafe."""
 
     code = "configuration"
+
+
+class InvalidScope(DefinitionError):
+    """A browser token cannot have such a scope."""
+
+    code = "invalid_scope"
+    http_status = 422
+
+
+class TokenInvalid(AgentflowError):
+    """Neither an API key of the server nor a token that one of them has signed."""
+
+    code = "unauthorized"
+    http_status = 401
+
+
+class TokenExpired(TokenInvalid):
+    """The token was good, and its time has ended; `details["expired_at"]` in milliseconds since 1970."""
+
+    code = "token_expired"
 
 
 class RunError(AgentflowError):

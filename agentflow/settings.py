@@ -16,7 +16,11 @@ from agentflow.errors import ConfigurationError, DefinitionError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the command line and an app are set to; `queues` None means those of the tasks, `concurrency` is runs at once per process."""
+    """What the command line and an app are set to.
+
+    `api_key` may be several, by commas; `cors_origins` are web origins that may call from a browser; `queues` None means those of the
+    tasks; `concurrency` is runs at once per process.
+    """
 
     app: str | None = None
     database: str | None = None
@@ -24,6 +28,7 @@ class Settings:
     directory: str = ".agentflow"
     api_key: str | None = None
     url: str | None = None
+    cors_origins: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8000
     concurrency: int = 100
@@ -46,6 +51,8 @@ _PASSWORD = re.compile(r"(?P<user>(?<=://)[^:@/?]*):[^/]*@")
 _SECRET = re.compile(r"(?P<name>[?&]\w*password)=[^&]*")
 NAMES = tuple(field.name for field in fields(Settings))
 _NUMBERS = {"port": (0, 65_535), "concurrency": (1, 100_000), "processes": (1, 1_000)}
+_LISTS: dict[str, tuple[str, ...] | None] = {"queues": None, "cors_origins": ()}
+"""What holds several texts, and what it is without any."""
 _PATHS = ("app", "directory", "database")
 
 
@@ -143,8 +150,8 @@ def _moved(folder: Path, text: str, *, module: bool) -> str:
 def _checked(name: str, value: Any) -> Any:
     if name in _NUMBERS:
         return _number(name, value)
-    if name == "queues":
-        return _names(value)
+    if name in _LISTS:
+        return _names(name, value) or _LISTS[name]
     if name == "retention":
         kept(value)
         return value
@@ -161,8 +168,8 @@ def _number(name: str, value: Any) -> int:
     return int(text)
 
 
-def _names(value: Any) -> tuple[str, ...] | None:
+def _names(name: str, value: Any) -> tuple[str, ...]:
     given = value.split(",") if isinstance(value, str) else value
     if not isinstance(given, list | tuple) or not all(isinstance(one, str) for one in cast("list[Any]", given)):
-        raise ConfigurationError(f"queues = {value!r} is no list of names.", hint='Write ["default", "research"], or default,research.')
-    return tuple(one.strip() for one in cast("list[str]", given) if one.strip()) or None
+        raise ConfigurationError(f"{name} = {value!r} is no list of names.", hint='Write ["one", "two"], or one,two.')
+    return tuple(one.strip() for one in cast("list[str]", given) if one.strip())

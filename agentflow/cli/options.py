@@ -43,13 +43,16 @@ class Listening:
 
     host: Annotated[str | None, typer.Option(help="The address to listen on. [127.0.0.1]", metavar="ADDRESS", show_default=False)] = None
     port: Annotated[int | None, typer.Option(help="The port to listen on. [8000]", metavar="PORT", show_default=False)] = None
-    api_key: Annotated[str | None, typer.Option(help="The key that clients send; needed on any address but loopback.", metavar="KEY")] = (
-        None
-    )
+    api_key: Annotated[
+        str | None, typer.Option(help="The keys that clients send, by commas; needed on any address but loopback.", metavar="KEY")
+    ] = None
+    cors_origins: Annotated[
+        str | None, typer.Option(help="Web origins that may call from a browser, by commas.", metavar="A,B", show_default=False)
+    ] = None
 
     def given(self) -> dict[str, Any]:
         """What was said, by the name of the setting."""
-        return {"host": self.host, "port": self.port, "api_key": self.api_key}
+        return {"host": self.host, "port": self.port, "api_key": self.api_key, "cors_origins": self.cors_origins}
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,4 +40,5 @@ async def listen(what: str, loaded: Loaded, settings: Settings) -> None:
         if loaded.app.worker is not None:
             loaded.app.worker.on_ended(tell_end)
 
-    await serve(loaded.app, settings.host, settings.port, api_key=settings.api_key, ready=ready)
+    origins = settings.cors_origins
+    await serve(loaded.app, settings.host, settings.port, api_key=settings.api_key, cors_origins=origins, ready=ready)

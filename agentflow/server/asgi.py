@@ -14,22 +14,28 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from agentflow.app import Agentflow
+from agentflow.auth.keys import ApiKeys
 from agentflow.dashboard import bundle
 from agentflow.server.assets import Dashboard
 from agentflow.server.calls import Operation, Service
 from agentflow.server.errors import refused
 from agentflow.server.index import Index
 from agentflow.server.openapi import described
+from agentflow.server.projections import durable_streams
+from agentflow.server.projections.durable_streams_answers import ASKED, TOLD
 from agentflow.server.pulse import Pace, Pulse
 from agentflow.server.routes import OPERATIONS
 
+# A browser takes a star in a name for a letter, so headers are named one by one.
+_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 _ASKED = ("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Agentflow-By")
+_SHOWN = ("X-Agentflow-Run-Id", "X-Workflow-Run-Id", "X-Workflow-Stream-Tail-Index")
 
 
 def create_asgi(
     app: Agentflow,
     *,
-    api_key: str | None = None,
+    api_key: str | Sequence[str] | None = None,
     cors_origins: Sequence[str] = (),
     hosts: Sequence[str] = (),
     pace: Pace | None = None,
@@ -37,8 +43,9 @@ def create_asgi(
 ) -> Starlette:
     """An ASGI app that serves `app` under `/v1`, and the dashboard under `/`.
 
-    `api_key`: what callers send as `Authorization: Bearer <key>`; without one everybody may come in. `cors_origins`: web origins that may
-    call from a browser. `hosts`: the only names it answers to, if any. `pace`: how open streams are kept. `max_body`: bytes.
+    `api_key`: what callers send as `Authorization: Bearer <key>`, one key or several (a list, or a text with commas); without one everybody
+    may come in. A browser sends a token instead (`mint_token`), which is gone with the key that signed it. `cors_origins`: web origins that
+    may call from a browser. `hosts`: the only names it answers to, if any. `pace`: how open streams are kept. `max_body`: bytes.
 
     Served as it is, it opens and closes `app` by itself. Mounted, the app around it does, for nobody tells a mounted app when to begin:
 
@@ -53,7 +60,7 @@ def create_asgi(
     A server that stops should call `asgi.state.drain()` before it waits for open streams; uvicorn is noticed without.
     """
     pulse = Pulse(app, pace or Pace())
-    service = Service(app=app, pulse=pulse, index=Index(app), api_key=api_key, hosts=frozenset(hosts), max_body=max_body)
+    service = Service(app=app, pulse=pulse, index=Index(app), keys=ApiKeys.read(api_key), hosts=frozenset(hosts), max_body=max_body)
     operations = (*OPERATIONS, described(OPERATIONS))
 
     @asynccontextmanager
@@ -62,7 +69,10 @@ def create_asgi(
             yield
 
     asgi = Starlette(
-        routes=[_route(service, operations, path) for path in dict.fromkeys(one.path for one in operations)],
+        routes=[
+            *(_route(service, operations, path) for path in dict.fromkeys(one.path for one in operations)),
+            *durable_streams.routes(service),
+        ],
         middleware=[_cors(cors_origins)] if cors_origins else [],
         exception_handlers={HTTPException: refused},
         lifespan=lifespan,
@@ -87,7 +97,8 @@ def _cors(origins: Sequence[str]) -> Middleware:
     return Middleware(
         CORSMiddleware,
         allow_origins=list(origins),
-        allow_methods=["GET", "POST"],
-        allow_headers=list(_ASKED),
+        allow_methods=_METHODS,
+        allow_headers=[*_ASKED, *ASKED],
+        expose_headers=[*_SHOWN, *TOLD],
         max_age=600,
     )

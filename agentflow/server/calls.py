@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -12,18 +11,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agentflow.app import Agentflow
+from agentflow.auth.keys import ApiKeys
 from agentflow.errors import AgentflowError
+from agentflow.server.callers import NOBODY, Caller, identified
 from agentflow.server.errors import (
     BodyTooLarge,
     Forbidden,
     InvalidRequest,
     RequestError,
-    Unauthorized,
     UnsupportedMediaType,
     failed,
     unexpected,
 )
 from agentflow.server.index import Index
+from agentflow.server.needs import Need
 from agentflow.server.pulse import Pulse
 from agentflow.server.requests import Nothing
 
@@ -39,7 +40,7 @@ class Service:
     app: Agentflow
     pulse: Pulse
     index: Index
-    api_key: str | None = None
+    keys: ApiKeys = field(default_factory=ApiKeys)
     hosts: frozenset[str] = frozenset()
     max_body: int = 4 * 1024 * 1024
 
@@ -52,6 +53,7 @@ class Call(Generic[Body, Query]):
     request: Request
     body: Body
     query: Query
+    caller: Caller
 
     @property
     def app(self) -> Agentflow:
@@ -69,11 +71,16 @@ Handler = Callable[[Call[Any, Any]], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """A route and what the OpenAPI document says of it. `problems` are the statuses it may fail with beside those all share."""
+    """A route, what it `needs` of its caller, and what the OpenAPI document says of it.
+
+    `problems` are the statuses it may fail with beside those all share. `raw`: the handler reads query and body itself, for a protocol that
+    is not ours.
+    """
 
     method: str
     path: str
     handler: Handler
+    needs: Need
     summary: str
     answer: type[BaseModel] | None
     body: type[BaseModel] = Nothing
@@ -82,7 +89,7 @@ class Operation:
     problems: tuple[int, ...] = ()
     media: str = "application/json"
     headers: tuple[str, ...] = ()
-    open: bool = False
+    raw: bool = False
 
     @property
     def name(self) -> str:
@@ -92,14 +99,26 @@ class Operation:
     async def answered(self, service: Service, request: Request) -> Response:
         """The answer to a request, whatever happens."""
         try:
-            _admit(service, self, request)
+            caller = await self._caller(service, request)
+            if self.raw:
+                call = Call(service, request, Nothing(), Nothing(), caller)
+                await self.needs.permit(call)
+                return await self.handler(call)
             query = _query(request, self.query)
             body = await _body(request, self.body, service.max_body)
-            return await self.handler(Call(service, request, body, query))
+            call = Call(service, request, body, query, caller)
+            await self.needs.permit(call)
+            return await self.handler(call)
         except AgentflowError as error:
             return failed(error)
         except Exception as error:  # noqa: BLE001 - a defect is told in the one shape, too
             return unexpected(error, request)
+
+    async def _caller(self, service: Service, request: Request) -> Caller:
+        _check_host(service, request)
+        if self.needs.open:
+            return NOBODY
+        return await identified(service.app, service.keys, request, by_ticket=self.needs.tickets)
 
 
 def answer(model: BaseModel, status: int = 200) -> Response:
@@ -107,18 +126,12 @@ def answer(model: BaseModel, status: int = 200) -> Response:
     return Response(model.model_dump_json(by_alias=True), status, media_type="application/json")
 
 
-def _admit(service: Service, operation: Operation, request: Request) -> None:
+def _check_host(service: Service, request: Request) -> None:
     if service.hosts and request.url.hostname not in service.hosts:
         raise Forbidden(
             f"This server does not answer to {request.url.hostname!r}.",
             hint=f"Use {', '.join(sorted(service.hosts))}, or give the server an API key.",
         )
-    if service.api_key is None or operation.open:
-        return
-    # Headers come as latin-1: this gives back the bytes that were sent.
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode("latin-1"), service.api_key.encode()):
-        raise Unauthorized("The API key is missing or wrong.", hint="Send it as `Authorization: Bearer <key>`.")
 
 
 def _query(request: Request, model: type[Model]) -> Model:
@@ -131,7 +144,7 @@ def _query(request: Request, model: type[Model]) -> Model:
 async def _body(request: Request, model: type[Model], limit: int) -> Model:
     if request.method != "POST":
         return model.model_construct()
-    text = await _read(request, limit)
+    text = await read_body(request, limit)
     if not text.strip():
         text = b"{}"
     # What a web page of others may send without asking first is never said to be JSON.
@@ -145,7 +158,8 @@ async def _body(request: Request, model: type[Model], limit: int) -> Model:
         raise InvalidRequest.of(error, "body") from None
 
 
-async def _read(request: Request, limit: int) -> bytes:
+async def read_body(request: Request, limit: int) -> bytes:
+    """The bytes of a body. Raises `BodyTooLarge`."""
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():

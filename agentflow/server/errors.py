@@ -22,18 +22,24 @@ class RequestError(AgentflowError):
     http_status = 400
 
 
-class Unauthorized(RequestError):
-    """The API key is missing or wrong."""
-
-    code = "unauthorized"
-    http_status = 401
-
-
 class Forbidden(RequestError):
-    """The request came by a name that this server does not answer to."""
+    """The request came by a name that this server does not answer to, or asks for what its caller may not have."""
 
     code = "forbidden"
     http_status = 403
+
+
+class ScopeMissing(Forbidden):
+    """A browser token may not do this; `details["scopes"]` are those of which one would do."""
+
+    code = "scope_missing"
+
+
+class NoApiKey(RequestError):
+    """The server has no API key, which this needs."""
+
+    code = "no_api_key"
+    http_status = 409
 
 
 class NoSuchRoute(RequestError):
@@ -92,17 +98,16 @@ class InternalError(RequestError):
     http_status = 500
 
 
-_HEADERS: dict[type[AgentflowError], dict[str, str]] = {
-    Unauthorized: {"www-authenticate": "Bearer"},
-    TooManyStreams: {"retry-after": "5"},
-}
+_HEADERS = {401: {"www-authenticate": "Bearer"}, 429: {"retry-after": "5"}}
+"""What an answer of some status says beside its body."""
 
 
 def failed(error: AgentflowError, headers: dict[str, str] | None = None) -> Response:
     """The answer that tells of an error."""
     shape = {"code": error.code, "message": error.message, "hint": error.hint, "details": error.details}
     body = to_json(shape, inf_nan_mode="null", fallback=str)
-    return Response(body, status_of(error), headers=headers or _HEADERS.get(type(error)), media_type="application/json")
+    status = status_of(error)
+    return Response(body, status, headers=headers or _HEADERS.get(status), media_type="application/json")
 
 
 def status_of(error: AgentflowError) -> int:

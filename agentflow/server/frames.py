@@ -13,6 +13,7 @@ from agentflow.server.errors import InvalidRequest
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
 from agentflow.streams.events import KINDS, Event, ReasoningDelta, TextDelta, ToolInputDelta
+from agentflow.streams.hub import Told
 
 HEADERS = (
     (b"content-type", b"text/event-stream"),
@@ -51,6 +52,13 @@ class Framing:
 
     def frames(self, events: Sequence[StoredEvent]) -> bytes:
         """Events that go out together; neighbouring deltas of one part as one, under the last id: a cursor means all up to here."""
+        if not isinstance(events, Told) or self.run is not None:
+            return self._joined(events)
+        if events.encoded is None:
+            events.encoded = self._joined(events)
+        return events.encoded
+
+    def _joined(self, events: Sequence[StoredEvent]) -> bytes:
         told = merged(events) if len(events) > 1 else events
         return b"".join([self._frame(event) for event in told])
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from agentflow.serde import dumps
 from agentflow.server.calls import Call, Operation
 from agentflow.server.models import Document, Problem
+from agentflow.server.needs import ANY_CALLER
 from agentflow.server.requests import Nothing
 
 _REF = "#/components/schemas/{model}"
@@ -27,10 +28,12 @@ def described(operations: Sequence[Operation]) -> Operation:
 
     async def get_openapi(call: Call[Nothing, Nothing]) -> Response:
         """This document."""
-        document = openapi((*operations, itself), str(call.request.scope.get("root_path", "")), secured=call.service.api_key is not None)
+        document = openapi((*operations, itself), str(call.request.scope.get("root_path", "")), secured=bool(call.service.keys))
         return Response(dumps(document), media_type="application/json")
 
-    itself = Operation(method="GET", path="/v1/openapi.json", handler=get_openapi, summary="Read this document", answer=Document)
+    itself = Operation(
+        method="GET", path="/v1/openapi.json", handler=get_openapi, needs=ANY_CALLER, summary="Read this document", answer=Document
+    )
     return itself
 
 
@@ -64,16 +67,21 @@ def _described(operation: Operation, secured: bool) -> dict[str, Any]:
     told: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
-        "description": (operation.handler.__doc__ or "").strip(),
+        "description": _description(operation, secured),
         "parameters": _parameters(operation),
         "responses": _responses(operation),
     }
     if operation.body is not Nothing:
         required = any(field.is_required() for field in operation.body.model_fields.values())
         told["requestBody"] = {"required": required, "content": {"application/json": {"schema": _ref(operation.body)}}}
-    if secured and not operation.open:
+    if secured and not operation.needs.open:
         told["security"] = [{"key": []}]
     return told
+
+
+def _description(operation: Operation, secured: bool) -> str:
+    text = (operation.handler.__doc__ or "").strip()
+    return f"{text}\n\n{operation.needs.told}".strip() if secured else text
 
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
@@ -101,8 +109,9 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
 
 def _responses(operation: Operation) -> dict[str, Any]:
     answers = {str(status): _answer(operation, status) for status in operation.statuses}
-    shared = (401, 413, 415, 422) if operation.method == "POST" else (401, 422)
-    every = sorted({*shared, *operation.problems, 500} - ({401} if operation.open else set()))
+    guarded = () if operation.needs.open else (401, 403)
+    shared = (413, 415, 422) if operation.method == "POST" else (422,)
+    every = sorted({*guarded, *shared, *operation.problems, 500})
     for status in every:
         answers[str(status)] = _content(HTTPStatus(status).phrase, "application/json", _ref(Problem))
     return answers

@@ -45,12 +45,14 @@ class Beating(Protocol):
 class Pace:
     """How streams are kept. `heartbeat`: seconds without a byte until a comment is sent; `rotation`: seconds until a reader is asked to
 
-    come back, so that load spreads over servers that joined; `streams`: how many may be open in one process.
+    come back, so that load spreads over servers that joined; `streams`: how many may be open in one process; `long_poll`: seconds that a
+    long poll of a durable stream waits.
     """
 
     heartbeat: float = 10.0
     rotation: float = 900.0
     streams: int = 5_000
+    long_poll: float = 25.0
 
 
 class Pulse:
@@ -58,7 +60,7 @@ class Pulse:
 
     def __init__(self, app: Agentflow, pace: Pace) -> None:
         self._app = app
-        self._pace = pace
+        self.pace = pace
         self._open: set[Beating] = set()
         self._task: asyncio.Task[None] | None = None
         self._errands: set[asyncio.Task[None]] = set()
@@ -66,7 +68,7 @@ class Pulse:
 
     def admit(self) -> None:
         """Raise `TooManyStreams` when no more can be opened here."""
-        if len(self._open) >= self._pace.streams:
+        if len(self._open) >= self.pace.streams:
             raise TooManyStreams(
                 f"This server has {len(self._open)} open streams, and takes no more.",
                 hint="Try again in some seconds, or start more server processes.",
@@ -96,13 +98,13 @@ class Pulse:
     async def _beat(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(min(_TICK, self._pace.heartbeat / 4))
+            await asyncio.sleep(min(_TICK, self.pace.heartbeat / 4))
             if _leaving():
                 self.drain()
             now = loop.time()
             silent: dict[str, list[Beating]] = {}
             for stream in tuple(self._open):
-                work = stream.tick(now, self._pace.heartbeat, self._pace.rotation)
+                work = stream.tick(now, self.pace.heartbeat, self.pace.rotation)
                 if work is not None:
                     self._errand(work)
                 if stream.run_id is not None and stream.doubts(now):

@@ -103,7 +103,7 @@ class CreateWaitpoint(Strict):
 class Decide(Strict):
     """An answer: `approved` (with `reason`, `edits`) for an approval, `value` for a token.
 
-    `by` says who; else the header X-Agentflow-By.
+    `by` says who; else the header X-Agentflow-By. With a browser token its subject decides, and nobody else can be named.
     """
 
     approved: bool | None = None
@@ -129,13 +129,14 @@ class StreamQuery(Strict):
 
     Without either, `from` says where to begin: at the `start`, with what comes from now on (`latest`), or with the run as it is now and
     what comes from then on (`snapshot`). `types` are names of events or of groups of them, as `text,tool.output`; `live=0` ends when
-    caught up.
+    caught up. `ticket` stands for the header Authorization, which an EventSource cannot send.
     """
 
     after: str | None = None
     start: Literal["start", "latest", "snapshot"] = Field("start", alias="from")
     types: str | None = None
     live: bool = True
+    ticket: str | None = None
 
 
 class StreamRuns(Strict):
@@ -159,10 +160,11 @@ class IndexQuery(Strict):
 
 
 class EventQuery(Strict):
-    """From where, and how many events at most."""
+    """From where, and how many events at most. `ticket` stands for the header Authorization."""
 
     after: str | None = None
     limit: int = Field(500, ge=1, le=5_000)
+    ticket: str | None = None
 
 
 class WaitpointQuery(Strict):

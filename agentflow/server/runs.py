@@ -22,6 +22,7 @@ from agentflow.server.frames import Framing, parse_types
 from agentflow.server.index import IndexReading
 from agentflow.server.many import ManyReadings
 from agentflow.server.models import EventPage, Journal, MovedRun, RunDetail, RunPage
+from agentflow.server.needs import permit_run
 from agentflow.server.reading import Reading, snapshot_value
 from agentflow.server.requests import (
     CancelRun,
@@ -36,7 +37,9 @@ from agentflow.server.requests import (
     StreamQuery,
     StreamRuns,
 )
-from agentflow.server.stream import EventStream
+from agentflow.server.stream import EventStream, Source
+from agentflow.server.token_models import StartedRun
+from agentflow.server.tokens import permitted, reading_token
 from agentflow.server.views import entry_view, run_detail, run_view
 from agentflow.storage.listing import RunFilter
 from agentflow.streams.codec import StoredEvent
@@ -46,14 +49,22 @@ from agentflow.streams.reader import StreamLost
 
 async def start_run(call: Call[StartRun, Nothing]) -> Response:
     """201 with the new run; 200 with the run that the idempotency key started before."""
+    options = _options(call)
+    key = options.get("idempotency_key")
+    known = None if key is None else await call.app.runs.keyed(call.body.task, key)
+    handle = await call.app.start_json(call.body.task, dumps(call.body.payload), options)
+    token = reading_token(call.app, call.caller, handle.id)
+    started = StartedRun(**dict(await _seen(call.app, handle.id)), token=token)
+    return answer(started, 200 if handle.id == known else 201)
+
+
+def _options(call: Call[StartRun, Nothing]) -> dict[str, Any]:
     options = call.body.options.model_dump(exclude_none=True)
     key = _idempotency_key(call)
-    known = None
     if key is not None:
         options["idempotency_key"] = key
-        known = await call.app.runs.keyed(call.body.task, key)
-    handle = await call.app.start_json(call.body.task, dumps(call.body.payload), options)
-    return await _detail(call.app, handle.id, 200 if handle.id == known else 201)
+    grant = call.caller.grant
+    return options if grant is None else permitted(grant, options)
 
 
 def _idempotency_key(call: Call[StartRun, Nothing]) -> str | None:
@@ -126,24 +137,25 @@ async def stream_run(call: Call[Nothing, StreamQuery]) -> Response:
     """Server-sent events: the run's log after a cursor, live, to its `end`. 204 when nothing follows the cursor."""
     call.service.pulse.admit()
     query = call.query
-    reading = Reading(call.app, call.id, _cursor(call.request, query.after), Framing(parse_types(query.types)), query.start)
+    framing = Framing(parse_types(query.types), call.caller.thoughts)
+    reading = Reading(call.app, call.id, _cursor(call.request, query.after), framing, query.start)
     if not await reading.begin():
         return Response(status_code=204)
-    return EventStream(reading, call.service.pulse, live=query.live)
+    return _streamed(call, reading, live=query.live)
 
 
 async def stream_runs(call: Call[StreamRuns, Nothing]) -> Response:
     """Server-sent events of several runs, each with `run` and `id` in its JSON, until all have ended."""
     call.service.pulse.admit()
     types = parse_types(None if call.body.types is None else ",".join(call.body.types))
-    readings = [
-        Reading(call.app, run_id, Cursor.parse(after) if after else None, Framing(types, run=run_id))
-        for run_id, after in call.body.runs.items()
-    ]
-    for reading in readings:
+    readings: list[Reading] = []
+    for run_id, after in call.body.runs.items():
         # What does not exist is said before anything is streamed.
-        await call.app.runs.get(reading.run_id)
-    return EventStream(ManyReadings(call.app, readings), call.service.pulse, live=call.body.live)
+        await permit_run(call.app, call.caller, run_id)
+        await call.app.runs.get(run_id)
+        framing = Framing(types, call.caller.thoughts, run=run_id)
+        readings.append(Reading(call.app, run_id, Cursor.parse(after) if after else None, framing))
+    return _streamed(call, ManyReadings(call.app, readings), live=call.body.live)
 
 
 async def stream_index(call: Call[Nothing, IndexQuery]) -> Response:
@@ -154,7 +166,11 @@ async def stream_index(call: Call[Nothing, IndexQuery]) -> Response:
         raise InvalidRequest("tag and thread are both given.", hint="Send one of them: a thread is the tag thread:<id>.")
     tag = query if wanted.thread is None else f"thread:{wanted.thread}"
     found = RunFilter(task=wanted.task, state=wanted.status, tag=tag, parent=wanted.parent, limit=wanted.limit)
-    return EventStream(IndexReading(call.service.index, found), call.service.pulse, live=wanted.live)
+    return _streamed(call, IndexReading(call.service.index, found), live=wanted.live)
+
+
+def _streamed(call: Call[Any, Any], source: Source, *, live: bool) -> EventStream:
+    return EventStream(source, call.service.pulse, live=live, expiring=call.caller.expiring(call.app.clock))
 
 
 async def list_events(call: Call[Nothing, EventQuery]) -> Response:
@@ -162,16 +178,16 @@ async def list_events(call: Call[Nothing, EventQuery]) -> Response:
     after = _cursor(call.request, call.query.after)
     run = await call.app.runs.get(call.id)
     if holds(run, after):
-        return _rebuilt(await call.app.database.read(load(call.id)), after, call.query.limit)
+        return _rebuilt(call, await call.app.database.read(load(call.id)), after)
     try:
         events = await call.app.streams.read(call.id, after, call.query.limit)
         whole = bool(events) or not run.state.terminal or (await call.app.streams.ends([call.id]))[0] == (after, True)
     except (StreamLost, StreamUnavailable) as error:
         return await _instead(call, run, error)
     if not whole:
-        return _rebuilt(await call.app.database.read(load(call.id)), None, call.query.limit)
+        return _rebuilt(call, await call.app.database.read(load(call.id)), None)
     ended = events[-1].ended if events else run.state.terminal
-    return _page(_shown(events), str(events[-1].id) if events else call.query.after, ended=ended)
+    return _page(_shown(call, events), str(events[-1].id) if events else call.query.after, ended=ended)
 
 
 async def _instead(call: Call[Nothing, EventQuery], run: RunRecord, error: StreamLost | StreamUnavailable) -> Response:
@@ -180,24 +196,25 @@ async def _instead(call: Call[Nothing, EventQuery], run: RunRecord, error: Strea
         raise error
     rebuilt = await call.app.database.read(load(call.id))
     if rebuilt.run.state.terminal:
-        return _rebuilt(rebuilt, None, call.query.limit)
-    known = [from_json(event.json()) for event in rebuilt.events]
+        return _rebuilt(call, rebuilt, None)
+    known = [from_json(event.json()) for event in Framing(thoughts=call.caller.thoughts).chosen(rebuilt.events)]
     return _page([snapshot_value(rebuilt.run), *known], error.details.get("tail") or None, ended=False)
 
 
-def _rebuilt(rebuilt: Rebuilt, after: Cursor | None, limit: int) -> Response:
+def _rebuilt(call: Call[Nothing, EventQuery], rebuilt: Rebuilt, after: Cursor | None) -> Response:
     """A page of the rebuilt log; without a cursor of its own, from its start with a reset."""
+    limit = call.query.limit
     if after is None:
         page = rebuilt.events[: max(limit - 1, 0)]
         head = [{"id": str(rebuilt.start), **snapshot_value(rebuilt.run)}]
     else:
         page, head = rebuilt.after(after)[:limit], []
     position = page[-1].id if page else after or rebuilt.start
-    return _page([*head, *_shown(page)], str(position), ended=position >= rebuilt.events[-1].id)
+    return _page([*head, *_shown(call, page)], str(position), ended=position >= rebuilt.events[-1].id)
 
 
-def _shown(events: Sequence[StoredEvent]) -> list[dict[str, Any]]:
-    return [{"id": str(event.id), **from_json(event.json())} for event in events]
+def _shown(call: Call[Nothing, EventQuery], events: Sequence[StoredEvent]) -> list[dict[str, Any]]:
+    return [{"id": str(event.id), **from_json(event.json())} for event in Framing(thoughts=call.caller.thoughts).chosen(events)]
 
 
 def _page(events: list[dict[str, Any]], following: str | None, *, ended: bool) -> Response:

@@ -28,7 +28,7 @@ async def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     *,
-    api_key: str | None = None,
+    api_key: str | Sequence[str] | None = None,
     cors_origins: Sequence[str] = (),
     pace: Pace | None = None,
     ready: Callable[[str], None] | None = None,
@@ -41,13 +41,14 @@ async def serve(
     Raises `ConfigurationError` when `host` is not loopback and there is no `api_key`, and when the port is taken.
     """
     local = _is_loopback(host)
-    if not local and not api_key:
+    if not local and api_key is None:
         raise ConfigurationError(
             f"Refusing to serve on {host} without an API key: anybody who reaches it could start runs.",
             hint="Set AGENTFLOW_API_KEY or pass --api-key, or bind to 127.0.0.1.",
             host=host,
         )
-    asgi = create_asgi(app, api_key=api_key, cors_origins=cors_origins, hosts=() if api_key else _LOCAL, pace=pace)
+    hosts = _LOCAL if api_key is None else ()
+    asgi = create_asgi(app, api_key=api_key, cors_origins=cors_origins, hosts=hosts, pace=pace)
     with contextlib.closing(bind(host, port)) as listening:
         url = _url(host, listening.getsockname()[1])
         server = _Server(asgi, lambda: ready(url) if ready else None)

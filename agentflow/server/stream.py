@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any, Protocol
 
@@ -48,31 +48,33 @@ class Source(Protocol):
 
 
 class EventStream(Response):
-    """Answers with what a source tells until it ends, the reader leaves, or the server does."""
+    """Answers with what a source tells until it ends, the reader leaves, the server does, or the reader's token is `expiring`."""
 
-    def __init__(self, source: Source, pulse: Pulse, *, live: bool) -> None:
+    def __init__(self, source: Source, pulse: Pulse, *, live: bool, expiring: Callable[[], bool]) -> None:
         self.status_code = 200
         self.background = None
         self.raw_headers = list(HEADERS)
         self._source = source
         self._pulse = pulse
         self._live = live
+        self._expiring = expiring
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})
             return
-        await Connection(self._source, send, live=self._live).serve(receive, self._pulse)
+        await Connection(self._source, send, live=self._live, expiring=self._expiring).serve(receive, self._pulse)
 
 
 class Connection:
     """One open stream."""
 
-    def __init__(self, source: Source, send: Send, *, live: bool) -> None:
+    def __init__(self, source: Source, send: Send, *, live: bool, expiring: Callable[[], bool]) -> None:
         self._source = source
         self._send = send
         self._live = live
+        self._expiring = expiring
         self._turn = asyncio.Lock()
         self._reason: str | None = None
         self._closed = False
@@ -134,6 +136,8 @@ class Connection:
         elif self._turn.locked():
             if now - self._began > LONGEST:
                 self.stop("slow")
+        elif self._expiring():
+            self.stop("token")
         elif now - self._sent >= heartbeat:
             return self._write(HEARTBEAT)
         return None
@@ -184,7 +188,8 @@ class Connection:
         if self._reason == "ended":
             return await self._source.rest()
         if self._reason in _RECONNECT:
-            return _reconnect(self._reason, random.randrange(_AGAIN))  # noqa: S311 (spreads readers)
+            # A token is fetched anew at once; the others come at different moments.
+            return _reconnect(self._reason, 0 if self._reason == "token" else random.randrange(_AGAIN))  # noqa: S311 (spreads readers)
         return b""
 
 

@@ -11,6 +11,7 @@ from agentflow.app import Agentflow
 from agentflow.errors import InvalidAnswer
 from agentflow.records import WaitKind, WaitpointRecord
 from agentflow.server.calls import Call, answer
+from agentflow.server.errors import Forbidden
 from agentflow.server.models import WaitpointPage
 from agentflow.server.requests import CreateWaitpoint, Decide, Nothing, WaitpointQuery
 from agentflow.server.views import waitpoint_view
@@ -45,7 +46,7 @@ async def get_waitpoint(call: Call[Nothing, Nothing]) -> Response:
 async def decide_waitpoint(call: Call[Decide, Nothing]) -> Response:
     """Answer a waitpoint. 409 with the answer that counts when somebody was first, 410 when it is too late."""
     body, app = call.body, call.app
-    by = body.by or call.request.headers.get("x-agentflow-by") or "http"
+    by = _by(call)
     one = await app.waitpoints.get(call.id)
     if one.kind is WaitKind.APPROVAL:
         said = body.model_dump(include={"approved", "reason", "edits"}, exclude_none=True)
@@ -53,6 +54,16 @@ async def decide_waitpoint(call: Call[Decide, Nothing]) -> Response:
     else:
         ended = await app.waitpoints.answer(call.id, _only(body, "value", body.value, one), by=by)
     return answer(waitpoint_view((await _whole(app, [ended]))[0]))
+
+
+def _by(call: Call[Decide, Nothing]) -> str:
+    said = call.body.by or call.request.headers.get("x-agentflow-by")
+    grant = call.caller.grant
+    if grant is None:
+        return said or "http"
+    if said is not None and said != grant.who:
+        raise Forbidden(f"This token decides as {grant.who}, and for nobody else.", hint="Leave out `by` and X-Agentflow-By.")
+    return grant.who
 
 
 def _only(body: Decide, name: str, value: object, one: WaitpointRecord) -> object:

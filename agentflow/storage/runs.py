@@ -256,7 +256,7 @@ def lock(run_id: str) -> Transaction[RunRecord]:
     """Lock a run's row, which every transition does first. Raises `RunNotFound`."""
     found = yield SQL.runs.lock(id=run_id)
     if not found:
-        raise _not_found(run_id)
+        raise not_found(run_id)
     return rows.run(found[0])
 
 
@@ -264,11 +264,12 @@ def get(run_id: str) -> Transaction[RunRecord]:
     """A run with its whole input and output. Raises `RunNotFound`."""
     found = yield SQL.runs.get(id=run_id)
     if not found:
-        raise _not_found(run_id)
+        raise not_found(run_id)
     return (yield from whole(rows.run(found[0])))
 
 
-def _not_found(run_id: str) -> RunNotFound:
+def not_found(run_id: str) -> RunNotFound:
+    """The error that tells of a run that is not there."""
     return RunNotFound(f"There is no run {run_id!r}.", hint="`agentflow runs list` shows the runs of this database.", run_id=run_id)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn
 
 from agentflow.database.port import Rows, Transaction, transaction
 from agentflow.errors import LeaseLost, WaitpointAlreadyAnswered, WaitpointNotFound, WaitpointTimedOut
@@ -112,13 +111,14 @@ def _ended_target(target: str) -> Transaction[Ending | None]:
         return (yield from _end_of(target))
     found = yield SQL.waitpoints.lock(id=target)
     if not found:
-        _no_waitpoint(target)
+        raise not_found(target)
     one = rows.waitpoint(found[0])
     return None if one.state is WaitState.PENDING else Ending(one.state, one.answer, one.answered_by)
 
 
-def _no_waitpoint(waitpoint_id: str) -> NoReturn:
-    raise WaitpointNotFound(f"There is no waitpoint {waitpoint_id!r}.", hint="Check the id; tokens are made with create_token().")
+def not_found(waitpoint_id: str) -> WaitpointNotFound:
+    """The error that tells of a waitpoint that is not there."""
+    return WaitpointNotFound(f"There is no waitpoint {waitpoint_id!r}.", hint="Check the id; tokens are made with create_token().")
 
 
 def _end_of(run_id: str) -> Transaction[Ending | None]:
@@ -161,7 +161,7 @@ def get(waitpoint_id: str) -> Transaction[WaitpointRecord]:
     """A waitpoint. Raises `WaitpointNotFound`."""
     found = yield SQL.waitpoints.get(id=waitpoint_id)
     if not found:
-        _no_waitpoint(waitpoint_id)
+        raise not_found(waitpoint_id)
     return (yield from _whole(found))[0]
 
 

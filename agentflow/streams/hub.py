@@ -24,6 +24,12 @@ _RING_SIZE = 256 * 1_024
 _RETRY = 0.5
 
 
+class Told(tuple[StoredEvent, ...]):
+    """What readers at one place are given at one moment: one object for all of them. `encoded` is what a server made of it, once."""
+
+    encoded: bytes | None = None
+
+
 class Watch:
     """A run that somebody follows: its last events, and who waits for more."""
 
@@ -35,6 +41,7 @@ class Watch:
         self.seen: Cursor | None = None
         self._ring: list[StoredEvent] = []
         self._size = 0
+        self._slices: dict[Cursor, Page] = {}
         self._waiting: set[asyncio.Future[None]] = set()
         self._pages: dict[Cursor | None, asyncio.Task[Page]] = {}
 
@@ -80,13 +87,16 @@ class Watch:
         ring = self._ring
         if not ring or position is None:
             return None
-        first = ring[0].id
-        if position < first:
-            return Page(ring[:], ring[-1].ended, False) if first.follows(position) else None
-        at = len(ring)
-        while at and ring[at - 1].id > position:
-            at -= 1
-        return Page(ring[at:], ring[-1].ended, False)
+        page = self._slices.get(position)
+        if page is None:
+            first = ring[0].id
+            if position < first and not first.follows(position):
+                return None
+            at = len(ring)
+            while at and ring[at - 1].id > position:
+                at -= 1
+            page = self._slices[position] = Page(Told(ring[at:]), ring[-1].ended, False)
+        return page
 
     async def page(self, reader: Reader, position: Cursor | None) -> Page:
         """Read from Redis; readers at one position share one read."""
@@ -110,6 +120,7 @@ class Watch:
         if not events:
             self._clear()
             return
+        self._slices = {}
         ring = self._ring
         if ring and not (events[0].id.follows(ring[-1].id) and _dense(events)):
             events = [event for event in events if event.id > ring[-1].id]
@@ -125,6 +136,7 @@ class Watch:
 
     def _clear(self) -> None:
         self._ring = []
+        self._slices = {}
         self._size = 0
 
 

@@ -12,10 +12,12 @@ from typing import Self, TypeVar
 from agentflow.clock import Clock, SystemClock
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
+from agentflow.streams.durable.store import DurableStreams
 from agentflow.streams.events import Event
 from agentflow.streams.forget import forget
 from agentflow.streams.hub import Hub
 from agentflow.streams.link import Network, network
+from agentflow.streams.notes import put_note, take_note
 from agentflow.streams.reader import PAGE, Reader
 from agentflow.streams.refill import refill
 from agentflow.streams.signals import Signals
@@ -54,6 +56,11 @@ class Streams:
         self._hub = Hub(self._channels, self._reader, sweep=settings.sweep)
         self._signals = Signals(self._writer, self._channels)
         reached.on_back(self._hub.back)
+        # A link of its own: large parts and many appends hold up no run's readers.
+        self._durable_link = reached.link(patient=False)
+        self.durable = DurableStreams(self._durable_link, self._channels, kept=settings.live, sweep=settings.sweep)
+        """Streams by name, beside those of runs."""
+        reached.on_back(self.durable.back)
 
     @classmethod
     def connect(cls, url: str | None, directory: Path, *, clock: Clock | None = None, settings: Settings | None = None) -> Self:
@@ -119,6 +126,14 @@ class Streams:
         """Delete the streams of runs that are deleted. Raises `StreamUnavailable`."""
         await forget(self._read_link, run_ids)
 
+    async def put_note(self, run_id: str, name: str, value: bytes, life: int) -> None:
+        """Keep a value with a run's stream for `life` microseconds, for one who takes it. Raises `StreamUnavailable`."""
+        await self._asked(put_note(self._read_link, run_id, name, value, life))
+
+    async def take_note(self, run_id: str, name: str) -> bytes | None:
+        """The value of a note; of all processes only the first to ask gets it. Raises `StreamUnavailable`."""
+        return await self._asked(take_note(self._read_link, run_id, name))
+
     def on_back(self, callback: Callable[[float, Sequence[str]], None]) -> None:
         """Call `callback` when a server is back, with the seconds it was away and the runs whose events were dropped meanwhile."""
         self._network.on_back(lambda away: callback(away, self._writer.lost))
@@ -174,7 +189,7 @@ class Streams:
         """Send what waits for up to `timeout` seconds, then let go of Redis."""
         await self._writer.close(timeout)
         await asyncio.gather(self._hub.close(), self._channels.close())
-        await asyncio.gather(self._write_link.close(), self._read_link.close())
+        await asyncio.gather(self._write_link.close(), self._read_link.close(), self._durable_link.close())
         await self._network.close()
 
     def _refused(self, run_id: str, epoch: int) -> None:

@@ -159,8 +159,8 @@ def test_a_setting_that_cannot_be_is_told_and_nothing_starts(start: Start, words
     assert len(program.lines) == 2
 
 
-@pytest.mark.parametrize("options", [(), ("--api-key", "secret")])
-def test_a_server_lets_in_who_has_the_key(start: Start, options: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("options", [(), ("--api-key", "secret,newer", "--cors-origins", "https://shop.example")])
+def test_a_server_lets_in_who_has_a_key(start: Start, options: tuple[str, ...]) -> None:
     server = start("server", "shop.py", "--port", "0", *options)
     url = server.until("http://").split()[-1]
     server.until("stop ")
@@ -168,9 +168,11 @@ def test_a_server_lets_in_who_has_the_key(start: Start, options: tuple[str, ...]
     if options:
         with pytest.raises(urllib.error.HTTPError, match="401"):
             urllib.request.urlopen(request, timeout=PATIENCE)
-        request.add_header("authorization", "Bearer secret")
+        request.add_header("authorization", "Bearer newer")
+    request.add_header("origin", "https://shop.example")
     with urllib.request.urlopen(request, timeout=PATIENCE) as response:
         assert "refund" in response.read().decode()
+        assert response.headers.get("access-control-allow-origin") == ("https://shop.example" if options else None)
     server.signal(signal.SIGTERM)
     assert server.end() == 0, server.said
 

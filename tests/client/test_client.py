@@ -19,11 +19,11 @@ from agentflow.errors import (
     RunNotFound,
     RunTimeout,
     ServerUnreachable,
+    TokenInvalid,
     UnknownTask,
     WaitpointAlreadyAnswered,
 )
 from agentflow.records import RunState
-from agentflow.server.errors import Unauthorized
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.fold import Fold
 from tests.server.site import PATIENCE, Site, site_of
@@ -99,10 +99,10 @@ async def test_no_server_and_something_else_than_a_server_are_told_apart(site: S
         with pytest.raises(ServerUnreachable, match="does not answer"):
             await nobody.start("greet", name="ada")
     async with site_of(site.app, api_key="right") as locked, Client(locked.url, "wrong") as stranger:
-        with pytest.raises(Unauthorized):
+        with pytest.raises(TokenInvalid):
             await stranger.start("greet", name="ada")
         async with aclosing(stranger.follow("run_0", None)) as events:
-            with pytest.raises(Unauthorized):
+            with pytest.raises(TokenInvalid):
                 await anext(events)
 
 

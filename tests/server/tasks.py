@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentflow import approve, context, current_step, step, task, wait_for
-from agentflow.streams.events import TextDelta, TextEnd, TextStart
+from agentflow.streams.events import ReasoningDelta, ReasoningEnd, ReasoningStart, TextDelta, TextEnd, TextStart
 
 WORDS = [f"word{number} " for number in range(12)]
 
@@ -54,6 +54,30 @@ async def talk(token: str | None = None) -> int:
     return await say(WORDS)
 
 
+@step
+async def think(thoughts: list[str]) -> int:
+    here = current_step()
+    here.publish(ReasoningStart("r1"))
+    here.publish(TextStart("p1"))
+    for thought in thoughts:
+        here.publish(ReasoningDelta("r1", thought))
+        here.publish(TextDelta("p1", thought.upper()))
+    here.publish(ReasoningEnd("r1", signature="s"))
+    here.publish(TextEnd("p1"))
+    return len(thoughts)
+
+
+@task
+async def ponder(token: str | None = None, then: str | None = None) -> int:
+    """Think aloud, after a token was answered, and then wait for another."""
+    if token is not None:
+        await wait_for(token)
+    count = await think(WORDS[:4])
+    if then is not None:
+        await wait_for(then)
+    return count
+
+
 @task
 async def parent(name: str) -> str:
     """Greet through a child run, and fail on bad names."""
@@ -74,4 +98,4 @@ async def large(size: int) -> str:
     return "x" * size
 
 
-TASKS = (greet, publish, collect, talk, parent, broken, large)
+TASKS = (greet, publish, collect, talk, ponder, parent, broken, large)

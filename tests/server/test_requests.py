@@ -16,6 +16,7 @@ from starlette.routing import Route
 from agentflow import Agentflow
 from agentflow.server.calls import Call, Operation, Service
 from agentflow.server.index import Index
+from agentflow.server.needs import OPEN
 from agentflow.server.pulse import Pace, Pulse
 from agentflow.server.requests import Nothing
 from agentflow.server.routes import OPERATIONS
@@ -81,8 +82,8 @@ async def test_an_api_key_guards_every_route_but_health(app: Agentflow) -> None:
     async with site_of(app, api_key="s3cret-ü") as site:
         for operation in OPERATIONS:
             answer = await site.client.request(operation.method, operation.path.replace("{id}", "x"))
-            assert operation.open or is_problem(answer, 401, "unauthorized"), operation.path
-            assert operation.open or answer.headers["www-authenticate"] == "Bearer"
+            assert operation.needs.open or is_problem(answer, 401, "unauthorized"), operation.path
+            assert operation.needs.open or answer.headers["www-authenticate"] == "Bearer"
         assert (await site.client.get("/v1/health")).status_code == 200
         for wrong in ("Bearer nope", "Basic s3cret", "s3cret", "Bearer", ""):
             assert is_problem(await site.client.get("/v1/runs", headers={"authorization": wrong}), 401, "unauthorized")
@@ -113,11 +114,47 @@ async def test_browsers_of_other_origins_may_come_in_only_when_told_so(app: Agen
         assert refused.headers["access-control-allow-origin"] == "https://shop.example"
 
 
+ASKED = (
+    "authorization, content-type, idempotency-key, if-none-match, last-event-id, x-agentflow-by, stream-closed, stream-expires-at, "
+    "stream-seq, stream-ttl, stream-forked-from, stream-fork-offset, stream-fork-sub-offset, producer-id, producer-epoch, producer-seq"
+)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE"])
+async def test_a_browser_of_an_allowed_origin_may_send_and_see_what_the_protocols_need(app: Agentflow, method: str) -> None:
+    origin = {"origin": "https://shop.example"}
+    asking = {"access-control-request-method": method, "access-control-request-headers": ASKED}
+    async with site_of(app, cors_origins=["https://shop.example"], api_key="k") as site:
+        asked = await site.client.options("/v1/runs", headers={**origin, **asking})
+        assert (asked.status_code, asked.headers["access-control-max-age"]) == (200, "600")
+        assert "access-control-allow-credentials" not in asked.headers
+        assert "Origin" in asked.headers["vary"]
+        for other in ({"origin": "https://evil.example"}, {"access-control-request-method": "PATCH"}):
+            assert (await site.client.options("/v1/runs", headers={**origin, **asking, **other})).status_code == 400
+
+
+async def test_answers_to_a_browser_show_their_headers_and_vary_by_origin(app: Agentflow) -> None:
+    async with site_of(app, cors_origins=["https://shop.example"]) as site:
+        run_id = await site.start("greet", name="ada")
+        for path in ("/v1/runs", f"/v1/runs/{run_id}/stream", "/v1/nothing"):
+            seen = await site.client.get(path, headers={"origin": "https://shop.example"})
+            assert seen.headers["access-control-allow-origin"] == "https://shop.example"
+            shown = set(seen.headers["access-control-expose-headers"].lower().split(", "))
+            assert {"etag", "location", "x-agentflow-run-id", "x-workflow-run-id", "x-workflow-stream-tail-index"} <= shown
+            assert {"stream-next-offset", "stream-cursor", "stream-up-to-date", "stream-closed", "producer-expected-seq"} <= shown
+            assert "access-control-allow-credentials" not in seen.headers
+            # A cache that kept the answer to one origin for another would keep that one out.
+            for headers in ({}, {"origin": "https://shop.example"}, {"origin": "https://evil.example"}):
+                answer = await site.client.get(path, headers=headers)
+                assert "origin" in answer.headers["vary"].lower()
+                assert ("access-control-allow-origin" in answer.headers) == (headers.get("origin") == "https://shop.example")
+
+
 async def test_a_defect_is_told_in_the_one_shape_and_logged(app: Agentflow, caplog: pytest.LogCaptureFixture) -> None:
     async def broken(_: Call[Nothing, Nothing]) -> Response:
         raise ZeroDivisionError("a secret of ours")
 
-    operation = Operation(method="GET", path="/broken", handler=broken, summary="Break", answer=None)
+    operation = Operation(method="GET", path="/broken", handler=broken, needs=OPEN, summary="Break", answer=None)
     service = Service(app=app, pulse=Pulse(app, Pace()), index=Index(app))
 
     async def endpoint(request: Request) -> Response:
@@ -149,5 +186,9 @@ async def test_the_openapi_document_tells_of_the_key_when_there_is_one(app: Agen
     async with site_of(app, api_key="k") as site:
         document = (await site.client.get("/v1/openapi.json", headers={"authorization": "Bearer k"})).json()
     validate(document)
-    assert document["paths"]["/v1/runs"]["get"]["security"] == [{"key": []}]
-    assert "security" not in document["paths"]["/v1/health"]["get"]
+    runs, health = document["paths"]["/v1/runs"]["get"], document["paths"]["/v1/health"]["get"]
+    assert runs["security"] == [{"key": []}]
+    assert "browser token with `index:read` or `run:read:tag:<tag>`" in runs["description"]
+    assert {"401", "403"} <= runs["responses"].keys()
+    assert "security" not in health
+    assert not {"401", "403"} & health["responses"].keys()

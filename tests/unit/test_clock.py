@@ -35,7 +35,7 @@ def test_a_duration_is_written_in_many_ways(written: Any, seconds: float) -> Non
     assert microseconds(written) == seconds * SECOND
 
 
-@pytest.mark.parametrize("wrong", ["", "soon", "5", "5 minutes", "m5", "-5s", -1, timedelta(seconds=-1)])
+@pytest.mark.parametrize("wrong", ["", "soon", "5", "5 minutes", "m5", "-5s", -1, timedelta(seconds=-1), float("inf"), float("nan")])
 def test_what_is_no_duration_is_refused(wrong: Any) -> None:
     with pytest.raises(DefinitionError):
         microseconds(wrong)

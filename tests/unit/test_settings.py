@@ -43,6 +43,16 @@ def test_finished_runs_are_kept_for_thirty_days_unless_somebody_says_otherwise(t
     assert app.configure(retention="forever").keeps is None
 
 
+def test_web_origins_are_given_by_commas_or_as_a_list(tmp_path: Path) -> None:
+    assert find_settings(environment={}, start=tmp_path).cors_origins == ()
+    said = {"AGENTFLOW_CORS_ORIGINS": "https://shop.example, http://localhost:5173"}
+    assert find_settings(environment=said, start=tmp_path).cors_origins == ("https://shop.example", "http://localhost:5173")
+    (tmp_path / "pyproject.toml").write_text('[tool.agentflow]\ncors-origins = ["https://shop.example"]\n')
+    assert find_settings(environment={}, start=tmp_path).cors_origins == ("https://shop.example",)
+    with pytest.raises(ConfigurationError, match="cors_origins = 7"):
+        find_settings({"cors_origins": 7}, environment={}, start=tmp_path)
+
+
 def test_a_retention_that_is_no_time_is_an_error_that_says_what_to_write(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="retention = 'soon' is no time") as caught:
         find_settings({"retention": "soon"}, environment={}, start=tmp_path)

@@ -5,3 +5,4 @@ export type * from "./models.ts";
 export type * from "./parts.ts";
 export type * from "./records.ts";
 export type * from "./requests.ts";
+export type * from "./token_models.ts";

@@ -32,10 +32,11 @@ export interface Decide {
   by?: string;
 }
 
-/** From where, and how many events at most. */
+/** From where, and how many events at most. `ticket` stands for the header Authorization. */
 export interface EventQuery {
   after?: string;
   limit?: number;
+  ticket?: string;
 }
 
 /** Which runs to list; `thread` is short for the tag `thread:<id>`. */
@@ -110,6 +111,7 @@ export interface StreamQuery {
   from?: "start" | "latest" | "snapshot";
   types?: string;
   live?: boolean;
+  ticket?: string;
 }
 
 /** Which runs to follow: each with the id of the last event of it that was seen, or null. `types` as in `StreamQuery`. */

@@ -21,7 +21,7 @@ export function Journal({ id, done }: { id: string; done: number }) {
   );
 }
 
-const MOST = 200;
+const MOST = 100;
 
 function Entries({ id, done }: { id: string; done: number }) {
   const client = useAgentflow();

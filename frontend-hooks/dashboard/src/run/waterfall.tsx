@@ -15,7 +15,7 @@ const REASONS: Record<string, string> = {
   deploy: "new code",
 };
 
-const MOST = 200;
+const MOST = 60;
 
 /** When everything happened. Long waits are folded, so that what was worked on can be seen. */
 export function Waterfall({ line }: { line: Timeline }) {

@@ -1,0 +1,1 @@
+"""Who may do what: API keys, scopes, and the tokens that browsers get. Knows no HTTP."""

@@ -1,0 +1,111 @@
+"""Scopes: what a browser token may do, as texts and as sets to ask."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from agentflow.errors import InvalidScope
+
+READ_RUN = ("run:read:<id>", "run:read:tag:<tag>", "run:read:thread:<id>")
+START = "task:start:<name>"
+ANSWER = ("waitpoint:answer:<id>", "waitpoint:answer:run:<id>")
+INDEX = "index:read"
+THOUGHTS = "thoughts"
+
+_MOST = 100
+"""Scopes of one token: it travels in a header, and proxies refuse long ones."""
+
+
+class _Form(NamedTuple):
+    prefix: str
+    kind: str
+    named: re.Pattern[str]
+
+
+# A star alone is refused: whoever writes one means "all", and it would mean a thing of that name.
+_NAME = re.compile(r"(?!\*\Z)(?! )[^\x00-\x1f\x7f]{1,256}(?<! )")
+_RUN = re.compile(r"run_[0-9A-Za-z]{1,64}")
+_WAITPOINT = re.compile(r"wp_[0-9A-Za-z]{1,64}")
+# The longer prefixes first: `run:read:tag:x` is no run of the id `tag:x`.
+_FORMS = (
+    _Form("run:read:tag:", "tag", _NAME),
+    _Form("run:read:thread:", "thread", _NAME),
+    _Form("run:read:", "run", _RUN),
+    _Form("task:start:", "task", _NAME),
+    _Form("waitpoint:answer:run:", "waiting", _RUN),
+    _Form("waitpoint:answer:", "waitpoint", _WAITPOINT),
+)
+_ALL = (*READ_RUN, START, *ANSWER, THOUGHTS, INDEX)
+
+
+def thread_tag(thread: str) -> str:
+    """The tag that the runs of a thread have."""
+    return f"thread:{thread}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scopes:
+    """What a token may do.
+
+    `runs`, `tags`: the runs it reads; `tasks`: what it starts; `waitpoints`, and all of the runs in `waiting`: what it answers.
+    """
+
+    texts: tuple[str, ...]
+    runs: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+    tasks: frozenset[str] = frozenset()
+    waitpoints: frozenset[str] = frozenset()
+    waiting: frozenset[str] = frozenset()
+    index: bool = False
+    thoughts: bool = False
+
+    @classmethod
+    def parse(cls, texts: Sequence[str]) -> Scopes:
+        """Raises `InvalidScope` for a scope that is not known, or is not of its form, and where there is none, or too many."""
+        if isinstance(texts, str) or not texts:
+            raise InvalidScope("A token needs a list of scopes.", hint=_hint())
+        if len(texts) > _MOST:
+            raise InvalidScope(f"A token has at most {_MOST} scopes.", hint="Give the runs a tag, and the token run:read:tag:<tag>.")
+        for text in texts:
+            if _read(text) is None:
+                raise InvalidScope(f"{text!r} is no scope.", hint=_hint(), scope=str(text))
+        return cls.known(texts)
+
+    @classmethod
+    def known(cls, texts: Iterable[str]) -> Scopes:
+        """What is known of these scopes; a scope that a newer version has minted grants nothing here."""
+        pairs = {text: pair for text in texts if (pair := _read(text)) is not None}
+
+        def named(*kinds: str) -> frozenset[str]:
+            return frozenset(thread_tag(name) if kind == "thread" else name for kind, name in pairs.values() if kind in kinds)
+
+        return cls(
+            texts=tuple(pairs),
+            runs=named("run"),
+            tags=named("tag", "thread"),
+            tasks=named("task"),
+            waitpoints=named("waitpoint"),
+            waiting=named("waiting"),
+            index=INDEX in pairs,
+            thoughts=THOUGHTS in pairs,
+        )
+
+
+def _read(text: object) -> tuple[str, str] | None:
+    """Kind and name of a scope, or None for what is no scope."""
+    if not isinstance(text, str):
+        return None
+    if text in (INDEX, THOUGHTS):
+        return text, ""
+    for form in _FORMS:
+        if text.startswith(form.prefix):
+            name = text.removeprefix(form.prefix)
+            return (form.kind, name) if form.named.fullmatch(name) else None
+    return None
+
+
+def _hint() -> str:
+    return f"There are {', '.join(_ALL)}."

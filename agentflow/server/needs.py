@@ -1,0 +1,192 @@
+"""What an operation needs of its caller: the one place that decides whether a browser token may.
+
+An API key may do everything, and so may anybody where none is set. What a token may not see is told as what does not exist, so that nobody
+learns of ids by asking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from starlette.requests import Request
+
+from agentflow.app import Agentflow
+from agentflow.auth.scopes import ANSWER, INDEX, READ_RUN, START, Scopes, thread_tag
+from agentflow.server.callers import Caller
+from agentflow.server.errors import ScopeMissing
+from agentflow.storage import runs, waitpoints
+
+
+class Asked(Protocol):
+    """A call, as far as a need looks at it."""
+
+    @property
+    def app(self) -> Agentflow: ...
+
+    @property
+    def caller(self) -> Caller: ...
+
+    @property
+    def request(self) -> Request: ...
+
+    @property
+    def body(self) -> Any: ...
+
+    @property
+    def query(self) -> Any: ...
+
+
+Check = Callable[[Asked, Scopes], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """What an operation needs. `scopes`: forms of which a token needs one; without any it needs an API key, unless `every` token will do.
+
+    `open`: it needs nothing at all. `tickets`: a ticket for the run in the path will do.
+    """
+
+    check: Check
+    scopes: tuple[str, ...] = ()
+    every: bool = False
+    open: bool = False
+    tickets: bool = False
+
+    async def permit(self, asked: Asked) -> None:
+        """Raise `ScopeMissing` for what the caller may not do, and for what it may not see the error of what is not there."""
+        if asked.caller.grant is not None:
+            await self.check(asked, asked.caller.grant.scopes)
+
+    @property
+    def told(self) -> str:
+        """As a sentence, for the OpenAPI document; empty when it needs nothing."""
+        if self.open:
+            return ""
+        if self.every:
+            return "Needs an API key or any browser token."
+        if not self.scopes:
+            return "Needs an API key."
+        forms = " or ".join(f"`{scope}`" for scope in self.scopes)
+        return f"Needs an API key, or a browser token with {forms}{', or a ticket' if self.tickets else ''}."
+
+
+async def permit_run(app: Agentflow, caller: Caller, run_id: str) -> None:
+    """Raise `ScopeMissing` when the caller may read no run at all, and `RunNotFound` when it may not read this one, or there is none."""
+    if caller.grant is None:
+        return
+    _check_reads_runs(caller.grant.scopes)
+    if not await _reads(app, caller, run_id):
+        raise runs.not_found(run_id)
+
+
+async def _reads(app: Agentflow, caller: Caller, run_id: str) -> bool:
+    if caller.grant is not None and run_id not in caller.grant.scopes.runs and caller.grant.scopes.tags:
+        run = await app.database.read(runs.find(run_id))
+        return run is not None and caller.reads(run.id, run.tags)
+    return caller.reads(run_id, ())
+
+
+def missing(*scopes: str) -> ScopeMissing:
+    """What a token is told that may not: the scopes of which one would do; none where only an API key does."""
+    if not scopes:
+        return ScopeMissing("Browser tokens cannot do this.", hint="Call it from your server, with an API key.", scopes=[])
+    return ScopeMissing(
+        f"This token has not the scope {' or '.join(scopes)}.", hint="Mint one that has it, on your server.", scopes=list(scopes)
+    )
+
+
+def _check_reads_runs(scopes: Scopes) -> None:
+    if not scopes.runs and not scopes.tags:
+        raise missing(*READ_RUN)
+
+
+def _path_id(asked: Asked) -> str:
+    return str(asked.request.path_params["id"])
+
+
+async def _never(asked: Asked, scopes: Scopes) -> None:
+    raise missing()
+
+
+async def _always(asked: Asked, scopes: Scopes) -> None:
+    return None
+
+
+async def _reads_run(asked: Asked, scopes: Scopes) -> None:
+    await permit_run(asked.app, asked.caller, _path_id(asked))
+
+
+async def _reads_run_of_body(asked: Asked, scopes: Scopes) -> None:
+    await permit_run(asked.app, asked.caller, asked.body.run)
+
+
+async def _reads_some_runs(asked: Asked, scopes: Scopes) -> None:
+    _check_reads_runs(scopes)
+
+
+async def _lists_runs(asked: Asked, scopes: Scopes) -> None:
+    query = asked.query.model_dump(include={"tag", "thread"}, exclude_none=True)
+    tags = {thread_tag(value) if name == "thread" else value for name, value in query.items()}
+    if not scopes.index and not (tags and tags <= scopes.tags):
+        raise missing(INDEX, *(f"run:read:tag:{tag}" for tag in sorted(tags)))
+
+
+async def _starts_task(asked: Asked, scopes: Scopes) -> None:
+    if asked.body.task not in scopes.tasks:
+        raise missing(START.replace("<name>", asked.body.task))
+
+
+async def _lists_waitpoints(asked: Asked, scopes: Scopes) -> None:
+    run_id: str | None = asked.query.run
+    if run_id is None:
+        raise missing()
+    if run_id not in scopes.waiting:
+        await permit_run(asked.app, asked.caller, run_id)
+
+
+async def _sees_waitpoint(asked: Asked, scopes: Scopes) -> None:
+    if not (scopes.waitpoints or scopes.waiting or scopes.runs or scopes.tags):
+        raise missing(*ANSWER)
+    run_id = await _run_of_waitpoint(asked)
+    if not asked.caller.answers(_path_id(asked), run_id) and not (run_id and await _reads(asked.app, asked.caller, run_id)):
+        raise waitpoints.not_found(_path_id(asked))
+
+
+async def _answers_waitpoint(asked: Asked, scopes: Scopes) -> None:
+    if not scopes.waitpoints and not scopes.waiting:
+        raise missing(*ANSWER)
+    if not asked.caller.answers(_path_id(asked), await _run_of_waitpoint(asked)):
+        raise waitpoints.not_found(_path_id(asked))
+
+
+async def _run_of_waitpoint(asked: Asked) -> str | None:
+    """Raises `WaitpointNotFound`."""
+    return (await asked.app.database.read(waitpoints.get(_path_id(asked)))).run_id
+
+
+OPEN = Need(check=_always, open=True)
+"""Everybody, with or without a key."""
+KEY = Need(check=_never)
+"""An API key: what no browser may do."""
+ANY_CALLER = Need(check=_always, every=True)
+"""An API key or any token."""
+READ_ONE = Need(check=_reads_run, scopes=READ_RUN)
+"""To read the run in the path."""
+FOLLOW_ONE = Need(check=_reads_run, scopes=READ_RUN, tickets=True)
+"""To read the run in the path; a ticket will do."""
+READ_NAMED = Need(check=_reads_run_of_body, scopes=READ_RUN)
+"""To read the run that the body names as `run`."""
+READ_SOME = Need(check=_reads_some_runs, scopes=READ_RUN)
+"""To read some runs: the handler asks `permit_run` for each."""
+LIST_RUNS = Need(check=_lists_runs, scopes=(INDEX, *READ_RUN[1:]))
+"""To see the index, or the part of it that has the `tag` or `thread` in the query."""
+START_TASK = Need(check=_starts_task, scopes=(START,))
+"""To start the `task` in the body."""
+LIST_WAITPOINTS = Need(check=_lists_waitpoints, scopes=(*READ_RUN, ANSWER[1]))
+"""To see what the `run` in the query waits for."""
+SEE_WAITPOINT = Need(check=_sees_waitpoint, scopes=(*ANSWER, *READ_RUN))
+"""To see the waitpoint in the path: it, or the run that waits for it."""
+ANSWER_WAITPOINT = Need(check=_answers_waitpoint, scopes=ANSWER)
+"""To answer the waitpoint in the path."""

@@ -1,0 +1,235 @@
+"""What each operation lets a browser token do: the whole table, and what nobody may learn by asking."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from agentflow import Agentflow, mint_token
+from agentflow.auth.keys import ApiKeys
+from agentflow.server.calls import Call, Operation, Service
+from agentflow.server.index import Index
+from agentflow.server.needs import OPEN
+from agentflow.server.openapi import described
+from agentflow.server.pulse import Pace, Pulse
+from agentflow.server.requests import Nothing
+from agentflow.server.routes import OPERATIONS
+from tests.server.bearers import KEY, bearer, guarded, holding, refusal, sending
+from tests.server.site import Site, served
+
+ALL = (*OPERATIONS, described(OPERATIONS))
+READERS = {"run", "tag", "thread"}
+EVERYBODY = {*READERS, "task", "waitpoint", "waiting", "thoughts", "index"}
+ALLOWED: dict[str, set[str]] = {
+    "start_run": {"task"},
+    "list_runs": {"index", "tag"},
+    "get_run": READERS,
+    "cancel_run": set(),
+    "resume_run": set(),
+    "reschedule_run": set(),
+    "move_run": set(),
+    "stream_run": READERS,
+    "stream_runs": READERS,
+    "stream_index": {"index", "tag"},
+    "list_events": READERS,
+    "get_journal": set(),
+    "list_waitpoints": {*READERS, "waiting"},
+    "create_waitpoint": set(),
+    "get_waitpoint": {*READERS, "waitpoint", "waiting"},
+    "decide_waitpoint": {"waitpoint", "waiting"},
+    "list_tasks": set(),
+    "list_workers": set(),
+    "drain_worker": set(),
+    "list_queues": set(),
+    "pause_queue": set(),
+    "resume_queue": set(),
+    "mint_token": set(),
+    "issue_ticket": READERS,
+    "get_health": EVERYBODY,
+    "get_openapi": EVERYBODY,
+}
+"""Which scope alone lets a token through. An operation that is new stands here too, or the test of the table fails."""
+
+INDEX = {"stream_index": {"tag": "vip", "live": "0"}}
+
+
+@dataclass
+class Stage:
+    """A guarded server with a run that waits for an approval, and another run that nobody here may see."""
+
+    site: Site
+    run: str
+    waitpoint: str
+    hidden: str
+    hidden_waitpoint: str
+
+    @property
+    def scopes(self) -> dict[str, str]:
+        """One scope of each kind, for the run and its waitpoint."""
+        return {
+            "run": f"run:read:{self.run}",
+            "tag": "run:read:tag:vip",
+            "thread": "run:read:thread:t-7",
+            "task": "task:start:greet",
+            "waitpoint": f"waitpoint:answer:{self.waitpoint}",
+            "waiting": f"waitpoint:answer:run:{self.run}",
+            "thoughts": "thoughts",
+            "index": "index:read",
+        }
+
+    async def ask(self, name: str, credential: str, run: str | None = None, waitpoint: str | None = None) -> httpx.Response:
+        """Call an operation with what it takes."""
+        run, waitpoint = run or self.run, waitpoint or self.waitpoint
+        operation = next(one for one in ALL if one.name == name)
+        id = waitpoint if "waitpoints" in operation.path else run
+        path = operation.path.replace("{id}", id).replace("{name}", "nowhere")
+        query = {"list_runs": {"tag": "vip"}, "list_waitpoints": {"run": run}, "stream_run": {"live": "0"}, **INDEX}.get(name, {})
+        # An answer that fits no approval: refused behind the gate, so the approval stays open for the next caller.
+        bodies: dict[str, Any] = {
+            "start_run": {"task": "greet", "payload": {"name": "ada"}},
+            "move_run": {"to": None},
+            "decide_waitpoint": {"value": 1},
+            "mint_token": {"scopes": ["thoughts"]},
+            "issue_ticket": {"run": run},
+            "stream_runs": {"runs": {run: None}, "live": False},
+        }
+        body = bodies.get(name, {}) if operation.method == "POST" else None
+        return await self.site.client.request(operation.method, path, params=query, json=body, headers=bearer(credential))
+
+
+@pytest.fixture
+async def stage(app: Agentflow) -> AsyncIterator[Stage]:
+    async with guarded(app) as site:
+        runs: list[str] = []
+        for tags in (["vip", "thread:t-7"], ["secret"]):
+            body = {"task": "publish", "payload": {"draft": "text"}, "options": {"tags": tags}}
+            runs.append((await site.client.post("/v1/runs", json=body)).json()["id"])
+        first, second = [(await site.waiting(run))["id"] for run in runs]
+        yield Stage(site, runs[0], first, runs[1], second)
+
+
+def token(*scopes: str) -> str:
+    return mint_token(KEY, scopes=scopes)
+
+
+def test_every_operation_says_what_it_needs_and_has_its_line_in_the_table() -> None:
+    assert sorted(ALLOWED) == sorted(one.name for one in ALL)
+    for operation in ALL:
+        told = operation.needs.told
+        assert bool(told) != operation.needs.open
+        assert ("browser token" in told) == (len(ALLOWED[operation.name]) > 0 and not operation.needs.open)
+
+
+@pytest.mark.parametrize("kind", sorted(EVERYBODY))
+async def test_a_token_may_do_what_its_scope_says_and_nothing_else(stage: Stage, kind: str) -> None:
+    credential = token(stage.scopes[kind])
+    for name, kinds in ALLOWED.items():
+        answer = await stage.ask(name, credential)
+        if kind in kinds:
+            assert answer.status_code not in (401, 403, 404), (name, answer.text)
+            continue
+        assert refusal(answer) == (403, "scope_missing"), (name, answer.text)
+        would_do = answer.json()["details"]["scopes"]
+        assert bool(would_do) == bool(kinds), (name, would_do)
+
+
+async def test_what_the_refusal_names_would_do(stage: Stage) -> None:
+    for name in ("start_run", "list_runs", "stream_index"):
+        scopes = (await stage.ask(name, token("thoughts"))).json()["details"]["scopes"]
+        for scope in scopes:
+            assert (await stage.ask(name, token(scope))).status_code in (200, 201), (name, scope)
+
+
+async def test_an_api_key_and_a_caller_of_an_open_server_may_do_everything(stage: Stage) -> None:
+    for name in ALLOWED:
+        assert (await stage.ask(name, KEY)).status_code not in (401, 403), name
+
+
+async def test_what_a_token_may_not_see_answers_as_what_does_not_exist(stage: Stage) -> None:
+    nobody, nothing = "run_" + "0" * 32, "wp_" + "0" * 32
+    credential = token(stage.scopes["run"], stage.scopes["tag"], stage.scopes["waitpoint"], stage.scopes["waiting"])
+    for name in (
+        "get_run",
+        "stream_run",
+        "stream_runs",
+        "list_events",
+        "list_waitpoints",
+        "issue_ticket",
+        "get_waitpoint",
+        "decide_waitpoint",
+    ):
+        there = await stage.ask(name, credential, stage.hidden, stage.hidden_waitpoint)
+        not_there = await stage.ask(name, credential, nobody, nothing)
+        assert there.status_code == not_there.status_code == 404, name
+        told = there.text.replace(stage.hidden, nobody).replace(stage.hidden_waitpoint, nothing)
+        assert told == not_there.text, name
+        assert dict(there.headers) | {"date": ""} == dict(not_there.headers) | {"date": ""}
+        if name not in ("list_waitpoints", "decide_waitpoint"):
+            assert (await stage.ask(name, KEY, nobody, nothing)).text == not_there.text, name
+
+
+async def test_who_calls_what_is_open_to_all_is_nobody_even_with_a_key(app: Agentflow) -> None:
+    async def look(call: Call[Nothing, Nothing]) -> Response:
+        caller = call.caller
+        return JSONResponse([caller.key is None, caller.reads("run_1", ["vip"]), caller.answers("wp_1", "run_1"), caller.thoughts])
+
+    operation = Operation(method="GET", path="/look", handler=look, needs=OPEN, summary="Look", answer=None)
+    service = Service(app=app, pulse=Pulse(app, Pace()), index=Index(app), keys=ApiKeys.read(KEY))
+
+    async def endpoint(request: Request) -> Response:
+        return await operation.answered(service, request)
+
+    async with served(Starlette(routes=[Route("/look", endpoint)])) as url, httpx.AsyncClient(headers=bearer(KEY)) as client:
+        assert (await client.get(f"{url}/look")).json() == [True, False, False, False]
+
+
+async def test_a_list_shows_a_token_its_tags_only(stage: Stage) -> None:
+    async with holding(stage.site, "run:read:thread:t-7") as caller:
+        mine = (await caller.client.get("/v1/runs", params={"tag": "thread:t-7"})).json()["runs"]
+        assert [run["id"] for run in mine] == [stage.run]
+        for query in ({}, {"tag": "secret"}, {"tag": "vip"}, {"parent": stage.run}):
+            assert refusal(await caller.client.get("/v1/runs", params=query)) == (403, "scope_missing")
+        assert refusal(await caller.client.get("/v1/waitpoints")) == (403, "scope_missing")
+    async with holding(stage.site, "index:read") as caller:
+        assert len((await caller.client.get("/v1/runs")).json()["runs"]) == 2
+        assert refusal(await caller.client.get(f"/v1/runs/{stage.run}")) == (403, "scope_missing")
+
+
+async def test_a_token_decides_in_the_name_of_its_subject(stage: Stage) -> None:
+    path = f"/v1/waitpoints/{stage.waitpoint}/decisions"
+    async with holding(stage.site, stage.scopes["waiting"], subject="user:maria") as caller:
+        for body, headers in (({"approved": True, "by": "user:paul"}, {}), ({"approved": True}, {"x-agentflow-by": "user:paul"})):
+            assert refusal(await caller.client.post(path, json=body, headers=headers)) == (403, "forbidden")
+        decided = await caller.client.post(path, json={"approved": True, "by": "user:maria"})
+        assert (decided.status_code, decided.json()["answered_by"]) == (200, "user:maria")
+        assert refusal(await caller.client.post(path, json={"approved": False})) == (409, "waitpoint_answered")
+
+
+async def test_a_token_without_a_subject_decides_under_its_own_id(stage: Stage) -> None:
+    async with holding(stage.site, stage.scopes["waitpoint"]) as caller:
+        decided = await caller.client.post(f"/v1/waitpoints/{stage.waitpoint}/decisions", json={"approved": False})
+    assert decided.json()["answered_by"].startswith("token:")
+
+
+async def test_a_waitpoint_of_no_run_is_answered_with_a_scope_of_its_own(stage: Stage) -> None:
+    made = (await stage.site.client.post("/v1/waitpoints")).json()["id"]
+    async with holding(stage.site, f"waitpoint:answer:run:{stage.run}", "run:read:tag:vip") as caller:
+        assert (await caller.client.get(f"/v1/waitpoints/{made}")).status_code == 404
+        assert (await caller.client.post(f"/v1/waitpoints/{made}/decisions", json={"value": 1})).status_code == 404
+    async with holding(stage.site, f"waitpoint:answer:{made}") as caller:
+        assert (await caller.client.post(f"/v1/waitpoints/{made}/decisions", json={"value": 1})).status_code == 200
+
+
+async def test_a_server_without_a_key_asks_for_nothing(site: Site) -> None:
+    assert refusal(await site.client.post("/v1/tokens", json={"scopes": ["thoughts"]})) == (409, "no_api_key")
+    for credential in (None, "anything", token("thoughts")):
+        async with sending(site, credential) as caller:
+            assert (await caller.client.get("/v1/runs")).status_code == 200
