@@ -6,13 +6,14 @@ import asyncio
 
 import pytest
 
+from tests.frontend.conftest import KEY
 from tests.server.site import Site
 from tools import frontend
 
 PATIENCE = 300.0
 
 
-async def test_the_client_and_the_hooks_hold_against_faults_and_a_real_server(site: Site) -> None:
+async def test_the_client_and_the_hooks_hold_against_faults_and_a_real_server(site: Site, guarded: Site) -> None:
     try:
         await asyncio.to_thread(frontend.install)
     except frontend.NotInstalled as error:
@@ -20,7 +21,7 @@ async def test_the_client_and_the_hooks_hold_against_faults_and_a_real_server(si
     vitest = await asyncio.create_subprocess_exec(
         *frontend.command("test"),
         cwd=frontend.FOLDER,
-        env=frontend.environment(AGENTFLOW_URL=site.url),
+        env=frontend.environment(AGENTFLOW_URL=site.url, AGENTFLOW_GUARDED_URL=guarded.url, AGENTFLOW_KEY=KEY),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
