@@ -66,4 +66,16 @@ export class ThreadsApi {
   get(id: string, query: { readonly after?: number; readonly limit?: number } = {}): Promise<Thread> {
     return this.#requester.json({ path: `/v1/threads/${encodeURIComponent(id)}`, query });
   }
+
+  /** A conversation with all that was said in it, however long it is. */
+  async whole(id: string): Promise<Thread> {
+    const first = await this.get(id);
+    const messages = [...first.messages];
+    for (let after = first.next; after !== null; ) {
+      const page = await this.get(id, { after });
+      messages.push(...page.messages);
+      after = page.next;
+    }
+    return { ...first, messages, next: null };
+  }
 }

@@ -8,6 +8,7 @@ import { runsTogether } from "./together.ts";
 import { type ApprovalStatus, approvalStatus, decided } from "./use-approval.ts";
 import { errorOf, useRequest } from "./use-request.ts";
 import { useOnEnd } from "./use-run.ts";
+import { useChanges } from "./use-thread.ts";
 
 /** A conversation with an agent. */
 export interface UseAgentOptions {
@@ -73,7 +74,7 @@ export function useAgent(agent: string, options: UseAgentOptions = {}): UseAgent
   const initial = options.initialMessages;
   const messages = useMemo(() => {
     const mine = new Set(turns.map((turn) => turn.runId));
-    return [...[...(initial ?? []), ...stored].filter((one) => !mine.has(one.runId)), ...told(turns, views)];
+    return [...(stored ?? initial ?? []).filter((one) => !mine.has(one.runId)), ...told(turns, views)].sort(byRun);
   }, [initial, stored, turns, views]);
   const approvals = useMemo(() => views.flatMap((one) => one.approvals.filter((ask) => ask.decision === "")), [views]);
   const acts = useActs(last?.runId ?? null, turns, begin);
@@ -93,20 +94,23 @@ export function useAgent(agent: string, options: UseAgentOptions = {}): UseAgent
 function useStored(threadId: string | undefined) {
   const client = useAgentflow();
   const load = useCallback(async () => {
-    const thread = await client.threads.get(threadId as string).catch(unlessNew);
+    const thread = await client.threads.whole(threadId as string).catch(unlessNew);
     const running = thread?.active_run ? await client.runs.get(thread.active_run) : null;
     return { messages: storedMessages(thread?.messages ?? []), running };
   }, [client, threadId]);
-  const { data, error } = useRequest(threadId === undefined ? null : load);
+  const { data, error, reload } = useRequest(threadId === undefined ? null : load);
+  // Somebody else may have a turn, too.
+  useChanges(
+    useMemo(() => (threadId === undefined ? null : client.index({ thread: threadId })), [client, threadId]),
+    reload,
+  );
   const running = data?.running ?? null;
   const active = useMemo((): Turn | null => {
     const prompt = (running?.input as { prompt?: unknown } | null)?.prompt;
     return running && { id: running.id, text: typeof prompt === "string" ? prompt : null, runId: running.id, failed: null };
   }, [running]);
-  return { stored: data?.messages ?? NOTHING, active, error };
+  return { stored: data?.messages ?? null, active, error };
 }
-
-const NOTHING: readonly AgentMessage[] = [];
 
 /** A thread begins with its first run. */
 function unlessNew(error: unknown): null {
@@ -119,7 +123,7 @@ function useTurns(agent: string, threadId: string, active: Turn | null) {
   const [own, setOwn] = useState<{ readonly threadId: string; readonly turns: readonly Turn[] }>({ threadId, turns: [] });
   const begun = own.threadId === threadId ? own.turns : NO_TURNS;
   const turns = useMemo(
-    () => (active === null || begun.some((turn) => turn.runId === active.runId) ? begun : [active, ...begun]),
+    () => (active === null || begun.some((turn) => turn.runId === active.runId) ? begun : [...begun, active].sort(byRun)),
     [active, begun],
   );
   const begin = useCallback(
@@ -163,6 +167,13 @@ function useActs(runId: string | null, turns: readonly Turn[], begin: (text: str
   }, [client, latest]);
   const resolve = useCallback(async (id: string, answer: Answer) => approvalStatus(await decided(client.waitpoints, id, answer)), [client]);
   return { send: begin, regenerate, cancel, detach, resolve };
+}
+
+/** In the order in which the runs were started, which is that of their ids; what is not on the server yet comes last. */
+function byRun(a: { readonly runId: string | null }, b: { readonly runId: string | null }): number {
+  if (a.runId === b.runId) return 0;
+  if (a.runId === null || b.runId === null) return a.runId === null ? 1 : -1;
+  return a.runId < b.runId ? -1 : 1;
 }
 
 function told(turns: readonly Turn[], views: readonly RunView[]): readonly AgentMessage[] {

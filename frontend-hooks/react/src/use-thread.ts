@@ -28,7 +28,7 @@ const NO_THREADS: readonly ThreadInfo[] = [];
 /** A conversation as it is stored; looked at anew when one of its runs begins or ends. */
 export function useThread(threadId?: string | null): UseThreadResult {
   const client = useAgentflow();
-  const load = useCallback(() => client.threads.get(threadId as string), [client, threadId]);
+  const load = useCallback(() => client.threads.whole(threadId as string), [client, threadId]);
   const { data, error, isLoading, reload } = useRequest(threadId ? load : null);
   useChanges(
     useMemo(() => (threadId ? client.index({ thread: threadId }) : null), [client, threadId]),
@@ -57,7 +57,7 @@ export function useThreads(): UseThreadsResult {
 }
 
 /** Calls back when a run of the list begins, or its state changes. */
-function useChanges(index: LiveStore<IndexSnapshot> | null, changed: () => void): void {
+export function useChanges(index: LiveStore<IndexSnapshot> | null, changed: () => void): void {
   const snapshot = useLive(index);
   const states = snapshot?.loaded ? snapshot.runs.map((run) => `${run.id} ${run.status}`).join() : null;
   useEffect(() => {

@@ -165,6 +165,52 @@ test("who comes while a run is under way sees its turn from the start", async ()
   expect(result.current).toMatchObject({ runId: "run_1", status: "waiting" });
 });
 
+test("a turn that somebody else begins shows in its place", async () => {
+  let active: string | null = null;
+  site.server.on("GET /v1/threads/t-7", (_, reply) => reply.json(thread({ active_run: active })));
+  site.server.on("GET /v1/runs/run_1", (_, reply) => reply.json({ id: "run_1", input: { prompt: "From another tab." } }));
+  const index = new Promise<Reply>((resolve) => {
+    site.server.on("GET /v1/index/stream", (_, reply) => {
+      resolve(reply.stream().say({ type: "sync.snapshot", reset: true, runs: [] }));
+    });
+  });
+  const { started } = runs();
+  const { result } = renderHook(() => useAgent("support", { threadId: "t-7" }), wrapper);
+  await waitFor(() => expect(result.current.messages).toHaveLength(2));
+  active = "run_1";
+  (await index).say({ type: "run.changed", run: { id: "run_1", status: "running" } });
+  (await started("run_1")).tell(...SAID);
+  await waitFor(() =>
+    expect(texts(result.current.messages).slice(2)).toEqual([
+      ["user", "From another tab."],
+      ["assistant", "Hm.", "tool"],
+    ]),
+  );
+});
+
+test("what a server rendered is shown until the whole of a long conversation is there", async () => {
+  let answer = () => {};
+  const may = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  site.server.on("GET /v1/threads/t-7", async ({ query }, reply) => {
+    await may;
+    const from = Number(query.get("after") ?? 0);
+    reply.json(thread({ messages: STORED.slice(from, from + 2), next: from + 2 < STORED.length ? from + 2 : null }));
+  });
+  const said = { id: "usr_run_0", role: "user", runId: "run_0", state: "done", error: null } as const;
+  const initialMessages = [{ ...said, parts: [{ type: "text", id: "1.0", text: "Where is my order?", done: true }] }] as const;
+  const { result } = renderHook(() => useAgent("support", { threadId: "t-7", initialMessages }), wrapper);
+  expect(texts(result.current.messages)).toEqual([["user", "Where is my order?"]]);
+  answer();
+  await waitFor(() =>
+    expect(texts(result.current.messages)).toEqual([
+      ["user", "Where is my order?"],
+      ["assistant", "I look.", "tool", "On its way."],
+    ]),
+  );
+});
+
 test("a new conversation needs no id, and what cannot be sent is told at its message", async () => {
   site.server.on("POST /v1/runs", (_, reply) => reply.problem(404, "unknown_task"));
   const { result } = renderHook(() => useAgent("nobody"), wrapper);
