@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def greet(what: str, loaded: Loaded, url: str | None = None, processes: int = 1) -> None:
     """Say what this process is, what it knows, where it keeps things, and what to try first."""
+    from agentflow.dashboard import BUILD, bundle
     from agentflow.settings import shown
 
     app = loaded.app
@@ -25,6 +26,8 @@ def greet(what: str, loaded: Loaded, url: str | None = None, processes: int = 1)
     facts = [("app", text(loaded.target))]
     if url is not None:
         facts += [("server", text(url, "cyan")), ("", text(f"{url}/v1/openapi.json", "dim"))]
+        page = text(f"not built in this checkout: {BUILD}", "yellow") if bundle() is None else text(f"{url}/", "bold cyan")
+        facts.append(("dashboard", page))
     streams = shown(app.redis_url) if app.redis_url else f"embedded in {app.directory}"
     facts += [("database", text(shown(app.database_url))), ("streams", text(streams))]
     if processes > 1:

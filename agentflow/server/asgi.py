@@ -15,6 +15,8 @@ from starlette.routing import Route
 
 from agentflow.app import Agentflow
 from agentflow.auth.keys import ApiKeys
+from agentflow.dashboard import bundle
+from agentflow.server.assets import Dashboard
 from agentflow.server.calls import Operation, Service
 from agentflow.server.errors import refused
 from agentflow.server.index import Index
@@ -39,7 +41,7 @@ def create_asgi(
     pace: Pace | None = None,
     max_body: int = 4 * 1024 * 1024,
 ) -> Starlette:
-    """An ASGI app that serves `app` under `/v1`.
+    """An ASGI app that serves `app` under `/v1`, and the dashboard under `/`.
 
     `api_key`: what callers send as `Authorization: Bearer <key>`, one key or several (a list, or a text with commas); without one everybody
     may come in. A browser sends a token instead (`mint_token`), which is gone with the key that signed it. `cors_origins`: web origins that
@@ -76,6 +78,7 @@ def create_asgi(
         lifespan=lifespan,
     )
     asgi.router.redirect_slashes = False
+    asgi.router.default = Dashboard(bundle(), asgi.router.default)
     asgi.state.drain = pulse.drain
     return asgi
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from agentflow.dashboard import bundle
 from tests.cli.conftest import Start
 from tests.cli.programs import PATIENCE
 
@@ -174,6 +175,16 @@ def test_a_server_lets_in_who_has_a_key(start: Start, options: tuple[str, ...]) 
         assert response.headers.get("access-control-allow-origin") == ("https://shop.example" if options else None)
     server.signal(signal.SIGTERM)
     assert server.end() == 0, server.said
+
+
+def test_a_server_tells_where_its_dashboard_is_and_serves_it_without_a_key(start: Start) -> None:
+    if bundle() is None:
+        pytest.skip("the dashboard is not built: make dashboard")
+    server = start("server", "shop.py", "--port", "0", "--api-key", "secret")
+    url = server.until("dashboard ").split()[-1]
+    server.until("stop ")
+    with urllib.request.urlopen(urllib.request.Request(url, headers={"accept": "text/html"}), timeout=PATIENCE) as response:
+        assert "<title>agentflow</title>" in response.read().decode()
 
 
 def test_a_pipe_that_closes_early_is_no_traceback(start: Start, folder: Path) -> None:

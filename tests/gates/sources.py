@@ -1,9 +1,10 @@
-"""The project's Python files as the gates see them: paths, syntax trees, imports."""
+"""The project's files as the gates see them: paths, syntax trees, imports."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,12 +22,21 @@ class Import:
 
 def python_files(*folders: str) -> list[Path]:
     """Every Python file below these folders of the project, in order."""
-    return sorted(
-        path
-        for folder in folders
-        for path in (ROOT / folder).rglob("*.py")
-        if not any(part in {"node_modules", "__pycache__"} or part.startswith(".") for part in path.relative_to(ROOT).parts)
-    )
+    return [path for path in _files(folders) if path.suffix == ".py"]
+
+
+def typescript_files() -> list[Path]:
+    """Every TypeScript file of the packages for browsers, in order."""
+    return [path for path in _files(["frontend-hooks"]) if path.suffix in {".ts", ".tsx"}]
+
+
+def _files(folders: Iterable[str]) -> list[Path]:
+    found: list[Path] = []
+    for folder in folders:
+        for place, inner, names in os.walk(ROOT / folder):
+            inner[:] = [name for name in inner if name not in {"node_modules", "__pycache__", "dist"} and not name.startswith(".")]
+            found += [Path(place, name) for name in names]
+    return sorted(found)
 
 
 def place(path: Path, line: int) -> str:

@@ -6,9 +6,9 @@ import ast
 import re
 from collections.abc import Mapping
 
-from tests.gates.sources import ROOT, aliases, calls, dotted, imports, place, python_files, tree_of
+from tests.gates.sources import ROOT, aliases, calls, dotted, imports, place, python_files, tree_of, typescript_files
 
-EVERYWHERE = ("agentflow", "cookbook", "integrations", "tests")
+EVERYWHERE = ("agentflow", "cookbook", "integrations", "tests", "tools")
 TESTS = ("tests", "integrations")
 
 EMPTY_STEM = re.compile(r"^_*(utils?|helpers?|commons?|bases?|managers?|misc)$")
@@ -26,7 +26,7 @@ WALL_CLOCKS = {
 def test_no_file_has_a_name_that_says_nothing() -> None:
     wrong = [
         str(path.relative_to(ROOT))
-        for path in python_files(*EVERYWHERE)
+        for path in (*python_files(*EVERYWHERE), *typescript_files())
         if any(EMPTY_STEM.match(part) for part in path.relative_to(ROOT).with_suffix("").parts)
     ]
     assert wrong == [], "name it after what it holds"

@@ -25,9 +25,9 @@ LAYERS = [
     "prompts",
     "agents, ai",
     "settings | auth",
-    "app",
+    "app | dashboard",
     "server",
-    "cli | dashboard",
+    "cli",
 ]
 
 # Packages that cost import time or belong to a backend, and the only place that may import them.

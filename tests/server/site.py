@@ -96,9 +96,9 @@ class Frame:
 
 
 @asynccontextmanager
-async def served(asgi: Any) -> AsyncGenerator[str]:
-    """Serve an ASGI app on a free port of this machine; gives its URL."""
-    listening = bind("127.0.0.1", 0)
+async def served(asgi: Any, port: int = 0) -> AsyncGenerator[str]:
+    """Serve an ASGI app on a port of this machine, a free one unless given; gives its URL."""
+    listening = bind("127.0.0.1", port)
     server = uvicorn.Server(uvicorn.Config(asgi, lifespan="off", ws="none", log_config=None, timeout_graceful_shutdown=1))
     task = asyncio.create_task(server.serve(sockets=[listening]))
     try:

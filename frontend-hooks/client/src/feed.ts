@@ -1,0 +1,55 @@
+/** Where the events of one run come from: a stream of its own, or a part of a joint one. */
+
+import type { ConnectionState, Next } from "./connection.ts";
+import type { AgentflowError } from "./errors.ts";
+import type { Entry, RunEvent, SyncEvent } from "./events.ts";
+import type { Frame } from "./sse.ts";
+
+/** From where a stream begins: the first event, the next one, or the run as it is now. */
+export type From = "start" | "latest" | "snapshot";
+
+/** Which events of a run. `types` are names or their beginnings: `text` lets `text.delta` through. */
+export interface Wanted {
+  readonly runId: string;
+  readonly types: readonly string[] | null;
+  readonly from: From;
+}
+
+/** Who takes the events of a run. */
+export interface RunSink extends Wanted {
+  /** The last event that was applied. */
+  readonly cursor: string | null;
+  entries(entries: readonly Entry[]): void;
+  changed(state: ConnectionState, failure: AgentflowError | null): void;
+}
+
+/** A run's events under way. */
+export interface Feed {
+  stop(): void;
+  retry(force?: boolean): void;
+}
+
+/** The event that a frame of a run's own stream holds. */
+export function entryOf(frame: Frame): Entry {
+  return { id: frame.id, event: JSON.parse(frame.data) as RunEvent | SyncEvent };
+}
+
+/** Which run and which position a joint stream puts in front of an event; the event itself may have fields of these names, too. */
+const HEAD = /^\{"run":("(?:[^"\\]|\\.)*")(?:,"id":"(\d+-\d+)")?,/;
+
+/** The event that a frame of a joint stream holds; `run` is null where it is about the connection. */
+export function jointEntryOf(frame: Frame): Entry & { readonly run: string | null } {
+  const head = HEAD.exec(frame.data);
+  if (head === null) return { run: null, ...entryOf(frame) };
+  const event = JSON.parse(`{${frame.data.slice(head[0].length)}`) as RunEvent | SyncEvent;
+  return { run: JSON.parse(head[1] as string) as string, id: head[2] ?? null, event };
+}
+
+/** What the last of these events asks of the connection. */
+export function nextOf(entries: readonly Entry[]): Next {
+  for (const { event } of entries) {
+    if (event.type === "end") return "end";
+    if (event.type === "sync.reconnect") return { after: event.after_ms, newToken: event.reason === "token" };
+  }
+  return "more";
+}

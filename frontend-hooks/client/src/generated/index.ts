@@ -1,0 +1,9 @@
+// Written by tools/typescript.py from the Python definitions: change those, then run `make types`.
+
+export type * from "./events.ts";
+export type * from "./inputs.ts";
+export type * from "./models.ts";
+export type * from "./parts.ts";
+export type * from "./records.ts";
+export type * from "./requests.ts";
+export type * from "./token_models.ts";

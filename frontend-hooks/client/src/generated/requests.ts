@@ -1,0 +1,130 @@
+// Written by tools/typescript.py from the Python definitions: change those, then run `make types`.
+
+import type { RunState, WaitKind, WaitState } from "./records.ts";
+
+/** Why a run is to stop. */
+export interface CancelRun {
+  reason?: string;
+}
+
+/** A token that a run can wait for. `timeout` is a duration, and so is `idempotency_ttl`: for how long the key gives the same token. */
+export interface CreateWaitpoint {
+  timeout?: number | string;
+  title?: string;
+  idempotency_key?: string;
+  idempotency_ttl?: number | string;
+}
+
+/** Starts of one key become one run, which starts after so much quiet, or after `max_delay` at most. Durations as in `RunOptions`. */
+export interface DebounceOptions {
+  key: string;
+  delay: number | string;
+  max_delay?: number | string;
+  mode?: "trailing" | "leading";
+}
+
+/** An answer: `approved` (with `reason`, `edits`) for an approval, `value` for a token. */
+export interface Decide {
+  approved?: boolean;
+  reason?: string;
+  edits?: Readonly<Record<string, unknown>>;
+  value?: unknown;
+  by?: string;
+}
+
+/** From where, and how many events at most. `ticket` stands for the header Authorization. */
+export interface EventQuery {
+  after?: string;
+  limit?: number;
+  ticket?: string;
+}
+
+/** Which runs to list; `thread` is short for the tag `thread:<id>`. */
+export interface IndexQuery {
+  task?: string;
+  status?: RunState;
+  tag?: string;
+  thread?: string;
+  parent?: string;
+  limit?: number;
+  live?: boolean;
+}
+
+/** The version whose code is to take the run; null for whatever code its task has. `force`: also one that nobody has ever had. */
+export interface MoveRun {
+  to: string | null;
+  force?: boolean;
+}
+
+/** Who pauses a queue; else the header X-Agentflow-By. */
+export interface PauseQueue {
+  by?: string;
+}
+
+/** When a run starts instead: `delay` from now, a duration, or `at`, milliseconds since 1970. `payload` takes the place of its own. */
+export interface RescheduleRun {
+  delay?: number | string;
+  at?: number;
+  payload?: Readonly<Record<string, unknown>>;
+}
+
+/** How a paused run goes on: with its record as it is, or again from the step that differs. */
+export interface ResumeRun {
+  rerun?: boolean;
+}
+
+/** How a run starts. Durations are seconds, or texts like "30s", "5m", "2h" and "3d". */
+export interface RunOptions {
+  delay?: number | string;
+  ttl?: number | string;
+  idempotency_key?: string;
+  idempotency_scope?: "run" | "global";
+  tags?: readonly string[];
+  metadata?: Readonly<Record<string, unknown>>;
+  priority?: number;
+  weight?: number;
+  concurrency_key?: string;
+  dedupe_key?: string;
+  debounce?: DebounceOptions;
+}
+
+/** Which runs. `cursor` is the `next` of the page before. */
+export interface RunQuery {
+  task?: string;
+  status?: RunState;
+  tag?: string;
+  parent?: string;
+  cursor?: number;
+  limit?: number;
+}
+
+/** Which task to start: its payload has an entry per argument. */
+export interface StartRun {
+  task: string;
+  payload?: Readonly<Record<string, unknown>>;
+  options?: RunOptions;
+}
+
+/** From where: `after` is the id of the last event that was seen; the header Last-Event-ID counts before it. */
+export interface StreamQuery {
+  after?: string;
+  from?: "start" | "latest" | "snapshot";
+  types?: string;
+  live?: boolean;
+  ticket?: string;
+}
+
+/** Which runs to follow: each with the id of the last event of it that was seen, or null. `types` as in `StreamQuery`. */
+export interface StreamRuns {
+  runs: Readonly<Record<string, string | null>>;
+  types?: readonly string[];
+  live?: boolean;
+}
+
+/** Which waitpoints; `state` is `pending` unless said otherwise, `any` for all. */
+export interface WaitpointQuery {
+  kind?: WaitKind;
+  state?: WaitState | "any";
+  run?: string;
+  limit?: number;
+}

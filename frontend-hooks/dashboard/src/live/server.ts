@@ -1,0 +1,56 @@
+import type { Health, QueueInfo, RunDetail, TaskInfo, ThreadInfo, Waitpoint, WorkerInfo } from "@agentflow/client";
+import { useAgentflow } from "@agentflow/react";
+import { useEffect } from "react";
+import { type Polled, refresh, usePolled } from "./polled.ts";
+
+// What the server knows and has no stream for.
+
+type Asked<T> = Polled<T> & { refresh: () => void };
+
+export function useTasks(): Asked<readonly TaskInfo[]> {
+  const client = useAgentflow();
+  return usePolled("tasks", async () => (await client.tasks.list()).tasks, 15_000);
+}
+
+export function useWorkers(): Asked<readonly WorkerInfo[]> {
+  const client = useAgentflow();
+  return usePolled("workers", async () => (await client.workers.list()).workers, 3_000);
+}
+
+export function useQueues(): Asked<readonly QueueInfo[]> {
+  const client = useAgentflow();
+  return usePolled("queues", async () => (await client.queues.list()).queues, 3_000);
+}
+
+export function useHealth(): Asked<Health> {
+  const client = useAgentflow();
+  return usePolled("health", () => client.health(), 3_000);
+}
+
+/** Approvals that are open; the title of a tab in the background counts them, too. */
+export function useInbox(): Asked<readonly Waitpoint[]> {
+  const client = useAgentflow();
+  return usePolled("inbox", async () => (await client.waitpoints.list({ kind: "approval", limit: 200 })).waitpoints, 3_000, 30_000);
+}
+
+/** A run with its values, anew whenever its stream tells of another state; the rest of the time it changes little. */
+export function useRunDetail(id: string, status: string): Asked<RunDetail> {
+  const client = useAgentflow();
+  const key = `run:${id}`;
+  useEffect(() => {
+    if (status !== "") refresh(key);
+  }, [key, status]);
+  return usePolled(key, () => client.runs.get(id), 10_000);
+}
+
+/** The conversations that something happened in last. */
+export function useConversations(): Asked<readonly ThreadInfo[]> {
+  const client = useAgentflow();
+  return usePolled("threads", async () => (await client.threads.list({ limit: 50 })).threads, 30_000);
+}
+
+/** A waitpoint, as it was when it was last asked for. */
+export function useWaitpoint(id: string): Asked<Waitpoint> {
+  const client = useAgentflow();
+  return usePolled(`waitpoint:${id}`, () => client.waitpoints.get(id), 5_000);
+}

@@ -1,0 +1,31 @@
+import { AgentflowClient } from "@agentflow/client";
+import { AgentflowProvider } from "@agentflow/react";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { App } from "./app.tsx";
+import { mount } from "./router.ts";
+import { keyring } from "./session.ts";
+import "./styles/tokens.css";
+import "./styles/ground.css";
+import "./styles/frame.css";
+import "./styles/controls.css";
+import "./styles/parts.css";
+import "./styles/runs.css";
+import "./styles/run.css";
+import "./styles/waterfall.css";
+import "./styles/story.css";
+import "./styles/values.css";
+import "./styles/pages.css";
+
+const client = new AgentflowClient({ baseUrl: location.origin + mount(), getToken: keyring.token });
+
+const root = document.getElementById("root");
+if (root !== null) {
+  createRoot(root).render(
+    <StrictMode>
+      <AgentflowProvider client={client}>
+        <App />
+      </AgentflowProvider>
+    </StrictMode>,
+  );
+}

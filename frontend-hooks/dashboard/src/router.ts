@@ -1,0 +1,87 @@
+// Addresses of pages. The page may be mounted below any path: `<base>` says which.
+
+import { useSyncExternalStore } from "react";
+
+export type Route =
+  | { page: "runs"; query: string }
+  | { page: "run"; id: string }
+  | { page: "approvals" }
+  | { page: "tasks" }
+  | { page: "task"; name: string; thread: string | null }
+  | { page: "workers" }
+  | { page: "unknown"; path: string };
+
+/** What a path below the mount, with its query, shows. */
+export function parse(address: string): Route {
+  const url = new URL(address, "http://x/");
+  const [first = "", second, ...more] = url.pathname.slice(1).split("/").map(decoded);
+  if (more.length > 0 || second === null) return { page: "unknown", path: url.pathname };
+  switch (first) {
+    case "":
+      return { page: "runs", query: url.searchParams.get("q") ?? "" };
+    case "runs":
+      return second ? { page: "run", id: second } : { page: "runs", query: url.searchParams.get("q") ?? "" };
+    case "approvals":
+      return { page: "approvals" };
+    case "tasks":
+      return second ? { page: "task", name: second, thread: url.searchParams.get("thread") } : { page: "tasks" };
+    case "workers":
+      return { page: "workers" };
+    default:
+      return { page: "unknown", path: url.pathname };
+  }
+}
+
+/** Null for what is no text at all. */
+function decoded(part: string): string | null {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return null;
+  }
+}
+
+export const paths = {
+  runs: (query = "") => (query ? `runs?q=${encodeURIComponent(query)}` : "runs"),
+  run: (id: string) => `runs/${encodeURIComponent(id)}`,
+  approvals: () => "approvals",
+  tasks: () => "tasks",
+  task: (name: string, thread?: string) =>
+    `tasks/${encodeURIComponent(name)}${thread === undefined ? "" : `?thread=${encodeURIComponent(thread)}`}`,
+  workers: () => "workers",
+};
+
+const listeners = new Set<() => void>();
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  window.addEventListener("popstate", listener);
+  return () => {
+    listeners.delete(listener);
+    window.removeEventListener("popstate", listener);
+  };
+}
+
+/** Where the page is mounted, with a slash at its end. */
+export function mount(): string {
+  return new URL(".", document.baseURI).pathname;
+}
+
+function address(): string {
+  return `/${location.pathname.slice(mount().length)}${location.search}`;
+}
+
+/** The page that the address shows. */
+export function useRoute(): Route {
+  return parse(useSyncExternalStore(subscribe, address));
+}
+
+/** Go to a path below the mount; `replace` leaves no trace in the history. */
+export function go(path: string, { replace = false }: { replace?: boolean } = {}): void {
+  const target = new URL(path, document.baseURI);
+  if (target.href === location.href) return;
+  if (replace) history.replaceState(null, "", target);
+  else history.pushState(null, "", target);
+  for (const listener of [...listeners]) listener();
+  if (!replace) window.scrollTo(0, 0);
+}

@@ -1,0 +1,111 @@
+import { describe, expect, test } from "vitest";
+import { type DraftObject, draftsOf, type Field, fieldsOf, readAll, type Schema, schemaOf } from "../src/forms/schema.ts";
+
+// As pydantic writes it for `(order_id: str, cents: int = 100, speed: Speed | None = None, lines: list[Line] = [], express: bool = False)`.
+const SCHEMA: Schema = {
+  type: "object",
+  $defs: {
+    Speed: { enum: ["slow", "fast"], type: "string" },
+    Line: {
+      type: "object",
+      properties: { sku: { type: "string" }, count: { type: "integer", minimum: 1, default: 1 } },
+      required: ["sku"],
+    },
+  },
+  properties: {
+    order_id: { type: "string", minLength: 3 },
+    cents: { type: "integer", default: 100, maximum: 500 },
+    speed: { anyOf: [{ $ref: "#/$defs/Speed" }, { type: "null" }], default: null },
+    lines: { type: "array", items: { $ref: "#/$defs/Line" }, default: [] },
+    express: { type: "boolean", default: false },
+    extra: { type: "object", additionalProperties: true, default: {} },
+  },
+  required: ["order_id"],
+};
+
+const fields = fieldsOf(SCHEMA);
+const filled = (drafts: DraftObject): DraftObject => ({ ...draftsOf(fields, {}), ...drafts });
+const kinds = (some: readonly Field[]) => Object.fromEntries(some.map((one) => [one.name, one.kind]));
+
+describe("fields from a schema", () => {
+  test("are of the kinds that people fill in", () => {
+    expect(kinds(fields)).toEqual({
+      order_id: "text",
+      cents: "integer",
+      speed: "choice",
+      lines: "list",
+      express: "boolean",
+      extra: "json",
+    });
+  });
+
+  test("follow references, also within lists", () => {
+    expect(kinds(fields.find((one) => one.name === "lines")?.item?.fields ?? [])).toEqual({ sku: "text", count: "integer" });
+  });
+
+  test("know what is needed, what may be null, and what stands there at first", () => {
+    const [order, cents, speed] = fields;
+    expect([order?.required, cents?.required, cents?.preset, speed?.nullable]).toEqual([true, false, 100, true]);
+  });
+
+  test("end where a type holds itself", () => {
+    const tree: Schema = {
+      $defs: { Node: { type: "object", properties: { next: { $ref: "#/$defs/Node" } } } },
+      properties: { root: { $ref: "#/$defs/Node" } },
+    };
+    expect(fieldsOf(tree)).toHaveLength(1);
+  });
+
+  test("leave a choice of shapes to JSON", () => {
+    expect(kinds(fieldsOf({ properties: { id: { anyOf: [{ type: "string" }, { type: "integer" }] } } }))).toEqual({ id: "json" });
+  });
+});
+
+describe("what a form says", () => {
+  test("is a value of the right types", () => {
+    const drafts = filled({
+      order_id: "o-81",
+      cents: "42",
+      speed: '"fast"',
+      express: true,
+      lines: [{ sku: "a", count: "2" }],
+      extra: '{"x": [1]}',
+    });
+    expect(readAll(fields, drafts)).toEqual({
+      value: { order_id: "o-81", cents: 42, speed: "fast", express: true, lines: [{ sku: "a", count: 2 }], extra: { x: [1] } },
+      problems: {},
+    });
+  });
+
+  test("leaves out what was left empty, so that the task's own defaults count", () => {
+    const drafts = filled({ order_id: "o-81", cents: "", speed: undefined, express: undefined, lines: [], extra: "" });
+    expect(readAll(fields, drafts).value).toEqual({ order_id: "o-81" });
+  });
+
+  test("names each problem by the path of its field", () => {
+    const drafts = filled({ order_id: "o", cents: "1.5", lines: [{ sku: "", count: "0" }], extra: "{" });
+    const { value, problems } = readAll(fields, drafts);
+    expect(value).toBeUndefined();
+    expect(Object.keys(problems).sort()).toEqual(["cents", "extra", "lines.0.count", "lines.0.sku", "order_id"]);
+    expect(problems.order_id).toBe("At least 3 characters.");
+  });
+
+  test.each([["abc"], ["1e999"], ["501"]])("refuses %s as a number", (typed) => {
+    expect(readAll(fields, filled({ order_id: "o-81", cents: typed })).problems).toHaveProperty("cents");
+  });
+
+  test("gives null for a needed field that may be null", () => {
+    const some = fieldsOf({ properties: { until: { anyOf: [{ type: "string" }, { type: "null" }] } }, required: ["until"] });
+    expect(readAll(some, { until: "" }).value).toEqual({ until: null });
+  });
+});
+
+describe("arguments that a model wrote", () => {
+  test.each([
+    [{ order_id: "o-81", cents: 4900 }],
+    [{ note: "", tags: ["a", "b"], nothing: null, deep: { on: true, ratio: 0.5, rows: [{ a: 1 }] }, mixed: [] }],
+  ])("come back as they were when nobody edits them", (value) => {
+    const some = fieldsOf(schemaOf(value));
+    expect(readAll(some, draftsOf(some, value))).toEqual({ value, problems: {} });
+  });
+});

@@ -1,0 +1,50 @@
+/** The hooks against the real server, which the test in Python starts: AGENTFLOW_URL says where. */
+
+import { AgentflowProvider, useApproval, useRun, useRunStream, useTriggerRun } from "@agentflow/react";
+import { type ReactNode, StrictMode } from "react";
+import { afterEach, describe, expect, test } from "vitest";
+import { cleanup, renderHook, waitFor } from "../../testing/render.tsx";
+
+const url = process.env.AGENTFLOW_URL ?? "";
+const wrapper = ({ children }: { readonly children: ReactNode }) => (
+  <StrictMode>
+    <AgentflowProvider baseUrl={url}>{children}</AgentflowProvider>
+  </StrictMode>
+);
+
+afterEach(cleanup);
+
+describe.skipIf(!url)("with a real server", () => {
+  test("a run is triggered, speaks and ends", async () => {
+    const { result } = renderHook(() => {
+      const run = useTriggerRun<string>("speech");
+      return { ...run, stream: useRunStream(run.runId) };
+    }, wrapper);
+    await result.current.trigger();
+    await waitFor(() => expect(result.current.isCompleted).toBe(true));
+    await waitFor(() => expect(result.current.stream.text).toBe(result.current.output));
+    expect(result.current.steps).toMatchObject([{ state: "completed", attempt: 2 }]);
+  });
+
+  test("an agent asks for leave, is given it on the page, and goes on", async () => {
+    const { result } = renderHook(() => {
+      const run = useTriggerRun("clerk");
+      const asked = run.run?.approvals[0]?.id;
+      return { ...run, approval: useApproval(asked), stream: useRunStream(run.runId, { kinds: ["text"] }) };
+    }, wrapper);
+    await result.current.trigger({ prompt: "Pay five cents." });
+    await waitFor(() => expect(result.current.approval.status).toBe("pending"));
+    expect(await result.current.approval.approve()).toBe("approved");
+    await waitFor(() => expect(result.current.isCompleted).toBe(true));
+    await waitFor(() => expect(result.current.stream.text).toBe("It is paid."));
+  });
+
+  test("a run that fails says why", async () => {
+    const { result } = renderHook(() => {
+      const { trigger, runId } = useTriggerRun("broken");
+      return { trigger, ...useRun(runId) };
+    }, wrapper);
+    await result.current.trigger();
+    await waitFor(() => expect(result.current).toMatchObject({ isFailed: true, error: { message: "this never works" } }));
+  });
+});
