@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const react18 = (name: string) => ({ find: new RegExp(`^${name}(?=/|$)`), replacement: here(`testing/react-18/node_modules/${name}`) });
 const resolve = { conditions: ["agentflow-source"] };
-const settings = { testTimeout: 20_000, include: ["react/tests/**/*.test.{ts,tsx}"], environment: "jsdom", isolate: false };
+const settings = { testTimeout: 20_000, include: ["react/tests/**/*.test.{ts,tsx}"], environment: "jsdom" };
 
 export default defineConfig({
   test: {

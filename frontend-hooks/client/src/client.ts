@@ -88,6 +88,11 @@ export class AgentflowClient {
     return this.#streams.get(JSON.stringify([path, from]), make) as DurableStream<T>;
   }
 
+  /** Close all streams now, as when somebody logs out; the runs go on. */
+  detach(): void {
+    for (const shelf of [this.#runs, this.#indexes, this.#streams]) shelf.detach();
+  }
+
   /** Whether the server, its database and its streams are well; a sick server tells so and does not throw. */
   async health(): Promise<Health> {
     const response = await this.requester.send({ path: "/v1/health" });

@@ -90,6 +90,11 @@ export class DurableStream<T> {
     await this.#done({ method: "POST", path: this.#path, body: [item] });
   };
 
+  /** Follow it no more, whoever holds it open. */
+  detach(): void {
+    this.#connection.stop();
+  }
+
   request(): Ask {
     return { path: this.#path, query: { offset: this.#offset, live: "sse", cursor: this.#cursor } };
   }

@@ -83,8 +83,13 @@ export class IndexStore {
 
   /** Connect now. */
   retry(): void {
-    if (this.#state === "error") this.#connection?.start();
+    if (this.#state === "error" || this.#state === "idle") this.#connection?.start();
     else this.#connection?.retry(true);
+  }
+
+  /** Follow it no more, whoever holds it open. `retry` comes back. */
+  detach(): void {
+    this.#connection?.stop();
   }
 
   request(): Ask {

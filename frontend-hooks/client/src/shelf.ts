@@ -6,6 +6,7 @@ const SPARE = 50;
 /** Something that may be let go of while it is idle. */
 export interface Shelved {
   readonly idle: boolean;
+  detach(): void;
 }
 
 /** Makes each store once, and forgets those that nobody has held for the longest time. */
@@ -19,6 +20,11 @@ export class StoreShelf<S extends Shelved> {
     this.#stores.set(key, store);
     if (this.#stores.size > SPARE) this.#forget();
     return store;
+  }
+
+  /** Detach them all. */
+  detach(): void {
+    for (const store of this.#stores.values()) store.detach();
   }
 
   #forget(): void {

@@ -121,6 +121,8 @@ test("more lists than a page has connections for are looked at now and then", as
   const seen = await Promise.all(indexes.slice(2).map((index) => until(index, ({ runs }) => runs[0]?.status === "completed")));
   expect(seen.map(({ runs }) => runs[0]?.id)).toEqual(["c", "d"]);
   expect(server.to("GET /v1/index/stream").filter(({ query }) => query.get("live") === null)).toHaveLength(2);
+  client.detach();
+  expect(indexes.map((index) => index.getSnapshot().connection)).toEqual(["idle", "idle", "idle", "idle"]);
   for (const close of closes) close();
 });
 

@@ -1,18 +1,23 @@
 /** The hooks against the real server, which the test in Python starts: AGENTFLOW_URL says where. */
 
+import { AgentflowClient } from "@agentflow/client";
 import { AgentflowProvider, useApproval, useRun, useRunStream, useTriggerRun } from "@agentflow/react";
 import { type ReactNode, StrictMode } from "react";
 import { afterEach, describe, expect, test } from "vitest";
 import { cleanup, renderHook, waitFor } from "../../testing/render.tsx";
 
 const url = process.env.AGENTFLOW_URL ?? "";
+const client = new AgentflowClient({ baseUrl: url });
 const wrapper = ({ children }: { readonly children: ReactNode }) => (
   <StrictMode>
-    <AgentflowProvider baseUrl={url}>{children}</AgentflowProvider>
+    <AgentflowProvider client={client}>{children}</AgentflowProvider>
   </StrictMode>
 );
 
-afterEach(cleanup);
+afterEach(() => {
+  cleanup();
+  client.detach();
+});
 
 describe.skipIf(!url)("with a real server", () => {
   test("a run is triggered, speaks and ends", async () => {

@@ -22,6 +22,7 @@ export function openSite(): Site {
   });
   afterEach(async () => {
     cleanup();
+    site.client.detach();
     await site.server[Symbol.asyncDispose]();
   });
   return site;
