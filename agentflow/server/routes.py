@@ -31,6 +31,7 @@ from agentflow.server.models import (
     WorkerInfo,
     WorkerPage,
 )
+from agentflow.server.projections import agui
 
 _KEY = ("Idempotency-Key",)
 _CURSOR = ("Last-Event-ID",)
@@ -189,5 +190,6 @@ OPERATIONS = (
         statuses=(200, 503),
         open=True,
     ),
+    *agui.OPERATIONS,
 )
 """All but the OpenAPI document itself."""

@@ -1,13 +1,13 @@
-"""A run's stream as an ASGI response of its own: one send per batch, and nothing is queued per reader."""
+"""An event stream as an ASGI response of its own: one send per batch, and nothing is queued per reader."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -15,7 +15,6 @@ from starlette.types import Receive, Scope, Send
 from agentflow.errors import AgentflowError, RunNotFound
 from agentflow.server.frames import HEADERS, HEARTBEAT, RETRY, notice
 from agentflow.server.pulse import Pulse
-from agentflow.server.reading import Reading
 
 _log = logging.getLogger("agentflow.server")
 
@@ -26,14 +25,34 @@ LONGEST = 30.0
 _AGAIN = 2_000
 
 
-class EventStream(Response):
-    """Answers with a run's events until its `end`, the reader's leaving, or the server's."""
+class Source(Protocol):
+    """What a reader is told. `run_id` is the run whose end is looked for when it falls silent."""
 
-    def __init__(self, reading: Reading, pulse: Pulse, *, live: bool) -> None:
+    @property
+    def run_id(self) -> str: ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will follow."""
+        ...
+
+    def chunks(self, *, live: bool) -> AsyncGenerator[bytes]:
+        """Frames, as they come."""
+        ...
+
+    async def rest(self) -> bytes:
+        """All that is left to say of a run that has ended."""
+        ...
+
+
+class EventStream(Response):
+    """Answers with what a source tells until it ends, the reader leaves, or the server does."""
+
+    def __init__(self, source: Source, pulse: Pulse, *, live: bool) -> None:
         self.status_code = 200
         self.background = None
         self.raw_headers = list(HEADERS)
-        self._reading = reading
+        self._source = source
         self._pulse = pulse
         self._live = live
 
@@ -42,14 +61,14 @@ class EventStream(Response):
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})
             return
-        await Connection(self._reading, send, live=self._live).serve(receive, self._pulse)
+        await Connection(self._source, send, live=self._live).serve(receive, self._pulse)
 
 
 class Connection:
     """One open stream."""
 
-    def __init__(self, reading: Reading, send: Send, *, live: bool) -> None:
-        self._reading = reading
+    def __init__(self, source: Source, send: Send, *, live: bool) -> None:
+        self._source = source
         self._send = send
         self._live = live
         self._turn = asyncio.Lock()
@@ -63,7 +82,7 @@ class Connection:
 
     @property
     def run_id(self) -> str:
-        return self._reading.run_id
+        return self._source.run_id
 
     async def serve(self, receive: Receive, pulse: Pulse) -> None:
         """Stream until somebody ends it; then say why, where there is somebody to hear it."""
@@ -81,7 +100,7 @@ class Connection:
 
     async def _follow(self) -> None:
         await self._write(RETRY)
-        async with aclosing(self._reading.chunks(live=self._live)) as chunks:
+        async with aclosing(self._source.chunks(live=self._live)) as chunks:
             async for chunk in chunks:
                 await self._write(chunk)
                 self._heard = self._sent
@@ -154,10 +173,10 @@ class Connection:
         if error is not None:
             _log.error("The stream of %s broke", self.run_id, exc_info=error)
             return notice({"type": "sync.reconnect", "reason": "error", "after_ms": _AGAIN})
-        if self._reading.ended:
+        if self._source.ended:
             return b""
         if self._reason == "ended":
-            return await self._reading.rest()
+            return await self._source.rest()
         if self._reason == "drain":
             return notice({"type": "sync.reconnect", "reason": "drain", "after_ms": random.randrange(_AGAIN)})  # noqa: S311 (spreads readers)
         return b""

@@ -1,0 +1,1 @@
+"""Protocols of others, spoken from a run's own log: each a pure function of its events."""

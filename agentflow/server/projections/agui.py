@@ -1,0 +1,131 @@
+"""AG-UI 1.0 over HTTP: an agent for `HttpAgent` of `@ag-ui/client`, CopilotKit and others that speak it."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from agentflow.app import Agentflow
+from agentflow.errors import RunNotFound, WaitpointError
+from agentflow.serde import dumps
+from agentflow.server.calls import Call, Operation
+from agentflow.server.frames import HEADERS
+from agentflow.server.models import Nothing
+from agentflow.server.projections.agui_answers import answer, check_answered
+from agentflow.server.projections.agui_capabilities import AgentCapabilities, capabilities
+from agentflow.server.projections.agui_input import RunAgentInput, given_back
+from agentflow.server.projections.agui_projection import Names, Projection
+from agentflow.server.projections.agui_reading import AguiReading
+from agentflow.server.projections.agui_stream import AguiStream, failure
+from agentflow.server.projections.agui_thread import begin, find_agent, key_of, named, runs_of, said_in
+from agentflow.streams.cursor import Cursor
+
+
+async def run_agent(call: Call[RunAgentInput, Nothing]) -> Response:
+    """Start an agent with the user's last message, or go on with the answers in `resume`; the same ids again attach to the same run.
+
+    The reply is a stream of AG-UI events up to RUN_FINISHED or RUN_ERROR. A run that asks people ends with the outcome `interrupt`.
+    """
+    agent, asked = call.request.path_params["agent"], call.body
+    await find_agent(call.app, agent)
+    try:
+        reading = await _reading(call.app, agent, asked, call.request.headers.get("x-agentflow-by") or "ag-ui")
+    except WaitpointError as error:
+        # A client hears of what went wrong in its conversation as an event of it.
+        return _told(failure(str(error), error.code))
+    return AguiStream(reading, call.service.pulse, live=True)
+
+
+async def _reading(app: Agentflow, agent: str, asked: RunAgentInput, by: str) -> AguiReading:
+    known = await app.runs.keyed(agent, key_of(asked.thread_id, asked.run_id))
+    if known is None and asked.resume:
+        known = (await answer(app, agent, asked.thread_id, asked.resume, by)).id
+    if known is None:
+        await check_answered(app, agent, asked.thread_id)
+        reading = _place(app, asked, await begin(app, agent, asked))
+        reading.begin()
+        return reading
+    reading = _place(app, asked, known)
+    await reading.join()
+    return reading
+
+
+def _place(app: Agentflow, asked: RunAgentInput, run_id: str) -> AguiReading:
+    names = Names(asked.thread_id, asked.run_id, run_id)
+    return AguiReading(app, Projection(names, given_back(asked.messages, run_id), asked.shared))
+
+
+async def follow_thread(call: Call[Nothing, Nothing]) -> Response:
+    """The newest run of a conversation: how things stand, then what happens. With the id of an event as Last-Event-ID, what follows it.
+
+    204 when there is no run, or nothing will follow; 410 when what follows the event is not known any more.
+    """
+    app, agent, thread = call.app, call.request.path_params["agent"], call.request.path_params["thread"]
+    await find_agent(app, agent)
+    runs = await runs_of(app, agent, thread)
+    last, cursor = _last_event(call.request.headers.get("last-event-id"))
+    place = 0 if last is None else next((place for place, run in enumerate(runs) if run.id == last), None)
+    if place is None:
+        raise RunNotFound(f"No run of this conversation is {last!r}.", hint="Connect without Last-Event-ID.", run_id=last)
+    if not runs:
+        return Response(status_code=204)
+    run, before = runs[place], runs[place:]
+    reading = AguiReading(app, Projection(Names(thread, named(run), run.id), await said_in(app, thread, before)))
+    if cursor is None:
+        await reading.join()
+    elif not await reading.resume(cursor):
+        return Response(status_code=204)
+    return AguiStream(reading, call.service.pulse, live=True)
+
+
+async def get_capabilities(call: Call[Nothing, Nothing]) -> Response:
+    """What an agent can do, as AG-UI says it."""
+    record = await find_agent(call.app, call.request.path_params["agent"])
+    return Response(dumps(capabilities(record)), media_type="application/json")
+
+
+def _last_event(header: str | None) -> tuple[str | None, Cursor | None]:
+    if not header:
+        return None, None
+    run_id, _, cursor = header.rpartition(":")
+    return run_id, Cursor.parse(cursor)
+
+
+def _told(frame: bytes) -> Response:
+    response = Response(frame)
+    response.raw_headers = [*HEADERS, (b"content-length", str(len(frame)).encode())]
+    return response
+
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/agui/{agent}",
+        handler=run_agent,
+        summary="Talk to an agent by AG-UI",
+        body=RunAgentInput,
+        answer=None,
+        problems=(400, 404, 503),
+        media="text/event-stream",
+        headers=("X-Agentflow-By",),
+    ),
+    Operation(
+        method="GET",
+        path="/agui/{agent}/{thread}/stream",
+        handler=follow_thread,
+        summary="Follow a conversation by AG-UI",
+        answer=None,
+        statuses=(200, 204),
+        problems=(400, 404, 410, 503),
+        media="text/event-stream",
+        headers=("Last-Event-ID",),
+    ),
+    Operation(
+        method="GET",
+        path="/agui/{agent}/capabilities",
+        handler=get_capabilities,
+        summary="See what an agent can do, by AG-UI",
+        answer=AgentCapabilities,
+        problems=(404,),
+    ),
+)
+"""What the server serves besides `/v1`."""
