@@ -12,7 +12,7 @@ from agentflow.server.frames import HEADERS
 from agentflow.server.models import Nothing
 from agentflow.server.projections.agui_answers import answer, check_answered
 from agentflow.server.projections.agui_capabilities import AgentCapabilities, capabilities
-from agentflow.server.projections.agui_input import RunAgentInput, given_back
+from agentflow.server.projections.agui_input import RunAgentInput
 from agentflow.server.projections.agui_projection import Names, Projection
 from agentflow.server.projections.agui_reading import AguiReading
 from agentflow.server.projections.agui_stream import AguiStream, failure
@@ -51,7 +51,7 @@ async def _reading(app: Agentflow, agent: str, asked: RunAgentInput, by: str) ->
 
 def _place(app: Agentflow, asked: RunAgentInput, run_id: str) -> AguiReading:
     names = Names(asked.thread_id, asked.run_id, run_id)
-    return AguiReading(app, Projection(names, given_back(asked.messages, run_id), asked.shared))
+    return AguiReading(app, Projection(names, asked.held, asked.shared))
 
 
 async def follow_thread(call: Call[Nothing, Nothing]) -> Response:

@@ -111,10 +111,9 @@ def _ended(one: _Answer) -> bool:
     asked = one.asked
     if asked.state is WaitState.PENDING:
         return False
-    dismissed = one.value.get("reason") == _DISMISSED
+    if one.value.get("reason") == _DISMISSED:
+        return True
     if asked.state is not WaitState.ANSWERED:
-        if dismissed:
-            return True
         late = f"{asked.id} ended as {asked.state.value} before this answer came."
         raise WaitpointTimedOut(late, hint="Cancel the interrupt to go on.", waitpoint_id=asked.id)
     known = loads(asked.answer or "{}")

@@ -47,6 +47,11 @@ class RunAgentInput(Foreign):
     resume: list[ResumeEntry] | None = None
 
     @property
+    def held(self) -> list[dict[str, Any]]:
+        """The messages as they came."""
+        return [message.model_dump(exclude_none=True) for message in self.messages]
+
+    @property
     def shared(self) -> Mapping[str, Any] | None:
         """The state that the client shares, if it is an object."""
         given: object = self.state
@@ -60,11 +65,6 @@ class Approved(BaseModel):
     approved: bool
     reason: str | None = None
     edited_args: dict[str, Any] | None = None
-
-
-def given_back(messages: Sequence[AguiMessage], run_id: str) -> list[dict[str, Any]]:
-    """The client's messages without those that came from this run: those are told from its log."""
-    return [message.model_dump(exclude_none=True) for message in messages if not message.id.startswith(f"{run_id}:")]
 
 
 def last_word(messages: Sequence[AguiMessage]) -> tuple[str, str]:

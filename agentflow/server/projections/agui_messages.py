@@ -14,7 +14,7 @@ Message = Mapping[str, Any]
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """A message. A spoken one joins `parts` of text and `calls`; a thought has one part, none once it is void; a result `content`."""
+    """A message. A spoken one joins `parts` of text and `calls`; a thought has one part, a result `content`."""
 
     id: str
     role: str
@@ -27,17 +27,19 @@ class Entry:
 
 
 class Messages:
-    """Keeps to the order in which the client's reducer puts messages, so that a snapshot changes no more than it must."""
+    """Keeps to the order in which the client's reducer puts messages, so that a snapshot changes no more than it must.
 
-    def __init__(self, run_id: str, others: Sequence[Message], fold: Fold) -> None:
+    `held` are the client's messages as it sent them: those of this run are told from its log.
+    """
+
+    def __init__(self, run_id: str, held: Sequence[Message], fold: Fold) -> None:
         self._run_id = run_id
-        self._others = [message for message in others if message["role"] != "activity"]
+        self._others = [message for message in held if message["role"] != "activity" and not message["id"].startswith(f"{run_id}:")]
         self._fold = fold
         self._entries: list[Entry] = []
         self._saying: dict[str, Entry] = {}
         self._calling: dict[str, Entry] = {}
         self._results: dict[str, Entry] = {}
-        self._spare: list[Entry] = []
         self.arguments: dict[str, str] = {}
 
     # -- what there is -------------------------------------------------------------------------------------------------------------------
@@ -58,6 +60,10 @@ class Messages:
         """The message that answers a call."""
         return self._results.get(call)
 
+    def held(self) -> list[Message]:
+        """Which messages a client holds that was told of all there was: their ids and roles, in order."""
+        return [*self._others, *({"id": entry.id, "role": entry.role} for entry in self._entries)]
+
     def void(self) -> tuple[list[str], list[str]]:
         """The parts and calls that the run no longer stands by."""
         parts = [part for part in self._saying if part not in self._fold.parts]
@@ -77,10 +83,8 @@ class Messages:
         return entry
 
     def think(self, part: str) -> Entry:
-        """A thought begins: in the place of a void one, where there is one to take."""
-        entry = self._spare.pop(0) if self._spare else self._appended(Entry(self.name(part), "reasoning"))
-        entry.parts, entry.secret = [part], None
-        self._saying[part] = entry
+        """A thought begins: a message of its own."""
+        entry = self._saying[part] = self._appended(Entry(self.name(part), "reasoning", [part]))
         return entry
 
     def ask(self, call: str, id: str) -> Entry:
@@ -113,10 +117,7 @@ class Messages:
         for part in parts:
             entry = self._saying.pop(part)
             entry.parts.remove(part)
-            if entry.role == "reasoning":
-                self._spare.append(entry)
-            else:
-                self._clear(entry)
+            self._clear(entry)
         for call in calls:
             entry = self._calling.pop(call)
             entry.calls.remove(call)
@@ -125,14 +126,6 @@ class Messages:
             answer = self._results.pop(call, None)
             if answer is not None:
                 self._entries.remove(answer)
-        self._forget_spare()
-
-    def _forget_spare(self) -> None:
-        # A client drops a void thought by itself only where it is told of another one; else it keeps it, empty, until there is.
-        thoughts = any(entry.role == "reasoning" and entry.parts for entry in self._entries)
-        if thoughts or any(message["role"] == "reasoning" for message in self._others):
-            self._entries = [entry for entry in self._entries if entry not in self._spare]
-            self._spare.clear()
 
     def _clear(self, entry: Entry) -> None:
         if not entry.parts and not entry.calls:
@@ -148,11 +141,27 @@ class Messages:
         """All messages of the conversation: a client drops those that are left out."""
         return [*self._others, *(self._told(entry) for entry in self._entries)]
 
+    def instead_of(self, held: Iterable[Message]) -> list[list[Message]]:
+        """The snapshots after which a client that holds these messages has ours, in our order.
+
+        A client keeps thoughts that are left out, where no other thought is told: told as something else, they go with the next snapshot.
+        It keeps the order that it has, too: where that is not ours, all of this run go, and come again.
+        """
+        told, there = self.snapshot(), list(held)
+        ids = [message["id"] for message in told]
+        thoughtful = any(message["role"] == "reasoning" for message in told)
+        stale = [] if thoughtful else [one for one in there if one["role"] == "reasoning" and one["id"] not in ids]
+        kept = [one["id"] for one in there if one["id"] in ids]
+        if [*kept, *(id for id in ids if id not in kept)] == ids:
+            return [[*told, *map(_plain, stale)], told] if stale else [told]
+        thoughts = [one for one in there if one["role"] == "reasoning" and one["id"].startswith(f"{self._run_id}:")]
+        return [[*self._others, *map(_plain, thoughts)], list(self._others), told]
+
     def _told(self, entry: Entry) -> Message:
         message: dict[str, Any] = {"id": entry.id, "role": entry.role}
         if entry.role == "tool":
             message |= {"toolCallId": self.name(entry.answers), "content": entry.content}
-        elif entry.parts or entry.role == "reasoning":
+        elif entry.parts:
             message["content"] = "".join(self._fold.parts[part].text for part in entry.parts)
         if entry.calls:
             message["toolCalls"] = [self._call(call) for call in entry.calls]
@@ -165,3 +174,7 @@ class Messages:
     def _call(self, call: str) -> dict[str, Any]:
         function = {"name": self._fold.calls[call].name, "arguments": self.arguments[call]}
         return {"id": self.name(call), "type": "function", "function": function}
+
+
+def _plain(thought: Message) -> Message:
+    return {"id": thought["id"], "role": "assistant", "content": ""}

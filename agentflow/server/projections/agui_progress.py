@@ -74,6 +74,15 @@ class Progress:
         """What tells a newcomer of the child runs that go on."""
         return list(self._children.values())
 
+    def instead_of(self, before: Progress) -> list[Said]:
+        """What tells a reader that has heard `before` of the child runs that go on here: one that has ended for it begins no more."""
+        ended = before._known - before._children.keys()
+        self._children = {run: began for run, began in self._children.items() if run not in ended}
+        gone = {run: began for run, began in before._children.items() if run not in self._children}
+        new = [began for run, began in self._children.items() if run not in before._known]
+        self._known |= before._known
+        return [*(_failed(run, began, "lost") for run, began in gone.items()), *new]
+
     def suspended(self) -> list[Said]:
         """What closes the child runs that go on while this stream does not."""
         return [said("SUBAGENT_FINISHED", subagentRunId=run, outcome={"type": "suspended"}) for run in self._children]

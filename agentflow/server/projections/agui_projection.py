@@ -32,25 +32,27 @@ class Names:
 
 
 class Projection:
-    """Tells one reader of one run. `others` are the client's messages that are not of this run, `state` is what the client shares.
+    """Tells one reader of one run. `held` are the messages that the client has, `state` is what it shares.
 
     A reader that is there from the start gets `begin()`, and then what `apply` gives for each event. For one that comes later `absorb`
     takes in what was before: then `begin()` tells where things stand. A client's run ends where people are asked; the same run of ours
-    goes on in the client's next one. `finished`: the last event that was given is one that nothing may follow.
+    goes on in the client's next one. `finished`: the last event that was given is one that nothing may follow. `answered`: the questions
+    that are known to have an answer, though the log does not tell of it yet.
     """
 
-    def __init__(self, names: Names, others: Sequence[Message] = (), state: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, names: Names, held: Sequence[Message] = (), state: Mapping[str, Any] | None = None) -> None:
         self.names = names
         self.finished = False
-        self._others = others
+        self._held = held
         self._shared = state or {}
         self._late = False
+        self.answered: set[str] = set()
         self._forget()
 
     def _forget(self) -> None:
         self.fold = Fold()
         self._brackets = Brackets()
-        self.speech = Speech(self.names.ours, self._others, self.fold, self._brackets)
+        self.speech = Speech(self.names.ours, self._held, self.fold, self._brackets)
         self.progress = Progress(self.fold, self._brackets)
         self.ending = Ending(self.names.thread, self.names.run)
         self.asked: dict[str, e.ApprovalRequested] = {}
@@ -66,7 +68,7 @@ class Projection:
             return [opening]
         if not self.questions():
             self.ending.begin()
-        return [opening, *self._standing()]
+        return self._given([opening, *self._standing(self._held, self.progress.children())])
 
     def apply(self, entry: StoredEvent) -> list[Said]:
         """What an event says to a reader that was told of all before it."""
@@ -84,19 +86,19 @@ class Projection:
 
     def restart(self, entries: Iterable[StoredEvent], after: Cursor | None) -> list[Said]:
         """The log begins anew with `entries` and goes on after a cursor: what a reader is told that has heard another beginning."""
-        closing = [*self._brackets.close_all(), *self.progress.suspended()]
+        before, held, closing = self.progress, self.speech.messages.held(), self._brackets.close_all()
         self._forget()
         self.absorb(entries, after)
-        return [*closing, *self._standing()]
+        return self._given([*closing, *self._standing(held, self.progress.instead_of(before))])
 
-    def _standing(self) -> list[Said]:
-        told = [*self.state(), self.speech.snapshot(), *self.progress.children(), *self._brackets.again()]
+    def _standing(self, held: Sequence[Message], children: list[Said]) -> list[Said]:
+        told = [*self.state(), *self.speech.instead_of(held), *children, *self._brackets.again()]
         questions = self.questions()
         if self.fold.ended:
             told += self.end()
         elif questions:
             told += [*self._close(), self.ending.interrupt(self.names.ours, questions)]
-        return self._given(told)
+        return told
 
     def _given(self, told: list[Said]) -> list[Said]:
         if told:
@@ -116,13 +118,12 @@ class Projection:
         waiting = self.fold.waiting
         if waiting is None or waiting.on != "approval":
             return []
-        pending = [one.id for one in self.fold.approvals.values() if not one.decision and one.id in self.asked]
+        pending = [one.id for one in self.fold.approvals.values() if not one.decision and one.id in self.asked.keys() - self.answered]
         return [self.asked[id] for id in pending if id in waiting.ids or len(waiting.ids) >= _LISTED]
 
     def interrupt(self, questions: Sequence[e.ApprovalRequested]) -> list[Said]:
         """The client's run ends here: it goes on with the answers."""
-        closing = self._close()
-        return [*closing, *self.state(), self.speech.snapshot(), self.ending.interrupt(self.names.ours, questions)]
+        return [*self._close(), *self.state(), self.speech.snapshot(), self.ending.interrupt(self.names.ours, questions)]
 
     def retried(self, about: Mapping[str, Any], *, silent: bool = False) -> list[Said]:
         """What was tried in vain is taken back; `silent` where nothing may have been."""

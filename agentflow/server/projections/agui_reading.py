@@ -47,6 +47,10 @@ class AguiReading:
         """From where the run is now: the reader is told how things stand, and forgets what it knew of them. Raises `StreamUnavailable`."""
         events, self._position = await self._known()
         self._projection.absorb(merged(events), self._position)
+        if asked := self._projection.questions():
+            # An answer is in the database before the stream tells of it.
+            open_still = {one.id for one in await self._app.runs.waiting_for(self.run_id)}
+            self._projection.answered = {one.approval for one in asked} - open_still
         self._opening = self._encoded(self._projection.begin(), self._position)
 
     async def resume(self, after: Cursor) -> bool:

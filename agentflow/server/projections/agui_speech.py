@@ -18,8 +18,8 @@ _ROLES = ("developer", "system", "assistant", "user")
 class Speech:
     """Each verb takes an event that the fold has taken already, and returns what a client is told of it."""
 
-    def __init__(self, run_id: str, others: Sequence[Message], fold: Fold, brackets: Brackets) -> None:
-        self.messages = Messages(run_id, others, fold)
+    def __init__(self, run_id: str, held: Sequence[Message], fold: Fold, brackets: Brackets) -> None:
+        self.messages = Messages(run_id, held, fold)
         self._fold = fold
         self._brackets = brackets
         self._roles: dict[str, str] = {}
@@ -27,6 +27,10 @@ class Speech:
     def snapshot(self) -> Said:
         """All messages, the user's too: those that are left out disappear."""
         return said("MESSAGES_SNAPSHOT", messages=self.messages.snapshot())
+
+    def instead_of(self, held: Sequence[Message]) -> list[Said]:
+        """All messages, to a client that holds others."""
+        return [said("MESSAGES_SNAPSHOT", messages=messages) for messages in self.messages.instead_of(held)]
 
     def take_back(self) -> tuple[list[Said], list[str]]:
         """After a retry: close what is void, and tell what is left. Returns that, and the client's ids of what is gone."""
@@ -36,8 +40,9 @@ class Speech:
         gone = [entry.id for part in parts if (entry := self.messages.of_part(part)) is not None]
         closing = [event for part in parts for event in self._brackets.close(_part(part))]
         closing += [event for call in calls for event in self._brackets.close(_call(call))]
+        before = self.messages.held()
         self.messages.drop(parts, calls)
-        return [*closing, self.snapshot()], [*dict.fromkeys(gone), *map(self.messages.name, calls)]
+        return [*closing, *self.instead_of(before)], [*dict.fromkeys(gone), *map(self.messages.name, calls)]
 
     # -- text and thoughts ---------------------------------------------------------------------------------------------------------------
 

@@ -75,4 +75,4 @@ def named(run: RunRecord) -> str:
 def _asked(run: RunRecord) -> Message:
     ids = [tag.removeprefix(_MESSAGE) for tag in run.tags if tag.startswith(_MESSAGE)]
     payload: dict[str, Any] = loads(run.input)
-    return {"id": ids[0] if ids else f"{run.id}:prompt", "role": "user", "content": str(payload["prompt"])}
+    return {"id": ids[0] if ids else f"prompt:{run.id}", "role": "user", "content": str(payload["prompt"])}
