@@ -143,10 +143,10 @@ def test_a_stream_that_is_lost_on_the_way_changes_nothing_in_the_end(log: list[S
     reader.take(projection.begin())
     lost = data.draw(st.integers(1, len(log)), "events until it is lost")
     for at, event in enumerate(log):
-        if at == lost:
-            reader.take(projection.restart(log[:at], log[at - 1].id))
         if reader.over:
             break
+        if at == lost:
+            reader.take(projection.restart(log[:at], log[at - 1].id))
         reader.take(projection.apply(event))
     if reader.over and not reader.interrupts:
         assert ours(reader) == ours(whole)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.responses import Response
 
 from agentflow.app import Agentflow
 from agentflow.errors import RunNotFound, WaitpointError
 from agentflow.serde import dumps
 from agentflow.server.calls import Call, Operation
+from agentflow.server.errors import InvalidRequest
 from agentflow.server.frames import HEADERS
 from agentflow.server.models import Nothing
-from agentflow.server.projections.agui_answers import answer, check_answered
+from agentflow.server.projections.agui_answers import check_answered, read_answers
 from agentflow.server.projections.agui_capabilities import AgentCapabilities, capabilities
-from agentflow.server.projections.agui_input import RunAgentInput
+from agentflow.server.projections.agui_input import ResumeEntry, RunAgentInput
 from agentflow.server.projections.agui_projection import Names, Projection
 from agentflow.server.projections.agui_reading import AguiReading
 from agentflow.server.projections.agui_stream import AguiStream, failure
-from agentflow.server.projections.agui_thread import begin, find_agent, key_of, named, runs_of, said_in
+from agentflow.server.projections.agui_thread import begin, find_agent, is_answered_by, key_of, named, runs_of, said_in
 from agentflow.streams.cursor import Cursor
 
 
@@ -38,7 +41,7 @@ async def run_agent(call: Call[RunAgentInput, Nothing]) -> Response:
 async def _reading(app: Agentflow, agent: str, asked: RunAgentInput, by: str) -> AguiReading:
     known = await app.runs.keyed(agent, key_of(asked.thread_id, asked.run_id))
     if known is None and asked.resume:
-        known = (await answer(app, agent, asked.thread_id, asked.resume, by)).id
+        known = await _answered(app, agent, asked, asked.resume, by)
     if known is None:
         await check_answered(app, agent, asked.thread_id)
         reading = _place(app, asked, await begin(app, agent, asked))
@@ -47,6 +50,18 @@ async def _reading(app: Agentflow, agent: str, asked: RunAgentInput, by: str) ->
     reading = _place(app, asked, known)
     await reading.join()
     return reading
+
+
+async def _answered(app: Agentflow, agent: str, asked: RunAgentInput, entries: Sequence[ResumeEntry], by: str) -> str | None:
+    """The run that goes on with the answers; None where it has ended and the user has said something new."""
+    answers = await read_answers(app, agent, asked.thread_id, entries)
+    if not is_answered_by(answers.run, asked):
+        # A client that saw its run fail has not forgotten what it was asked.
+        if answers.run.state.terminal:
+            return None
+        raise InvalidRequest("A message came along with the answers.", hint="Answer first; send the message when the run has ended.")
+    await answers.give(app, by)
+    return answers.run.id
 
 
 def _place(app: Agentflow, asked: RunAgentInput, run_id: str) -> AguiReading:

@@ -31,24 +31,32 @@ class _Answer:
     value: dict[str, Any]
 
 
-async def answer(app: Agentflow, agent: str, thread: str, entries: Sequence[ResumeEntry], by: str) -> RunRecord:
-    """Answer the open questions of a run of a conversation, all of them; returns that run. The same answers again change nothing.
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Answers to all the open questions of `run`; nothing is answered yet."""
 
-    Nothing is answered unless everything can be. Raises `WaitpointNotFound`, `InterruptsOpen`, `InvalidAnswer`,
-    `WaitpointAlreadyAnswered` (by somebody else, otherwise) and `WaitpointTimedOut`.
+    run: RunRecord
+    pending: Sequence[_Answer]
+
+    async def give(self, app: Agentflow, by: str) -> None:
+        """Answer. Raises `WaitpointAlreadyAnswered` and `WaitpointTimedOut` where somebody was quicker, and said something else."""
+        for one in self.pending:
+            try:
+                await app.waitpoints.answer(one.asked.id, one.value, by=by)
+            except (WaitpointAlreadyAnswered, WaitpointTimedOut):
+                _ended(_Answer(await app.waitpoints.get(one.asked.id), one.value))
+
+
+async def read_answers(app: Agentflow, agent: str, thread: str, entries: Sequence[ResumeEntry]) -> Answers:
+    """The answers to the questions of a run of a conversation: all of them, or none counts. The same answers again change nothing.
+
+    Raises `WaitpointNotFound`, `InterruptsOpen`, `InvalidAnswer`, `WaitpointAlreadyAnswered` (otherwise) and `WaitpointTimedOut`.
     """
     asked = [await _asked(app, entry) for entry in entries]
     run = await _run(app, agent, thread, asked)
     await _complete(app, run, {one.id for one in asked})
     answers = [_Answer(one, _read(entry, one)) for entry, one in zip(entries, asked, strict=True)]
-    pending = [one for one in answers if not _ended(one)]
-    for one in pending:
-        try:
-            await app.waitpoints.answer(one.asked.id, one.value, by=by)
-        except (WaitpointAlreadyAnswered, WaitpointTimedOut):
-            # Somebody was quicker: that is all right if they said the same.
-            _ended(_Answer(await app.waitpoints.get(one.asked.id), one.value))
-    return run
+    return Answers(run, [one for one in answers if not _ended(one)])
 
 
 async def check_answered(app: Agentflow, agent: str, thread: str) -> None:

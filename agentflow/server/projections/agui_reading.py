@@ -134,10 +134,9 @@ class AguiReading:
                 tail = Cursor.parse(error.details.get("tail") or "")
             return await self._from_database(tail)
         tail = events[-1].id if events else None
-        begins = bool(events) and events[0].type != "run.attempt"
-        if not run.state.terminal:
-            return (events, tail) if begins or not events else await self._from_database(tail)
-        return (events, tail) if begins and (events[-1].ended or not is_late(self._app, run)) else await self._from_database(tail)
+        begins = events[0].type != "run.attempt" if events else run.started_at is None
+        over = run.state.terminal and not (events and events[-1].ended) and is_late(self._app, run)
+        return (events, tail) if begins and not over else await self._from_database(tail)
 
     async def _stream(self) -> list[StoredEvent]:
         events: list[StoredEvent] = []

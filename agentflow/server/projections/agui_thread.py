@@ -48,6 +48,12 @@ async def begin(app: Agentflow, agent: str, asked: RunAgentInput) -> str:
     return started.id
 
 
+def is_answered_by(run: RunRecord, asked: RunAgentInput) -> bool:
+    """Whether the user has said nothing since this run began."""
+    last = asked.messages[-1] if asked.messages else None
+    return last is None or last.role != "user" or f"{_MESSAGE}{last.id}" in run.tags
+
+
 async def runs_of(app: Agentflow, agent: str, thread: str) -> list[RunRecord]:
     """The last runs of a conversation, newest first."""
     return await app.runs.list(task=agent, tag=f"thread:{thread}", limit=REMEMBERED)
