@@ -237,7 +237,7 @@ async def test_every_question_must_be_answered_and_none_is_believed_that_was_not
     turn = await asked(chat, "both")
     first, second = answers(turn, approved=True)
     run = ours(turn)
-    wrong = [
+    wrong: list[tuple[list[dict[str, Any]], str]] = [
         ([first], "interrupts_open"),
         ([first, second, {**second, "interruptId": "wp_made_up"}], "waitpoint_not_found"),
         ([first, {**second, "payload": {"approved": "yes"}}], "invalid_answer"),
@@ -245,7 +245,12 @@ async def test_every_question_must_be_answered_and_none_is_believed_that_was_not
         ([], "interrupts_open"),
     ]
     for number, (resume, code) in enumerate(wrong):
-        body = {"threadId": "t-1", "runId": f"w-{number}", "messages": [{"id": "u", "role": "user", "content": "hi"}], "resume": resume}
+        body: dict[str, Any] = {
+            "threadId": "t-1",
+            "runId": f"w-{number}",
+            "messages": [{"id": "u", "role": "user", "content": "hi"}],
+            "resume": resume,
+        }
         reply = await site.client.post("/agui/both", json=body)
         assert (reply.status_code, from_json(reply.content.removeprefix(b"data: "))["code"]) == (200, code)
         assert len(await site.app.runs.waiting_for(run)) == 2
@@ -307,7 +312,7 @@ async def test_a_slow_model_is_waited_for_and_comments_of_the_line_disturb_nobod
     turn = chat.begin("slow", "r-1", "Where is my order?")
     await turn.until(lambda turn: turn.of("TEXT_MESSAGE_CONTENT"))
     beats = 0
-    body = {"threadId": "t-1", "runId": "r-1", "messages": []}
+    body: dict[str, Any] = {"threadId": "t-1", "runId": "r-1", "messages": []}
     async with asyncio.timeout(PATIENCE), site.client.stream("POST", "/agui/slow", json=body) as reply:
         async for part in reply.aiter_raw():
             beats += part.count(b": hb\n\n")
@@ -345,7 +350,7 @@ async def test_a_page_that_joins_while_the_model_speaks_hears_the_rest_once(chat
     assert 0 < len("".join(event["delta"] for event in joined.of("TEXT_MESSAGE_CONTENT"))) < len(ANSWER)
 
 
-async def test_a_server_that_stops_says_so_and_the_same_ids_go_on(chat: Chat, site: Site, gate: Gate) -> None:
+async def test_a_server_that_stops_says_so_and_the_same_ids_go_on(chat: Chat, client: Client, site: Site, gate: Gate) -> None:
     turn = chat.begin("slow", "r-1", "Where is my order?")
     await turn.until(lambda turn: turn.of("TEXT_MESSAGE_CONTENT"))
     site.drain()
@@ -353,5 +358,5 @@ async def test_a_server_that_stops_says_so_and_the_same_ids_go_on(chat: Chat, si
     assert (turn.events[-1]["type"], turn.events[-1]["code"]) == ("RUN_ERROR", "reconnect")
     gate.opened.set()
     async with site_of(site.app, api_key="secret") as other:
-        joined = await Chat(other, chat._client).run("slow", "r-1", page="other", messages=turn.messages)
+        joined = await Chat(other, client).run("slow", "r-1", page="other", messages=turn.messages)
     assert joined.text == ANSWER

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
 
 WORDS = ("a", "bc", " d", "\n", "é", '"')
-VALUES = ({}, {"order": "o-1"}, {"n": [1, None, "x"]})
+VALUES: tuple[Any, ...] = ({}, {"order": "o-1"}, {"n": [1, None, "x"]})
 
 
 @dataclass

@@ -131,13 +131,13 @@ class AguiReader:
             assert asking is not None
             next(call for call in asking["toolCalls"] if call["id"] == name)["function"]["arguments"] += event["delta"]
         elif asking is None:
-            message = next((one for one in self.messages if one["id"] == event["parentMessageId"]), None)
+            message: Message | None = next((one for one in self.messages if one["id"] == event["parentMessageId"]), None)
             if message is None:
-                message = {"id": event["parentMessageId"], "role": "assistant"}
+                message = Message(id=event["parentMessageId"], role="assistant")
                 self.messages.append(message)
             assert message["role"] == "assistant"
             function = {"name": event["toolCallName"], "arguments": ""}
-            message.setdefault("toolCalls", []).append({"id": name, "type": "function", "function": function})
+            message["toolCalls"] = [*message.get("toolCalls", ()), {"id": name, "type": "function", "function": function}]
 
     def _answer(self, event: Event, asking: Message | None) -> None:
         told = {"id": event["messageId"], "role": "tool", "toolCallId": event["toolCallId"], "content": event["content"]}

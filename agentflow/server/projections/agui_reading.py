@@ -46,11 +46,7 @@ class AguiReading:
     async def join(self) -> None:
         """From where the run is now: the reader is told how things stand, and forgets what it knew of them. Raises `StreamUnavailable`."""
         events, self._position = await self._known()
-        self._projection.absorb(merged(events), self._position)
-        if asked := self._projection.questions():
-            # An answer is in the database before the stream tells of it.
-            open_still = {one.id for one in await self._app.runs.waiting_for(self.run_id)}
-            self._projection.answered = {one.approval for one in asked} - open_still
+        await self._take(events)
         self._opening = self._encoded(self._projection.begin(), self._position)
 
     async def resume(self, after: Cursor) -> bool:
@@ -61,15 +57,17 @@ class AguiReading:
         known = [event for event in events if event.id <= after]
         if not known or known[-1].id != after or known[0].type == "run.attempt":
             raise _lost(self.run_id, after)
-        self._projection.absorb(known, after)
         self._position = after
+        self._projection.absorb(known, after)
         if self._projection.fold.ended:
             return False
         if self._projection.finished:
-            # The run of the client ended with a question: what follows is another one.
-            if len(known) == len(events) and self._projection.questions():
+            # The run of the client ended with a question: what follows is another one, which begins with how things stand.
+            self._position = events[-1].id
+            await self._take(events[len(known) :])
+            if self._projection.questions():
                 return False
-            self._opening = self._encoded(self._projection.begin(), after)
+            self._opening = self._encoded(self._projection.begin(), self._position)
         return True
 
     async def chunks(self, *, live: bool = True) -> AsyncGenerator[bytes]:
@@ -97,6 +95,13 @@ class AguiReading:
         return await self._start_over(None)
 
     # -- how -----------------------------------------------------------------------------------------------------------------------------
+
+    async def _take(self, events: Sequence[StoredEvent]) -> None:
+        self._projection.absorb(merged(events), self._position)
+        if asked := self._projection.questions():
+            # An answer is in the database before the stream tells of it.
+            open_still = {one.id for one in await self._app.runs.waiting_for(self.run_id)}
+            self._projection.answered = {one.approval for one in asked} - open_still
 
     async def _heard(self, batch: Sequence[StoredEvent]) -> bytes:
         head = b""
