@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic_core import from_json
 
-from agentflow import Agent, Agentflow, ai
+from agentflow import Agent, Agentflow, WorkerSettings, ai
+from agentflow.clock import SECOND
 from agentflow.streams.courier import stream_key
 from agentflow.streams.wire import Remote, Wire
 from agentflow.testing.models import call, scripted_model, text, thinking
 from tests.properties.agui_reader import AguiReader
-from tests.server.site import Frame, Site, site_of
+from tests.server.site import PATIENCE, Frame, Site, site_of
 from tests.server.tasks import greet
 
 ANSWER = "It left on Monday."
@@ -155,6 +157,43 @@ async def test_a_question_outlives_the_stream_in_which_it_was_asked(site: Site, 
         ("tool", "5 cents"),
         ("assistant", ANSWER),
     ]
+
+
+async def test_answers_count_whatever_the_run_of_the_client_is_called(site: Site) -> None:
+    whole = await post(site, "asking", asked("r-1"))
+    resume = [{"interruptId": page(whole).interrupts[0]["id"], "status": "resolved", "payload": {"approved": True}}]
+    assert shown(page(await post(site, "asking", asked("r-1", resume=resume))))[-1] == ("assistant", ANSWER)
+
+
+async def test_what_a_lost_worker_had_said_is_taken_back_on_the_open_stream(tmp_path: Path, stream_server: str) -> None:
+    speaking, silence = asyncio.Event(), asyncio.Event()
+    pieces = count(1)
+
+    async def pace(kind: str) -> None:
+        if next(pieces) == 4:
+            speaking.set()
+            await silence.wait()
+
+    talking = Agent("talking", model=scripted_model([thinking("hm"), text(ANSWER)], pace=pace))
+    own: dict[str, Any] = {"directory": tmp_path, "redis": stream_server}
+    quick = WorkerSettings(lease=SECOND, renew_every=SECOND // 4)
+    lost = Agentflow([talking], worker=quick, **own)
+    async with Agentflow([talking], worker=False, **own) as app, site_of(app) as site:
+        await lost.open()
+        reply = asyncio.create_task(post(site, "talking", asked("r-1")))
+        await asyncio.wait_for(speaking.wait(), PATIENCE)
+        assert lost.worker is not None
+        await lost.worker.kill()
+        silence.set()
+        async with Agentflow([talking], worker=quick, **own):
+            frames = await reply
+        await lost.streams.close()
+        await lost.database.close()
+    assert shown(page(frames)) == [("user", "Where is it?"), ("reasoning", "hm"), ("assistant", ANSWER)]
+    [attempt] = [frame.data for frame in frames if frame.type == "CUSTOM"]
+    assert attempt is not None
+    assert (attempt["name"], attempt["value"]["reason"]) == ("agentflow.attempt", "worker_lost")
+    assert len(attempt["value"]["supersedes"]) == 2
 
 
 async def test_the_same_ids_at_the_same_time_start_one_run(site: Site) -> None:

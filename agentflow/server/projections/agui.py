@@ -40,8 +40,9 @@ async def run_agent(call: Call[RunAgentInput, Nothing]) -> Response:
 
 async def _reading(app: Agentflow, agent: str, asked: RunAgentInput, by: str) -> AguiReading:
     known = await app.runs.keyed(agent, key_of(asked.thread_id, asked.run_id))
-    if known is None and asked.resume:
-        known = await _answered(app, agent, asked, asked.resume, by)
+    if asked.resume:
+        answered = await _answered(app, agent, asked, asked.resume, by)
+        known = known or answered
     if known is None:
         await check_answered(app, agent, asked.thread_id)
         reading = _place(app, asked, await begin(app, agent, asked))
@@ -119,7 +120,7 @@ OPERATIONS = (
         summary="Talk to an agent by AG-UI",
         body=RunAgentInput,
         answer=None,
-        problems=(400, 404, 503),
+        problems=(400, 404, 409, 503),
         media="text/event-stream",
         headers=("X-Agentflow-By",),
     ),
