@@ -50,6 +50,7 @@ class Writer:
     log: list[StoredEvent] = field(default_factory=list[StoredEvent])
     asked: int = 0
     calls: int = 0
+    late: list[str] = field(default_factory=list[str])
 
     def say(self, *events: e.Event) -> None:
         for event in events:
@@ -76,7 +77,8 @@ class Writer:
                 self.say(e.StepRetrying(step, attempt + 1, {"type": "TimeoutError", "message": "gone"}, 10, named))
                 attempt += 1
             else:
-                self.lease("worker_lost", (step,) if self.chance(2) else ())
+                reason = self.draw(st.sampled_from(("worker_lost", "resume")))
+                self.lease(reason, (step,) if self.chance(2) else ())
         parts = self.attempt(step, attempt, last=last, whole=True)
         if self.chance(3):
             # Recorded, but the worker was lost before it said so.
@@ -135,8 +137,15 @@ class Writer:
         asking = [part.id for part in calls if self.chance(2)]
         if asking:
             self.ask(asking)
+        late, self.late = self.late, []
         for part in calls:
-            self.tool(number, part.id)
+            # What a provider's own tool returns may come after the words that follow.
+            if self.chance(4):
+                self.late.append(part.id)
+            else:
+                self.tool(number, part.id)
+        for call in late:
+            self.tool(number - 1, call)
 
     def ask(self, calls: list[str]) -> None:
         pending: list[str] = []
@@ -160,8 +169,10 @@ class Writer:
             self.say(e.StepStarted(step, name, "tool"))
         if self.chance(3):
             self.say(e.ChildStarted(f"run_{call}", "fulfil", call, step))
-            if self.chance(4):
+            if self.chance(3):
                 self.lease("worker_lost")
+                if self.chance(2):
+                    self.say(e.ChildStarted(f"run_{call}", "fulfil", call, step))
             if not self.chance(4):
                 self.say(e.ChildFinished(f"run_{call}", self.draw(st.sampled_from(("answered", "failed"))), call, step))
         if self.chance(3):
@@ -196,6 +207,8 @@ def logs(draw: st.DrawFn) -> list[StoredEvent]:
         if writer.chance(3):
             writer.aside()
         writer.tools(number, writer.turn(number, last=number == turns))
+    for call in writer.late:
+        writer.tool(turns, call)
     outcomes: list[tuple[e.Event, str]] = [
         (e.RunCompleted("done"), "completed"),
         (e.RunCompleted(None), "completed"),
