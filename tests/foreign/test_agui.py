@@ -13,7 +13,7 @@ from pydantic_core import from_json
 from agentflow import Agent, Agentflow, ai, context
 from agentflow.retry import Retry
 from agentflow.testing.models import call, scripted_model, text, thinking
-from tests.foreign.client import PATIENCE, Client, Turn, agui_client
+from tests.foreign.agui_client import PATIENCE, Client, Turn, agui_client
 from tests.server.site import Site, site_of
 
 ANSWER = "It left on Monday, and will be with you on Thursday."

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from agentflow.streams.codec import StoredEvent
-from tests.foreign.client import Client, agui_client
+from tests.foreign.agui_client import Client, agui_client
 from tests.properties.agui_logs import logs
 from tests.properties.test_agui import BEFORE, USER, follow, ours, page, told
 

@@ -20,7 +20,7 @@ from tests.properties.agui_reader import AguiReader, Event, Message
 NAMES = Names("thread", "run-1", "run_1")
 USER: list[Message] = [{"id": "u1", "role": "user", "content": "hello"}]
 BEFORE: list[Message] = [{"id": "r0", "role": "reasoning", "content": "an old thought"}, {"id": "a0", "role": "assistant", "content": "hi"}]
-fewer = settings(max_examples=50)
+quick = settings(max_examples=80)
 others = st.sampled_from((USER, [*BEFORE, *USER]))
 
 
@@ -62,7 +62,7 @@ def ours(reader: AguiReader) -> list[Message]:
     return [{**one, "content": one.get("content", "")} for one in reader.messages]
 
 
-@fewer
+@quick
 @given(logs(), others)
 def test_a_client_accepts_every_stream_and_ends_with_what_counts(log: list[StoredEvent], before: list[Message]) -> None:
     reader = follow(page(before), told(log, before))
@@ -81,7 +81,7 @@ def test_a_client_accepts_every_stream_and_ends_with_what_counts(log: list[Store
     assert reader.interrupts == [] or fold.state == "failed", "a client forgets what it was asked at RUN_FINISHED"
 
 
-@fewer
+@quick
 @given(logs(), others, st.data())
 def test_a_client_that_is_cut_off_anywhere_and_attaches_again_ends_with_the_same(
     log: list[StoredEvent], before: list[Message], data: st.DataObject
@@ -117,7 +117,7 @@ def _behind(log: Sequence[StoredEvent], before: Sequence[Message], reader: AguiR
     return place
 
 
-@fewer
+@quick
 @given(logs(), st.data())
 def test_a_reader_that_goes_on_behind_an_event_it_had_misses_nothing_and_hears_nothing_twice(
     log: list[StoredEvent], data: st.DataObject
@@ -134,7 +134,7 @@ def test_a_reader_that_goes_on_behind_an_event_it_had_misses_nothing_and_hears_n
     assert runs
 
 
-@fewer
+@quick
 @given(logs(), st.data())
 def test_a_stream_that_is_lost_on_the_way_changes_nothing_in_the_end(log: list[StoredEvent], data: st.DataObject) -> None:
     whole = follow(page(USER), told(log, USER))
@@ -152,7 +152,7 @@ def test_a_stream_that_is_lost_on_the_way_changes_nothing_in_the_end(log: list[S
         assert ours(reader) == ours(whole)
 
 
-@fewer
+@quick
 @given(logs(), st.data())
 def test_deltas_that_are_joined_say_the_same(log: list[StoredEvent], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(log)), "where a batch ends")
