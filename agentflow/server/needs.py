@@ -146,6 +146,20 @@ async def _starts_task(asked: Asked, scopes: Scopes) -> None:
         raise missing(START.replace("<name>", asked.body.task))
 
 
+async def _talks(asked: Asked, scopes: Scopes) -> None:
+    agent, thread = str(asked.request.path_params["agent"]), str(asked.body.thread_id)
+    if agent not in scopes.tasks:
+        raise missing(START.replace("<name>", agent))
+    if thread_tag(thread) not in scopes.tags:
+        raise missing(f"run:read:thread:{thread}")
+
+
+async def _reads_thread(asked: Asked, scopes: Scopes) -> None:
+    thread = str(asked.request.path_params["thread"])
+    if thread_tag(thread) not in scopes.tags:
+        raise missing(f"run:read:thread:{thread}")
+
+
 async def _lists_waitpoints(asked: Asked, scopes: Scopes) -> None:
     run_id: str | None = asked.query.run
     if run_id is None:
@@ -194,6 +208,10 @@ LIST_RUNS = Need(check=_lists_runs, scopes=(INDEX, *READ_RUN[1:]))
 """To see the index, or the part of it that has the `tag` or `thread` in the query."""
 START_TASK = Need(check=_starts_task, scopes=(START,))
 """To start the `task` in the body."""
+TALK = Need(check=_talks, scopes=(START,))
+"""To start the agent in the path, and to read the thread in the body: both."""
+READ_THREAD = Need(check=_reads_thread, scopes=(READ_RUN[2],))
+"""To read the thread in the path."""
 LIST_WAITPOINTS = Need(check=_lists_waitpoints, scopes=(*READ_RUN, ANSWER[1]))
 """To see what the `run` in the query waits for."""
 SEE_WAITPOINT = Need(check=_sees_waitpoint, scopes=(*ANSWER, *READ_RUN))

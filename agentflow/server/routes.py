@@ -19,6 +19,7 @@ from agentflow.server.models import (
     WorkerInfo,
     WorkerPage,
 )
+from agentflow.server.projections import agui
 from agentflow.server.requests import (
     CancelRun,
     CreateWaitpoint,
@@ -270,5 +271,6 @@ OPERATIONS = (
         answer=Health,
         statuses=(200, 503),
     ),
+    *agui.OPERATIONS,
 )
 """All but the OpenAPI document itself."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from starlette.responses import Response
 
@@ -46,7 +47,7 @@ async def get_waitpoint(call: Call[Nothing, Nothing]) -> Response:
 async def decide_waitpoint(call: Call[Decide, Nothing]) -> Response:
     """Answer a waitpoint. 409 with the answer that counts when somebody was first, 410 when it is too late."""
     body, app = call.body, call.app
-    by = _by(call)
+    by = decider(call, body.by, "http")
     one = await app.waitpoints.get(call.id)
     if one.kind is WaitKind.APPROVAL:
         said = body.model_dump(include={"approved", "reason", "edits"}, exclude_none=True)
@@ -56,11 +57,12 @@ async def decide_waitpoint(call: Call[Decide, Nothing]) -> Response:
     return answer(waitpoint_view((await _whole(app, [ended]))[0]))
 
 
-def _by(call: Call[Decide, Nothing]) -> str:
-    said = call.body.by or call.request.headers.get("x-agentflow-by")
+def decider(call: Call[Any, Any], said: str | None, otherwise: str) -> str:
+    """Who decides: the subject of a token, else whom the call names. Raises `Forbidden` when a token names somebody else."""
+    said = said or call.request.headers.get("x-agentflow-by")
     grant = call.caller.grant
     if grant is None:
-        return said or "http"
+        return said or otherwise
     if said is not None and said != grant.who:
         raise Forbidden(f"This token decides as {grant.who}, and for nobody else.", hint="Leave out `by` and X-Agentflow-By.")
     return grant.who

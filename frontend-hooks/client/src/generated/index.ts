@@ -1,5 +1,7 @@
 // Written by tools/typescript.py from the Python definitions: change those, then run `make types`.
 
+export type * from "./agui_capabilities.ts";
+export type * from "./agui_input.ts";
 export type * from "./events.ts";
 export type * from "./inputs.ts";
 export type * from "./models.ts";
