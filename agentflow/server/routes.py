@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentflow.server import listings, queues, runs, waitpoints
+from agentflow.server import listings, queues, runs, threads, waitpoints
 from agentflow.server.calls import Operation
 from agentflow.server.models import (
     CancelRun,
@@ -36,6 +36,7 @@ _KEY = ("Idempotency-Key",)
 _CURSOR = ("Last-Event-ID",)
 
 OPERATIONS = (
+    *threads.OPERATIONS,
     Operation(
         method="POST",
         path="/v1/runs",

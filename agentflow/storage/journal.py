@@ -19,7 +19,7 @@ async def append(database: Database, lease: Lease, entry: JournalEntry, said: st
     """
     value = entry.value
     if said is not None or (value is not None and len(value) > blobs.LIMIT):
-        await database.transact(_append_large(lease, entry, said))
+        await database.transact(record(lease, entry, said))
         return
     written = await database.execute(SQL.journal.append(run=lease.run, **_columns(entry)))
     if not written:
@@ -27,7 +27,8 @@ async def append(database: Database, lease: Lease, entry: JournalEntry, said: st
 
 
 @transaction
-def _append_large(lease: Lease, entry: JournalEntry, said: str | None) -> Transaction[None]:
+def record(lease: Lease, entry: JournalEntry, said: str | None = None) -> Transaction[None]:
+    """As `append`, as a part of what is written together. Raises `LeaseLost`."""
     yield from hold(lease)
     value = None if entry.value is None else (yield from blobs.stow(entry.value, entry.ended_at))
     written = yield SQL.journal.append(run=lease.run, **_columns(replace(entry, value=value)))

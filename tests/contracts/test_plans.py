@@ -39,6 +39,8 @@ WORKING: dict[str, Callable[[], Query]] = {
     "what a run waits for": lambda: SQL.waitpoints.open_of_run(run_id="run_18"),
     "the journal of a run": lambda: SQL.journal.load(run=8),
     "a dedupe key": lambda: SQL.runs.deduped(task="t1", dedupe_key="d11"),
+    "who is ahead in a thread": lambda: SQL.threads.ahead(thread="t", turn=7),
+    "whose turn it is in a thread": lambda: SQL.threads.active(thread="t"),
     "children to cancel": lambda: SQL.runs.children_to_cancel(run=8),
 }
 UPKEEP: dict[str, Callable[[], Query]] = {
