@@ -9,6 +9,8 @@ from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
 from agentflow.errors import UnserializableValue
 from agentflow.serde import dumps
 
+__all__ = ["ModelMessage", "read", "written"]
+
 
 def written(messages: Sequence[ModelMessage]) -> list[str]:
     """Messages as JSON texts."""

@@ -17,7 +17,7 @@ from agentflow.storage import threads, workers
 from agentflow.storage.threads import LAST, ThreadPage
 
 if TYPE_CHECKING:
-    from pydantic_ai.messages import ModelMessage
+    from agentflow.agents.messages import ModelMessage
 
 
 class Opened(Protocol):
