@@ -22,6 +22,8 @@ from agentflow.server.routes import OPERATIONS
 
 _ASKED = ("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Agentflow-By")
 
+_TOLD = ("X-Agentflow-Run-Id", "X-Workflow-Run-Id", "X-Workflow-Stream-Tail-Index")
+
 
 def create_asgi(
     app: Agentflow,
@@ -86,5 +88,6 @@ def _cors(origins: Sequence[str]) -> Middleware:
         allow_origins=list(origins),
         allow_methods=["GET", "POST"],
         allow_headers=list(_ASKED),
+        expose_headers=list(_TOLD),
         max_age=600,
     )

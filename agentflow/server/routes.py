@@ -31,12 +31,14 @@ from agentflow.server.models import (
     WorkerInfo,
     WorkerPage,
 )
+from agentflow.server.projections import ai_sdk_routes
 
 _KEY = ("Idempotency-Key",)
 _CURSOR = ("Last-Event-ID",)
 
 OPERATIONS = (
     *threads.OPERATIONS,
+    *ai_sdk_routes.OPERATIONS,
     Operation(
         method="POST",
         path="/v1/runs",
