@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +102,7 @@ def client(request: pytest.FixtureRequest) -> Iterator[Client]:
 
 
 @asynccontextmanager
-async def serving(tmp_path: Path, stream_server: str, *tasks: Any) -> AsyncIterator[Site]:
+async def serving(tmp_path: Path, stream_server: str, *tasks: Any) -> AsyncGenerator[Site]:
     async with Agentflow([*tasks], directory=tmp_path, redis=stream_server) as app, site_of(app) as site:
         yield site
 
@@ -120,7 +120,8 @@ def shape(message: dict[str, Any]) -> list[Any]:
         if kind in ("text", "reasoning"):
             shown.append((kind, part["text"], part["state"]))
         elif kind.startswith("tool-"):
-            approved = (part.get("approval") or {}).get("approved")
+            approval: dict[str, Any] = part.get("approval") or {}
+            approved = approval.get("approved")
             shown.append((kind, part["state"], part.get("input"), part.get("output") or part.get("errorText"), approved))
         elif kind.startswith("data-"):
             shown.append((kind, part["data"]))
@@ -373,7 +374,7 @@ async def test_the_answer_is_whole_wherever_the_connection_breaks(client: Client
 
 
 @asynccontextmanager
-async def breaking(port: int, limit: int) -> AsyncIterator[int]:
+async def breaking(port: int, limit: int) -> AsyncGenerator[int]:
     """A port in front of another, whose first connection breaks after so many bytes of the answer."""
     used = False
 

@@ -19,14 +19,15 @@ from agentflow.records import RunRecord, WaitKind, WaitpointRecord
 from agentflow.server.calls import Call, Operation
 from agentflow.server.errors import InvalidRequest
 from agentflow.server.models import Nothing
+from agentflow.server.projections.ai_sdk_reply import Begin
 from agentflow.server.projections.ai_sdk_requests import Address, Answer, Chat, ChatQuery, ResumeQuery
-from agentflow.server.projections.ai_sdk_stream import Begin, ChatStream, Telling, counted
+from agentflow.server.projections.ai_sdk_stream import ChatStream, Telling, counted
 from agentflow.storage import threads
 from agentflow.streams.cursor import Cursor
 from agentflow.streams.events import ApprovalRequested, RunWaiting
 
 PROTOCOL = (b"x-vercel-ai-ui-message-stream", b"v1")
-FRESH = 30 * SECOND
+FRESH_AFTER_END = 30 * SECOND
 """How long after its end a run is still the answer to who comes back to its chat: the connection may have broken at its last words."""
 
 
@@ -92,7 +93,7 @@ async def _current(app: Agentflow, chat: str) -> str | None:
 
 
 def _is_fresh(app: Agentflow, run: RunRecord) -> bool:
-    return run.finished_at is None or app.clock.now() - run.finished_at <= FRESH
+    return run.finished_at is None or app.clock.now() - run.finished_at <= FRESH_AFTER_END
 
 
 async def _answer(call: Call[Chat, ChatQuery]) -> list[WaitpointRecord] | None:

@@ -6,10 +6,8 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any
 
-from pydantic_core import to_json
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -18,9 +16,9 @@ from agentflow.app.following import LAST
 from agentflow.app.rebuild import load
 from agentflow.errors import StreamError
 from agentflow.records import RunState
-from agentflow.server.frames import HEADERS, HEARTBEAT, merged
+from agentflow.server.frames import HEADERS, HEARTBEAT
 from agentflow.server.projections.ai_sdk import Projection
-from agentflow.server.projections.ai_sdk_parts import Chunk
+from agentflow.server.projections.ai_sdk_reply import DONE, Begin, Reply, encoded
 from agentflow.server.pulse import Pulse
 from agentflow.server.stream import LONGEST
 from agentflow.streams.codec import StoredEvent
@@ -28,76 +26,36 @@ from agentflow.streams.cursor import Cursor
 from agentflow.streams.reader import StreamLost
 
 _log = logging.getLogger("agentflow.server")
-_DONE = b"data: [DONE]\n\n"
 _AHEAD = 1_000
 """Events that are read before they are sent."""
-LOST = "The stream of this answer was lost; load the conversation again."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Begin:
-    """Where a response begins: at chunk `skip` of the run's projection, unmerged, or behind the event `after`, for a reader that has seen
-    the message up to there. Without both it is the whole message, with what is said already in few pieces."""
-
-    sdk: int = 7
-    skip: int | None = None
-    after: Cursor | None = None
 
 
 class Telling:
-    """The chunks of one response, in batches."""
+    """A response in batches, as its run goes on."""
 
     def __init__(self, app: Agentflow, run_id: str, begin: Begin) -> None:
         self.run_id = run_id
         self._app = app
         self._begin = begin
-        self._projection = Projection(run_id, begin.sdk)
-        self._skip = begin.skip or 0
+        self._reply = Reply(run_id, begin)
 
     async def batches(self) -> AsyncGenerator[bytes]:
         """Frames, to the end of the run or to where it waits for a person. Raises `StreamError` when they cannot go on."""
-        yield self._frames(self._projection.begin())
-        async with aclosing(together(self._events())) as batches:
+        reply = self._reply
+        yield encoded(reply.first())
+        begun = False
+        async with aclosing(together(whole(self._app, self.run_id))) as batches:
             async for batch in batches:
-                if self._is_elsewhere(batch[0]):
-                    yield self._frames([{"type": "error", "errorText": LOST}, {"type": "finish", "finishReason": "error"}]) + _DONE
+                if not begun and reply.strays(batch[0]):
+                    yield encoded(reply.lost()) + DONE
                     return
-                chunks = self._project(batch if self._begin.skip is not None else merged(batch))
-                over = batch[-1].ended
-                if self._projection.waits and await self._is_parked(batch[-1].id.epoch):
-                    chunks += self._counted(self._projection.pause())
-                    over = True
-                yield self._encoded(chunks) + (_DONE if over else b"")
+                begun = True
+                chunks, over = reply.more(batch), batch[-1].ended
+                if reply.waits and await self._is_parked(batch[-1].id.epoch):
+                    chunks, over = chunks + reply.pause(), True
+                yield encoded(chunks) + (DONE if over else b"")
                 if over:
                     return
-
-    def _project(self, batch: Sequence[StoredEvent]) -> list[Chunk]:
-        chunks: list[Chunk] = []
-        for event in batch:
-            told = self._projection.apply(event)
-            if self._begin.after is None or event.id > self._begin.after:
-                chunks += self._counted(told)
-        return chunks
-
-    def _frames(self, chunks: list[Chunk]) -> bytes:
-        return self._encoded(self._counted(chunks))
-
-    def _counted(self, chunks: list[Chunk]) -> list[Chunk]:
-        """Those chunks that the reader has not had."""
-        had = min(self._skip, len(chunks))
-        self._skip -= had
-        return chunks[had:]
-
-    def _encoded(self, chunks: Sequence[Chunk]) -> bytes:
-        return b"".join(b"data: %b\n\n" % to_json(chunk, inf_nan_mode="null", fallback=str) for chunk in chunks)
-
-    def _events(self) -> AsyncGenerator[StoredEvent]:
-        return whole(self._app, self.run_id) if self._begin.after is None else _followed(self._app, self.run_id, None)
-
-    def _is_elsewhere(self, event: StoredEvent) -> bool:
-        """Whether this is the first event of a log that is not the one in which the reader has a place."""
-        placed = self._begin.after is not None or bool(self._skip)
-        return placed and event.type in ("run.queued", "run.started") and event.id.epoch > 1
 
     async def _is_parked(self, epoch: int) -> bool:
         """Whether the run waits still, as it said in that epoch: each time that it goes on is another one."""
@@ -106,41 +64,58 @@ class Telling:
 
 
 async def whole(app: Agentflow, run_id: str) -> AsyncGenerator[StoredEvent]:
-    """All events of a run, live. What its stream has lost, while the run goes on, is taken from the database as far as it is recorded."""
+    """All events of a run, live. Where its stream has lost its beginning, what is recorded takes its place."""
+    try:
+        async with aclosing(_streamed(app, run_id)) as events:
+            async for event in events:
+                yield event
+    except _Gone as gone:
+        async with aclosing(_recorded(app, run_id, gone.tail)) as events:
+            async for event in events:
+                yield event
+
+
+class _Gone(Exception):
+    """The beginning of a stream is lost; it goes on after `tail`."""
+
+    def __init__(self, tail: str) -> None:
+        super().__init__()
+        self.tail = tail
+
+
+async def _streamed(app: Agentflow, run_id: str) -> AsyncGenerator[StoredEvent]:
     said = False
     try:
         async with aclosing(_followed(app, run_id, None)) as events:
             async for event in events:
+                if not said and event.type in LAST and event.id.epoch > 0:
+                    raise _Gone("")
                 if not said and event.type == "run.attempt":
-                    for known in await _recorded(app, run_id):
+                    for known in await _before(app, run_id, event):
                         yield known
                 said = True
                 yield event
     except StreamLost as lost:
         if said:
             raise
-        tail = lost.details["tail"]
-    else:
-        return
-    async with aclosing(_rest(app, run_id, Cursor.parse(tail) if tail else None)) as events:
-        async for event in events:
-            yield event
+        raise _Gone(lost.details["tail"]) from lost
 
 
-async def _recorded(app: Agentflow, run_id: str) -> list[StoredEvent]:
-    """What is recorded of a run, without its end."""
-    return [event for event in (await app.database.read(load(run_id))).events if event.type not in LAST]
-
-
-async def _rest(app: Agentflow, run_id: str, tail: Cursor | None) -> AsyncGenerator[StoredEvent]:
-    """What is recorded of a run whose stream is gone, and what it says from here on."""
+async def _recorded(app: Agentflow, run_id: str, tail: str) -> AsyncGenerator[StoredEvent]:
     rebuilt = await app.database.read(load(run_id))
     for event in rebuilt.events:
         yield event
     if not rebuilt.run.state.terminal:
-        async with aclosing(_followed(app, run_id, tail)) as events:
+        async with aclosing(_followed(app, run_id, Cursor.parse(tail) if tail else None)) as events:
             async for event in events:
                 yield event
+
+
+async def _before(app: Agentflow, run_id: str, first: StoredEvent) -> list[StoredEvent]:
+    """What is recorded of a run from before the first event that its stream still has, in an epoch before all others."""
+    known = (await app.database.read(load(run_id))).events
+    earlier = [one for one in known if one.ts < first.ts and one.type not in LAST]
+    return [StoredEvent(Cursor(0, number), one.ts, one.event) for number, one in enumerate(earlier, start=1)]
 
 
 async def _followed(app: Agentflow, run_id: str, after: Cursor | None) -> AsyncGenerator[StoredEvent]:
