@@ -67,11 +67,11 @@ def test_a_client_that_can_forget_shows_what_our_own_readers_show(entries: list[
 
 
 @given(logs(), st.sampled_from(MAJORS), st.integers(1, 7))
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_a_cut_after_any_byte_and_a_resume_by_index_loses_and_doubles_nothing(entries: list[StoredEvent], sdk: int, size: int) -> None:
     sent = response(entries, Begin(sdk=sdk, skip=0))
     whole = UiMessage(sdk).read(sent)
-    for cut in range(0, len(sent), 11):
+    for cut in range(0, len(sent), 17):
         reader = UiMessage(sdk).read(sent[:cut])
         if reader.finished is None:
             reader.read(response(entries, Begin(sdk=sdk, skip=reader.chunks), size))
