@@ -176,6 +176,14 @@ def test_sources_files_data_usage_and_a_structured_result_come_through() -> None
     assert transient == [("data-tick", 1), ("data-agentflow-run", {"status": "waiting", "on": "timer", "until": 9})]
 
 
+def test_a_reader_that_may_not_see_thoughts_gets_all_but_them() -> None:
+    thoughts = [e.ReasoningStart("p0", step="s1"), e.ReasoningDelta("p0", "secret"), e.ReasoningEnd("p0")]
+    entries = log(*turn(*thoughts, *said("p1", "open")), e.RunCompleted("x"), e.End("completed"))
+    sent = response(entries, Begin(thoughts=False))
+    assert b"secret" not in sent
+    assert [part["type"] for part in UiMessage().read(sent).parts] == ["step-start", "text"]
+
+
 def test_an_event_of_a_kind_that_nobody_knows_adds_nothing() -> None:
     assert Projection("run_1").apply(log(e.UnknownEvent("brand.new", "x", {}))[0]) == []
 

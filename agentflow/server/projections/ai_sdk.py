@@ -24,12 +24,16 @@ TOOL_FAILED = "The tool failed."
 
 
 class Projection:
-    """One reader's view of one run. `waits`: whether the last thing that happened is that the run waits for a person."""
+    """One reader's view of one run. `waits`: whether the last thing that happened is that the run waits for a person.
 
-    def __init__(self, run_id: str, sdk: int = 7) -> None:
+    `sdk` is the major version of the client, `thoughts` whether it may see what the model thinks.
+    """
+
+    def __init__(self, run_id: str, sdk: int = 7, *, thoughts: bool = True) -> None:
         self.waits = False
         self._run_id = run_id
         self._sdk = sdk
+        self._thoughts = thoughts
         self._turn: Turn | None = None
         self._parts: dict[str, Part] = {}
         self._calls: dict[str, Call] = {}
@@ -50,7 +54,9 @@ class Projection:
         self._cursor = entry.id
         self.waits = isinstance(entry.event, e.RunWaiting) and entry.event.on == "approval"
         tell = _TELL.get(type(entry.event))
-        return [] if tell is None else list(tell(self, entry.event))
+        if tell is None or (not self._thoughts and entry.type.startswith("reasoning.")):
+            return []
+        return tell(self, entry.event)
 
     def pause(self) -> list[Chunk]:
         """What a response ends with while the run waits for a person; `cursor` is where the next one goes on."""

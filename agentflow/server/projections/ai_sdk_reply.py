@@ -21,9 +21,13 @@ LOST = "The stream of this answer was lost; load the conversation again."
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begin:
     """Where a response begins: at chunk `skip` of the run's projection, unmerged, or behind the event `after`, for a reader that has seen
-    the message up to there. Without both it is the whole message, with what is said already in few pieces."""
+    the message up to there. Without both it is the whole message, with what is said already in few pieces.
+
+    `thoughts`: whether the reader may see what the model thinks.
+    """
 
     sdk: int = 7
+    thoughts: bool = True
     skip: int | None = None
     after: Cursor | None = None
 
@@ -33,7 +37,7 @@ class Reply:
 
     def __init__(self, run_id: str, begin: Begin) -> None:
         self._begin = begin
-        self._projection = Projection(run_id, begin.sdk)
+        self._projection = Projection(run_id, begin.sdk, thoughts=begin.thoughts)
         self._skip = begin.skip or 0
 
     @property

@@ -155,7 +155,7 @@ async def together(events: AsyncGenerator[StoredEvent]) -> AsyncGenerator[Sequen
 
 async def counted(app: Agentflow, run_id: str, begin: Begin) -> int:
     """How many chunks a response has by now that begins there; 0 where the run's stream cannot tell."""
-    projection, after = Projection(run_id, begin.sdk), begin.after
+    projection, after = Projection(run_id, begin.sdk, thoughts=begin.thoughts), begin.after
     chunks, position = len(projection.begin()), None
     try:
         while page := await app.streams.read(run_id, position):
