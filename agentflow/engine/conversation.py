@@ -53,7 +53,8 @@ class Conversation:
         key = self._place.key("thread.history")
         found = self._place.ask(key)
         upto: int = await self._look(key) if found is None else loads(found.value or "0")
-        said = await self._place.session.services.database.read(threads.said(self.id, upto=upto))
+        session = self._place.session
+        said = await self._working(lambda: session.read(lambda: threads.said(self.id, upto=upto)))
         return [one.body for one in said]
 
     async def append(self, messages: Sequence[str]) -> None:
@@ -68,7 +69,7 @@ class Conversation:
 
     async def _look(self, key: str) -> int:
         session = self._place.session
-        upto = await session.services.database.read(threads.length(self.id))
+        upto: int = await self._working(lambda: session.read(lambda: threads.length(self.id)))
         await self._working(lambda: session.append(EntryKind.VALUE, key, dumps(upto)))
         return upto
 

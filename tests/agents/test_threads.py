@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from pydantic_ai.messages import ModelMessage
 
 from agentflow import Agent, Agentflow, ai, approve, context, step, task
-from agentflow.errors import DefinitionError, RunCancelled, RunFailed, ThreadNotFound, UnknownTask
+from agentflow.database.port import Database, Transaction
+from agentflow.errors import ConnectionLost, DefinitionError, RunCancelled, RunFailed, ThreadNotFound, UnknownTask
 from agentflow.records import RunState, WaitKind
 from agentflow.streams.events import RunStarted, RunWaiting
 from agentflow.testing import Engine
 from agentflow.testing.models import call, scripted_model, text
+from tests.faults.flaky import FlakyDatabase
+
+T = TypeVar("T")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -212,6 +218,37 @@ async def test_a_run_cannot_wait_for_another_of_its_own_thread_but_may_start_one
     assert (await engine.app.runs.ended(begun)).state is RunState.COMPLETED
 
 
+class Away(FlakyDatabase):
+    """A database that is away when the messages of a thread are asked for."""
+
+    away = 0
+
+    async def read(self, transaction: Transaction[T]) -> T:
+        if self.away and getattr(transaction, "__name__", "") == "said":
+            self.away -= 1
+            raise ConnectionLost("The server is away.")
+        return await super().read(transaction)
+
+
+async def test_a_database_that_is_away_when_the_history_is_read_is_waited_for(tmp_path: Path, stream_server: str) -> None:
+    opened: list[Away] = []
+
+    def wrap(database: Database) -> Database:
+        opened.append(Away(database))
+        return opened[-1]
+
+    engine = Engine(tmp_path, stream_server, wrap=wrap)
+    await engine.open()
+    support = Agent("support", model=scripted_model([text("one")], [text("two")]))
+    await (await engine.start(support.using(thread="t-7"), "q1")).result()
+    opened[0].away = 2
+    result = asyncio.ensure_future((await engine.start(support.using(thread="t-7"), "q2")).result())
+    while not result.done():
+        await engine.clock.advance("1s")
+    assert (await result, opened[0].away) == ("two", 0)
+    await engine.close()
+
+
 async def test_any_task_may_be_a_turn_of_a_thread(engine: Engine) -> None:
     inside = 0
 
@@ -254,9 +291,9 @@ async def test_a_thread_that_never_was_is_empty_and_needs_an_agent_that_is_named
         await thread.send("hi")
 
 
-async def test_start_takes_the_thread_as_an_argument(tmp_path: object, stream_server: str) -> None:
+async def test_start_takes_the_thread_as_an_argument(tmp_path: Path, stream_server: str) -> None:
     support = Agent("support", model=scripted_model([text("one")], [text("two")]))
-    async with Agentflow([support], directory=str(tmp_path), redis=stream_server) as app:
+    async with Agentflow([support], directory=tmp_path, redis=stream_server) as app:
         async with asyncio.timeout(20):
             assert await (await support.start("q1", thread="t-7")).result() == "one"
             assert await (await app.thread("t-7").send("q2")).result() == "two"
