@@ -272,6 +272,21 @@ async def test_a_waiting_run_is_shown_up_to_its_question_and_ends_there(tmp_path
         assert (again.seen(), again.finished, again.metadata) == (got.seen(), "tool-calls", got.metadata)
 
 
+async def test_a_response_ends_at_a_question_though_the_worker_died_before_it_said_that_the_run_waits(
+    tmp_path: Path, stream_server: str
+) -> None:
+    async with chatting(tmp_path, stream_server, asking()) as site:
+        got = await said(site, user("refund"))
+        run_id = got.metadata["runId"]
+        events = [stored.event for stored in await site.app.streams.read(run_id)]
+        await site.app.streams.forget([run_id])
+        for event in events[:-1]:
+            site.app.streams.publish(run_id, 1, event)
+        await site.app.streams.flush()
+        again = UiMessage().read((await resumed(site)).content)
+        assert (again.seen(), again.finished) == (got.seen(), "tool-calls")
+
+
 async def test_a_stream_that_is_gone_is_told_from_the_database_but_never_by_index(tmp_path: Path, stream_server: str) -> None:
     async with chatting(tmp_path, stream_server, asking()) as site:
         got = await said(site, user("refund"))

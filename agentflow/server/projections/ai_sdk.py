@@ -38,12 +38,18 @@ class Projection:
         self._parts: dict[str, Part] = {}
         self._calls: dict[str, Call] = {}
         self._approvals: dict[str, str] = {}
+        self._open: set[str] = set()
         self._void: set[str] = set()
         self._settled: set[str] = set()
         self._pieces = 0
         self._usage: dict[str, float] = {}
         self._last: e.RunCompleted | e.RunCancelled | None = None
         self._cursor: Cursor | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether a question to a person is open."""
+        return bool(self._open)
 
     def begin(self) -> list[Chunk]:
         """What every response begins with; the message is the same one in all of them."""
@@ -183,6 +189,7 @@ class Projection:
     # -- people --------------------------------------------------------------------------------------------------------------------------
 
     def asked(self, event: e.ApprovalRequested) -> list[Chunk]:
+        self._open.add(event.approval)
         if event.approval in self._approvals:
             return []
         known = None if event.call is None else self._calls.get(event.call)
@@ -200,6 +207,7 @@ class Projection:
         return [*begun, request, *([] if known else self._settle(call.owner))]
 
     def answered(self, event: e.ApprovalResolved) -> list[Chunk]:
+        self._open.discard(event.approval)
         id = self._approvals.get(event.approval)
         if id is None:
             return []

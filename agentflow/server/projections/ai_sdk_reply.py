@@ -45,6 +45,11 @@ class Reply:
         """Whether the last thing that happened is that the run waits for a person."""
         return self._projection.waits
 
+    @property
+    def asks(self) -> bool:
+        """Whether a question to a person is open."""
+        return self._projection.asks
+
     def first(self) -> list[Chunk]:
         """What it begins with."""
         return self._counted(self._projection.begin())

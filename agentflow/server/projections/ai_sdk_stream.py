@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Coroutine, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from agentflow.app import Agentflow
-from agentflow.app.following import LAST
+from agentflow.app.following import LAST, SILENCE
 from agentflow.app.rebuild import load
 from agentflow.errors import StreamError
 from agentflow.records import RunState
 from agentflow.server.frames import HEADERS, HEARTBEAT
 from agentflow.server.projections.ai_sdk import Projection
+from agentflow.server.projections.ai_sdk_parts import Chunk
 from agentflow.server.projections.ai_sdk_reply import DONE, Begin, Reply, encoded
 from agentflow.server.pulse import Pulse
 from agentflow.server.stream import LONGEST
@@ -38,29 +39,36 @@ class Telling:
         self._app = app
         self._begin = begin
         self._reply = Reply(run_id, begin)
+        self._epoch: int | None = None
 
     async def batches(self) -> AsyncGenerator[bytes]:
         """Frames, to the end of the run or to where it waits for a person. Raises `StreamError` when they cannot go on."""
-        reply = self._reply
-        yield encoded(reply.first())
-        begun = False
+        yield encoded(self._reply.first())
         async with aclosing(together(whole(self._app, self.run_id))) as batches:
             async for batch in batches:
-                if not begun and reply.strays(batch[0]):
-                    yield encoded(reply.lost()) + DONE
-                    return
-                begun = True
-                chunks, over = reply.more(batch), batch[-1].ended
-                if reply.waits and await self._is_parked(batch[-1].id.epoch):
-                    chunks, over = chunks + reply.pause(), True
+                chunks, over = await self._told(batch)
                 yield encoded(chunks) + (DONE if over else b"")
                 if over:
                     return
 
-    async def _is_parked(self, epoch: int) -> bool:
+    async def _told(self, batch: Sequence[StoredEvent]) -> tuple[list[Chunk], bool]:
+        """The chunks of a batch, or after a silence, and whether the response is over with them."""
+        reply, chunks = self._reply, list[Chunk]()
+        if batch:
+            if self._epoch is None and reply.strays(batch[0]):
+                return reply.lost(), True
+            chunks, self._epoch = reply.more(batch), batch[-1].id.epoch
+            if batch[-1].ended:
+                return chunks, True
+        # A worker that dies at this very moment does not say that its run waits.
+        if (reply.waits if batch else reply.asks) and await self._is_parked():
+            return [*chunks, *reply.pause()], True
+        return chunks, False
+
+    async def _is_parked(self) -> bool:
         """Whether the run waits still, as it said in that epoch: each time that it goes on is another one."""
         run = await self._app.runs.get(self.run_id)
-        return run.state is RunState.WAITING and run.epoch == epoch
+        return run.state is RunState.WAITING and run.epoch == self._epoch
 
 
 async def whole(app: Agentflow, run_id: str) -> AsyncGenerator[StoredEvent]:
@@ -124,7 +132,7 @@ async def _followed(app: Agentflow, run_id: str, after: Cursor | None) -> AsyncG
 
 
 async def together(events: AsyncGenerator[StoredEvent]) -> AsyncGenerator[Sequence[StoredEvent]]:
-    """Events, all that are there at one moment at once."""
+    """Events, all that are there at one moment at once; none after a silence."""
     here: asyncio.Queue[StoredEvent | None] = asyncio.Queue(_AHEAD)
 
     async def pump() -> None:
@@ -140,11 +148,15 @@ async def together(events: AsyncGenerator[StoredEvent]) -> AsyncGenerator[Sequen
     work = asyncio.get_running_loop().create_task(pump())
     try:
         batch: list[StoredEvent] = []
-        while (event := await here.get()) is not None:
-            batch.append(event)
+        while True:
             if here.empty():
                 yield batch
                 batch = []
+            with suppress(TimeoutError):
+                event = await asyncio.wait_for(here.get(), SILENCE) if here.empty() else here.get_nowait()
+                if event is None:
+                    break
+                batch.append(event)
         if batch:
             yield batch
         await work
