@@ -29,7 +29,7 @@ def installed(source: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        shutil.copytree(source, folder, dirs_exist_ok=True)
+        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules"))
         ready = folder / ".installed"
         if not ready.exists():
             _install(folder)
@@ -51,4 +51,5 @@ def _install(folder: Path) -> None:
     except subprocess.TimeoutExpired:
         pytest.skip(f"npm has not installed in {_INSTALL_SECONDS} s")
     if done.returncode:
-        pytest.skip(f"npm cannot install: {done.stderr.strip().splitlines()[-1:]}")
+        said = [line for line in done.stderr.splitlines() if line.startswith("npm error")]
+        pytest.skip(f"npm cannot install: {'; '.join(said[:3])}")
