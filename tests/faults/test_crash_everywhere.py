@@ -24,12 +24,12 @@ from agentflow.storage.listing import RunFilter
 from agentflow.testing import Engine
 from agentflow.testing.faults import Crashed, CrashingDatabase
 from tests.faults.flaky import Break, FlakyDatabase
-from tests.faults.workloads import Workload, conversing, everything, talking
+from tests.faults.workloads import Workload, everything, in_a_thread, talking
 from tests.servers.postgres import PostgresServer
 
 T = TypeVar("T")
 Mode = Literal["before", "after"]
-WORKLOADS: dict[str, Callable[[], Workload]] = {"everything": everything, "an agent": talking, "a conversation": conversing}
+WORKLOADS: dict[str, Callable[[], Workload]] = {"everything": everything, "an agent": talking, "a thread": in_a_thread}
 PATIENCE = 20.0
 Fresh = Callable[[], AbstractContextManager[str | None]]
 """Makes an empty database: its URL, or None for a file in the engine's folder."""

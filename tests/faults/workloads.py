@@ -95,7 +95,7 @@ def talking() -> Workload:
     return Workload(agent, ("Where is o-1?",), "It is done.", called)
 
 
-def conversing() -> Workload:
+def in_a_thread() -> Workload:
     """A thread of two runs that were started at once: the second has its turn after the first, and knows what that said, once."""
     called: list[str] = []
 

@@ -245,7 +245,8 @@ class _Connection:
                 await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
                 self._sent = self._loop.time()
 
-    def tick(self, now: float, heartbeat: float) -> Coroutine[Any, Any, None] | None:
+    def tick(self, now: float, heartbeat: float, rotation: float = 0.0) -> Coroutine[Any, Any, None] | None:
+        # Nobody is asked to come back elsewhere: for these clients that is a broken connection.
         if self._turn.locked():
             if now - self._began > LONGEST:
                 self.stop("slow")
