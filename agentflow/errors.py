@@ -167,6 +167,13 @@ class RunNotFound(RunError):
     http_status = 404
 
 
+class ThreadNotFound(RunError):
+    """No thread has that id."""
+
+    code = "thread_not_found"
+    http_status = 404
+
+
 class RunTimeout(RunError):
     """The caller stopped waiting; the run itself goes on."""
 

@@ -86,7 +86,8 @@ class EntryKind(StrEnum):
 class RunRecord:
     """A run, as stored. Times are microseconds since 1970, `active` is microseconds of work.
 
-    `weight` is what its start counts in a rate.
+    `weight` is what its start counts in a rate. `thread` is the conversation that it belongs to, `turn` its place in the line there: None
+    for a run whose delay has not ended.
     """
 
     key: int
@@ -119,6 +120,8 @@ class RunRecord:
     finished_at: int | None
     note: str | None
     weight: int = 1
+    thread: str | None = None
+    turn: int | None = None
 
     @property
     def code_name(self) -> str:
@@ -242,6 +245,29 @@ class QueueRecord:
     def limited(self) -> bool:
         """Whether it has any limit."""
         return any(limit is not None for limit in (self.concurrency, self.key_concurrency, self.rate, self.key_rate))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadRecord:
+    """A conversation of many runs: how many took a place in it, how many messages it has, and whose run came last."""
+
+    key: int
+    id: str
+    agent: str
+    turns: int
+    messages: int
+    created_at: int
+    touched_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRecord:
+    """A message of a thread: its number there from 1, the run that said it, and the message as JSON text."""
+
+    seq: int
+    run_id: str
+    body: str
+    created_at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

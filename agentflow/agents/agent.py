@@ -13,6 +13,7 @@ from agentflow.clock import microseconds
 from agentflow.engine.queue import DEFAULT_QUEUE, queue_of
 from agentflow.engine.task import Task, TaskOptions, source_hash
 from agentflow.errors import ConfigurationError, DefinitionError
+from agentflow.handle import RunHandle
 from agentflow.retry import NO_RETRY
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Agent(Task[[str], R]):
         support = Agent("support", model="anthropic:claude-sonnet-4-6", instructions="You help.", output=Answer,
                         tools=[ai.tool(fulfil), ai.tool(refund, approval=True), look_up])
         run = await support.start("Where is my order?")
+        more = await support.start("Make it express.", thread="t-7")     # knows what was said in thread t-7
     """
 
     @overload
@@ -53,6 +55,20 @@ class Agent(Task[[str], R]):
         self.code = self._surface()
 
     kind = "agent"
+
+    async def start(self, prompt: str, *, thread: str | None = None) -> RunHandle[R]:
+        """Start a run and return at once.
+
+        `thread` is the id of a conversation, yours to choose: the run has its turn when those that were started before it in that thread
+        have ended, knows what they said, and adds what it says. A run that fails or is cancelled adds nothing. Start options and a thread:
+        `support.using(thread="t-7", delay="1h").start("…")`.
+
+        Raises `InvalidPayload`, `DefinitionError` for an id that cannot be, and `NotInRun` when neither a run nor an open app is around.
+
+            run = await support.start("Where is my order?", thread="t-7")
+        """
+        started = self if thread is None else self.using(thread=thread)
+        return await started.launch(self.payload.encode((prompt,), {}))
 
     def warm(self) -> None:
         """Load pydantic-ai and the model's SDK, which takes seconds the first time."""

@@ -14,9 +14,11 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import UsageLimits
 
 from agentflow.agents.durability import IDLE, Durability
+from agentflow.agents.messages import read, written
 from agentflow.agents.models import MODEL_RETRY, named
 from agentflow.agents.options import AgentOptions
 from agentflow.agents.units import SETTINGS, ToolSettings, called_id, calling
+from agentflow.engine.context import recording
 from agentflow.engine.task import Task
 from agentflow.errors import InvalidPayload, RunError
 
@@ -38,8 +40,13 @@ def build(name: str, output: Any, options: AgentOptions, tools: list[PydanticToo
 
 
 async def converse(agent: PydanticAgent[None, Any], prompt: str, turns: int | None) -> Any:
-    """Drive one conversation to its result."""
-    result = await agent.run(prompt, usage_limits=UsageLimits(request_limit=turns))
+    """Drive one conversation to its result; in a thread, as its next turn: what was said before is known, what is said now is kept."""
+    run = recording()
+    thread = None if run is None else run.thread
+    before = None if thread is None else read(await thread.history())
+    result = await agent.run(prompt, message_history=before, usage_limits=UsageLimits(request_limit=turns))
+    if thread is not None:
+        await thread.append(written(result.new_messages()))
     return result.output
 
 

@@ -14,6 +14,7 @@ from agentflow.app.queues import Queues
 from agentflow.app.refill import Refill
 from agentflow.app.runs import Runs
 from agentflow.app.spawning import spawning
+from agentflow.app.threads import Thread, Threads
 from agentflow.app.waitpoints import Waitpoints
 from agentflow.app.waking import Waking
 from agentflow.app.workers import Workers
@@ -209,6 +210,18 @@ class Agentflow:
     def queues(self) -> Queues:
         """See what waits where, pause and resume queues."""
         return self._opened.queues
+
+    @property
+    def threads(self) -> Threads:
+        """See which conversations there are."""
+        return Threads(self)
+
+    def thread(self, id: str) -> Thread:
+        """A conversation, by the id that it was given or is to be given. Raises `DefinitionError` for an id that cannot be.
+
+        >>> run = await app.thread("t-7").send("Make it express.")
+        """
+        return Thread(self, id)
 
     @property
     def waitpoints(self) -> Waitpoints:

@@ -72,7 +72,8 @@ def rebuild(
     dated += [one for wait in waited for one in _waited(wait)]
     dated.sort(key=lambda one: one[0])
     if run.started_at is not None:
-        dated.insert(0, (run.started_at, RunStarted(run.task, run.attempt, run.epoch, parent=run.parent_id)))
+        began = RunStarted(run.task, run.attempt, run.epoch, parent=run.parent_id, thread=run.thread)
+        dated.insert(0, (run.started_at, began))
     last = run.finished_at or (dated[-1][0] if dated else run.created_at)
     if run.metadata != "{}":
         dated.append((last, RunProgress(loads(run.metadata))))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from agentflow.engine.starting import thread_tag
 from agentflow.errors import InvalidScope
 
 READ_RUN = ("run:read:<id>", "run:read:tag:<tag>", "run:read:thread:<id>")
@@ -42,11 +43,6 @@ _FORMS = (
     _Form("waitpoint:answer:", "waitpoint", _WAITPOINT),
 )
 _ALL = (*READ_RUN, *WRITE_RUN, START, *ANSWER, THOUGHTS, INDEX)
-
-
-def thread_tag(thread: str) -> str:
-    """The tag that the runs of a thread have."""
-    return f"thread:{thread}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ class Announcer:
 
     def queued(self, run: RunRecord) -> None:
         """A new run waits in its queue."""
-        self._streams.publish(run.id, 0, RunQueued(run.task, parent=run.parent_id))
+        self._streams.publish(run.id, 0, RunQueued(run.task, parent=run.parent_id, thread=run.thread))
         self.announce(run)
 
     def announce(self, run: RunRecord) -> None:

@@ -7,7 +7,7 @@ may know which engine that is.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -97,6 +97,7 @@ class StartOptions:
     weight: int = 1
     concurrency_key: str | None = None
     on_parent_cancel: str | None = None
+    thread: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,23 @@ class StepScope(Protocol):
         ...
 
 
+class ThreadScope(Protocol):
+    """What code inside a run can reach of the conversation that the run belongs to. Messages are JSON texts."""
+
+    @property
+    def id(self) -> str:
+        """The thread's id."""
+        ...
+
+    async def history(self) -> list[str]:
+        """What was said before this run: recorded as a position, so that a replay sees the same."""
+        ...
+
+    async def append(self, messages: Sequence[str]) -> None:
+        """Add messages at the end of the conversation: once, whatever crashes, in the transaction that records it."""
+        ...
+
+
 class TaskContext(Protocol):
     """What code inside a run can reach."""
 
@@ -169,6 +187,11 @@ class TaskContext(Protocol):
     @property
     def tags(self) -> tuple[str, ...]:
         """The run's tags."""
+        ...
+
+    @property
+    def thread(self) -> ThreadScope | None:
+        """The conversation that the run belongs to, if any."""
         ...
 
     @property

@@ -215,6 +215,8 @@ class Execution:
     async def _code(self, context: RunContext) -> Any:
         current.set(context)
         branch.set(context.root)
+        if context.thread is not None:
+            await context.thread.turn()
         if not self._middleware:
             return await self.task.perform(self.session.run.input)
         call: Callable[[], Awaitable[Any]] = functools.partial(self.task.perform, self.session.run.input)
@@ -268,7 +270,7 @@ class Execution:
     async def _announce(self, entries: Sequence[JournalEntry], waits: Sequence[WaitpointRecord]) -> None:
         run, session = self.session.run, self.session
         if run.epoch == 1:
-            session.publish(RunStarted(run.task, run.attempt, run.epoch, parent=run.parent_id))
+            session.publish(RunStarted(run.task, run.attempt, run.epoch, parent=run.parent_id, thread=run.thread))
             return
         if run.recoveries:
             void, untold = await self._retelling.recovered(entries, waits)

@@ -16,6 +16,7 @@ from agentflow.database.port import Transaction, transaction
 from agentflow.engine.branch import Branch, Tasks, branch
 from agentflow.engine.calls import finishing
 from agentflow.engine.context import Debounce, ReceiveCall, StartCall, StepCall, WaitRequest, WaitResult
+from agentflow.engine.conversation import Conversation, Place
 from agentflow.engine.host import Host
 from agentflow.engine.metadata import Metadata
 from agentflow.engine.patching import Patches
@@ -23,9 +24,10 @@ from agentflow.engine.receiving import Receiving, received
 from agentflow.engine.replay import Replay
 from agentflow.engine.replay_log import ReplayLogger
 from agentflow.engine.session import Session
+from agentflow.engine.starting import thread_tag
 from agentflow.engine.telling import requested
 from agentflow.engine.tries import Tries, recorded
-from agentflow.errors import DuplicateName, RunPaused
+from agentflow.errors import DefinitionError, DuplicateName, RunPaused
 from agentflow.records import EntryKind, JournalEntry, WaitKind, WaitpointRecord, WaitState, new_id
 from agentflow.serde import dumps, loads
 from agentflow.storage import waitpoints
@@ -57,6 +59,8 @@ class RunContext:
         self._patches = Patches(session, replay)
         self._receiving = Receiving(session, self._ended)
         self._top: str | None = None
+        thread = session.run.thread
+        self.thread = None if thread is None else Conversation(thread, Place(session, self.key, self._ask, self.wait, self._knows))
 
     @property
     def run_id(self) -> str:
@@ -137,6 +141,9 @@ class RunContext:
         return await self._ended(one)
 
     async def child(self, key: str, call: StartCall) -> WaitResult:
+        if call.options.thread is not None and call.options.thread == self._session.run.thread:
+            hint = "Start it with `start()`: it has its turn when this run has ended. Or give it a thread of its own."
+            raise DefinitionError(f"{self.run_id} cannot wait for another run of its own thread {call.options.thread!r}.", hint=hint)
         one = self._find(key)
         if one is not None and one.state in (WaitState.FAILED, WaitState.CANCELLED) and one.attempt < self.attempt:
             one = None
@@ -195,6 +202,9 @@ class RunContext:
         if one is None or one.state is WaitState.PENDING:
             (branch.get() or self.root).live = True
         return one
+
+    def _knows(self, key: str) -> bool:
+        return key in self.known
 
     async def _ended(self, one: WaitpointRecord) -> WaitResult:
         if one.state is WaitState.PENDING:
@@ -342,7 +352,8 @@ def new_run(call: StartCall, now: int, *, scope: str, host: Host) -> NewRun:
         idempotency_scope="" if chosen.idempotency_scope == "global" else scope,
         dedupe_key=chosen.dedupe_key,
         debounce=None if chosen.debounce is None else _debounced(chosen.debounce, now),
-        tags=chosen.tags,
+        tags=chosen.tags if chosen.thread is None else tuple(dict.fromkeys((*chosen.tags, thread_tag(chosen.thread)))),
+        thread=chosen.thread,
         metadata=dumps(chosen.metadata) if chosen.metadata else "{}",
         priority=chosen.priority,
         weight=chosen.weight,

@@ -180,6 +180,15 @@ class Session:
                 self.latch(lost)
                 raise
 
+    async def read(self, make: Callable[[], Transaction[T]]) -> T:
+        """Read what is committed, under the lease; while the database fails, wait for it. Raises `LeaseLost`."""
+        delay = SECOND // 50
+        while True:
+            try:
+                return await self.services.database.read(make())
+            except PASSING as error:
+                delay = await self._wait_for_storage(error, delay)
+
     async def _wait_for_storage(self, error: StorageError, delay: int) -> int:
         _log.error("%s cannot record its work and tries again in %.2f s: %s", self.run.id, delay / SECOND, error)
         await self.services.clock.sleep_until(self.services.clock.now() + delay)

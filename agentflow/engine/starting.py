@@ -32,6 +32,8 @@ def start_call(task: TaskName, payload: str, chosen: StartOptions, *, detached: 
     return StartCall(task.name, task.queue, payload, chosen, task.version, task.hooked, detached)
 
 
+LONGEST_THREAD = 255
+"""Characters of a thread's id."""
 _KNOWN = {field.name for field in fields(StartOptions)}
 
 
@@ -48,6 +50,8 @@ def start_options(before: StartOptions, given: Mapping[str, Any]) -> StartOption
     _one_of(values, "on_parent_cancel", ("cancel", "leave"))
     if "tags" in values:
         values["tags"] = tuple(values["tags"])
+    if values.get("thread") is not None:
+        check_thread(values["thread"])
     if values.get("debounce") is not None:
         values["debounce"] = _debounce(values["debounce"])
     weight = values.get("weight", 1)
@@ -56,6 +60,19 @@ def start_options(before: StartOptions, given: Mapping[str, Any]) -> StartOption
             f"weight={weight!r} is no weight.", hint="Give a whole number from 1: what the start counts in its queue's rate."
         )
     return _compatible(replace(before, **values))
+
+
+def check_thread(given: object) -> str:
+    """The id of a thread, if it can be one. Raises `DefinitionError`."""
+    if isinstance(given, str) and 0 < len(given) <= LONGEST_THREAD and given.isprintable():
+        return given
+    hint = f"Give a text of 1 to {LONGEST_THREAD} printable characters, such as the id of a chat."
+    raise DefinitionError(f"thread={given!r} is no id of a thread.", hint=hint)
+
+
+def thread_tag(thread: str) -> str:
+    """The tag that the runs of a thread carry."""
+    return f"thread:{thread}"
 
 
 def _debounce(given: Any) -> Debounce:

@@ -227,7 +227,9 @@ class Task(Generic[P, R]):
         within the parent run, or `"global"`), `dedupe_key` (no second run of this key while one is active), `debounce` (`{"key": …,
         "delay": "5s"}`, with `"max_delay"` and `"mode"`: starts of one key become one run, which starts after so much quiet and has the
         payload of the last, or with `"leading"` of the first), `tags`, `metadata`, `priority` (seconds that the run may overtake),
-        `concurrency_key` and `weight` (what the limits of its `Queue` count by), `on_parent_cancel` (`"cancel"` or `"leave"`).
+        `concurrency_key` and `weight` (what the limits of its `Queue` count by), `thread` (a conversation, by an id of yours: its runs
+        have their turns one after the other, in the order of their starts, and carry the tag `thread:<id>`), `on_parent_cancel`
+        (`"cancel"` or `"leave"`).
         Raises `DefinitionError` for others, and for what does not go together.
 
         >>> await fulfil.using(delay="1h", tags=["vip"]).start("o-81")

@@ -30,8 +30,13 @@ def waits_for(waits: list[WaitpointRecord]) -> RunWaiting:
     """What a run that suspends says: the wait that a reader can do most about, the ids of the first ones, and when one ends by itself."""
     first = min(waits, key=lambda one: _TELLING.index(one.kind), default=None)
     due = min((one.due_at for one in waits if one.due_at is not None), default=None)
-    kind = "event" if first is None else first.kind.value
+    kind = "event" if first is None else "concurrency" if _is_turn(first) else first.kind.value
     return RunWaiting(kind, tuple(one.id for one in waits[:20]), None if due is None else due // 1_000)
+
+
+def _is_turn(one: WaitpointRecord) -> bool:
+    """Whether it is the wait for the run before in a thread."""
+    return one.kind is WaitKind.CALLBACK and "thread" in loads(one.subject)
 
 
 def last_words(run: RunRecord) -> list[Event]:

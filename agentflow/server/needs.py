@@ -13,7 +13,8 @@ from typing import Any, Protocol
 from starlette.requests import Request
 
 from agentflow.app import Agentflow
-from agentflow.auth.scopes import ANSWER, INDEX, READ_RUN, START, WRITE_RUN, Scopes, thread_tag
+from agentflow.auth.scopes import ANSWER, INDEX, READ_RUN, START, WRITE_RUN, Scopes
+from agentflow.engine.starting import thread_tag
 from agentflow.server.callers import Caller
 from agentflow.server.errors import ScopeMissing
 from agentflow.storage import runs, waitpoints
@@ -81,6 +82,18 @@ async def permit_run(app: Agentflow, caller: Caller, run_id: str) -> None:
         raise runs.not_found(run_id)
 
 
+def permit_start(caller: Caller, task: str) -> None:
+    """Raise `ScopeMissing` when the caller may not start a task."""
+    if caller.grant is not None and task not in caller.grant.scopes.tasks:
+        raise missing(START.replace("<name>", task))
+
+
+def permit_thread(caller: Caller, thread: str) -> None:
+    """Raise `ScopeMissing` when the caller may not read a thread."""
+    if caller.grant is not None and thread_tag(thread) not in caller.grant.scopes.tags:
+        raise missing(READ_RUN[2].replace("<id>", thread))
+
+
 async def _reads(app: Agentflow, caller: Caller, run_id: str) -> bool:
     if caller.grant is not None and run_id not in caller.grant.scopes.runs and caller.grant.scopes.tags:
         run = await app.database.read(runs.find(run_id))
@@ -142,22 +155,25 @@ async def _lists_runs(asked: Asked, scopes: Scopes) -> None:
 
 
 async def _starts_task(asked: Asked, scopes: Scopes) -> None:
-    if asked.body.task not in scopes.tasks:
-        raise missing(START.replace("<name>", asked.body.task))
+    permit_start(asked.caller, asked.body.task)
 
 
 async def _talks(asked: Asked, scopes: Scopes) -> None:
-    agent, thread = str(asked.request.path_params["agent"]), str(asked.body.thread_id)
-    if agent not in scopes.tasks:
-        raise missing(START.replace("<name>", agent))
-    if thread_tag(thread) not in scopes.tags:
-        raise missing(f"run:read:thread:{thread}")
+    permit_start(asked.caller, str(asked.request.path_params["agent"]))
+    permit_thread(asked.caller, asked.body.thread_id)
 
 
 async def _reads_thread(asked: Asked, scopes: Scopes) -> None:
-    thread = str(asked.request.path_params["thread"])
-    if thread_tag(thread) not in scopes.tags:
-        raise missing(f"run:read:thread:{thread}")
+    permit_thread(asked.caller, str(asked.request.path_params.get("thread") or _path_id(asked)))
+
+
+async def _chats(asked: Asked, scopes: Scopes) -> None:
+    permit_thread(asked.caller, asked.body.id)
+
+
+async def _lists_all(asked: Asked, scopes: Scopes) -> None:
+    if not scopes.index:
+        raise missing(INDEX)
 
 
 async def _lists_waitpoints(asked: Asked, scopes: Scopes) -> None:
@@ -210,6 +226,10 @@ START_TASK = Need(check=_starts_task, scopes=(START,))
 """To start the `task` in the body."""
 TALK = Need(check=_talks, scopes=(START,))
 """To start the agent in the path, and to read the thread in the body: both."""
+CHAT = Need(check=_chats, scopes=(READ_RUN[2],))
+"""To read the thread that the body names; the handler asks `permit_start` for who is to answer."""
+LIST_ALL = Need(check=_lists_all, scopes=(INDEX,))
+"""To see all that there is of a kind."""
 READ_THREAD = Need(check=_reads_thread, scopes=(READ_RUN[2],))
 """To read the thread in the path."""
 LIST_WAITPOINTS = Need(check=_lists_waitpoints, scopes=(*READ_RUN, ANSWER[1]))

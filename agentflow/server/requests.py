@@ -48,6 +48,7 @@ class RunOptions(Strict):
     concurrency_key: str | None = None
     dedupe_key: str | None = Field(None, min_length=1, max_length=512)
     debounce: DebounceOptions | None = None
+    thread: str | None = Field(None, min_length=1, max_length=255)
 
 
 class StartRun(Strict):

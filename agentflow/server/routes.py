@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentflow.server import inputs, listings, needs, queues, runs, tokens, waitpoints
+from agentflow.server import inputs, listings, needs, queues, runs, threads, tokens, waitpoints
 from agentflow.server.calls import Operation
 from agentflow.server.models import (
     EventPage,
@@ -19,7 +19,7 @@ from agentflow.server.models import (
     WorkerInfo,
     WorkerPage,
 )
-from agentflow.server.projections import agui
+from agentflow.server.projections import agui, ai_sdk_routes
 from agentflow.server.requests import (
     CancelRun,
     CreateWaitpoint,
@@ -42,6 +42,8 @@ _KEY = ("Idempotency-Key",)
 _CURSOR = ("Last-Event-ID",)
 
 OPERATIONS = (
+    *threads.OPERATIONS,
+    *ai_sdk_routes.OPERATIONS,
     Operation(
         method="POST",
         path="/v1/runs",

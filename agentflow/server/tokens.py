@@ -10,6 +10,7 @@ from starlette.responses import Response
 from agentflow.app import Agentflow
 from agentflow.auth.scopes import THOUGHTS, Scopes
 from agentflow.auth.tokens import LIFE, Grant, mint
+from agentflow.engine.starting import thread_tag
 from agentflow.serde import dumps
 from agentflow.server import tickets
 from agentflow.server.callers import Caller
@@ -19,7 +20,7 @@ from agentflow.server.needs import missing
 from agentflow.server.requests import Nothing
 from agentflow.server.token_models import BrowserTicket, BrowserToken, IssueTicket, MintToken
 
-_OPTIONS = frozenset({"idempotency_key", "tags", "metadata", "delay", "ttl"})
+_OPTIONS = frozenset({"idempotency_key", "tags", "metadata", "delay", "ttl", "thread"})
 
 
 async def mint_token(call: Call[MintToken, Nothing]) -> Response:
@@ -50,8 +51,9 @@ def permitted(grant: Grant, options: Mapping[str, Any]) -> dict[str, Any]:
             f"A browser token cannot set {', '.join(sorted(refused))}.",
             hint=f"It can set {', '.join(sorted(_OPTIONS))}; start the run from your server for the rest.",
         )
-    # A tag puts a run before the eyes of all who may read that tag.
-    if foreign := set(options.get("tags", ())) - grant.scopes.tags:
+    # A tag puts a run before the eyes of all who may read that tag; a thread shows it what was said.
+    tags = {*options.get("tags", ()), *([thread_tag(options["thread"])] if "thread" in options else ())}
+    if foreign := tags - grant.scopes.tags:
         raise missing(*(f"run:read:tag:{tag}" for tag in sorted(foreign)))
     if "idempotency_key" not in options:
         return dict(options)

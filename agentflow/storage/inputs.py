@@ -7,7 +7,7 @@ that targets the stream; it brings nothing but the news that there is something 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 from agentflow.database.port import Transaction, transaction
@@ -136,7 +136,7 @@ def receive(lease: Lease, name: str, entry: JournalEntry, wait: NewWaitpoint, no
         return (yield from waitpoints.insert(lease, wait, None, now))
     message = Message(found[0]["seq"], found[0]["data"])
     yield SQL.inputs.take(run=lease.run, name=name, seq=message.seq, entry=entry.seq)
-    yield from journal.record(lease, entry, message.recorded())
+    yield from journal.record(lease, replace(entry, value=message.recorded()))
     return message
 
 
@@ -146,7 +146,7 @@ def give_back(lease: Lease, name: str, entry: JournalEntry, message: Message, no
     yield from runs.held(lease)
     yield SQL.inputs.give_back(run=lease.run, name=name, seq=message.seq, data=message.data)
     if not (yield SQL.journal.value(run=lease.run, seq=entry.seq)):
-        yield from journal.record(lease, entry, None)
+        yield from journal.record(lease, entry)
     woken, leased = yield from waitpoints.end_targets(target(lease.run_id, name), _NEWS, now)
     return Sent(message.seq, woken, leased)
 

@@ -19,27 +19,23 @@ async def append(database: Database, lease: Lease, entry: JournalEntry, said: st
     """
     value = entry.value
     if said is not None or (value is not None and len(value) > blobs.LIMIT):
-        await database.transact(_append_large(lease, entry, said))
+        await database.transact(record(lease, entry, said))
         return
     written = await database.execute(SQL.journal.append(run=lease.run, **_columns(entry)))
     if not written:
         raise LeaseLost(lease.run_id)
 
 
-def record(lease: Lease, entry: JournalEntry, value: str | None) -> Transaction[None]:
-    """Record an entry with this value, as a part of a transaction that holds the lease. Raises `LeaseLost`."""
-    if not (yield SQL.journal.append(run=lease.run, **_columns(replace(entry, value=value)))):
-        raise LeaseLost(lease.run_id)
-
-
 @transaction
-def _append_large(lease: Lease, entry: JournalEntry, said: str | None) -> Transaction[None]:
+def record(lease: Lease, entry: JournalEntry, said: str | None = None) -> Transaction[None]:
+    """As `append`, as a part of what is written together. Raises `LeaseLost`."""
     value = entry.value
     if value is not None and len(value) > blobs.LIMIT:
         # Before the record, which is fenced by itself: a stale worker leaves no blob behind.
         yield from hold(lease)
         value = yield from blobs.stow(value, entry.ended_at)
-    yield from record(lease, entry, value)
+    if not (yield SQL.journal.append(run=lease.run, **_columns(replace(entry, value=value)))):
+        raise LeaseLost(lease.run_id)
     if said is not None:
         yield SQL.transcripts.put(run=lease.run, seq=entry.seq, events=said)
 

@@ -8,10 +8,12 @@ from agentflow.database.port import Row
 from agentflow.records import (
     EntryKind,
     JournalEntry,
+    MessageRecord,
     QueueRecord,
     RunRecord,
     RunState,
     TaskRecord,
+    ThreadRecord,
     WaitKind,
     WaitpointRecord,
     WaitState,
@@ -57,6 +59,8 @@ def run(row: Row) -> RunRecord:
         finished_at=row["finished_at"],
         note=row["note"],
         weight=row["weight"],
+        thread=row["thread"],
+        turn=row["turn"],
     )
 
 
@@ -138,3 +142,13 @@ def task(row: Row) -> TaskRecord:
 def queue(row: Row) -> QueueRecord:
     """A row of `queues`."""
     return QueueRecord(**{field.name: row[field.name] for field in fields(QueueRecord)})
+
+
+def thread(row: Row) -> ThreadRecord:
+    """A row of `threads`."""
+    return ThreadRecord(**{field.name: row[field.name] for field in fields(ThreadRecord)})
+
+
+def message(row: Row, body: str) -> MessageRecord:
+    """A row of `messages`, with its body where that is a blob."""
+    return MessageRecord(row["seq"], row["run_id"], body, row["created_at"])

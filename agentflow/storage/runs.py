@@ -61,6 +61,7 @@ class NewRun:
     weight: int = 1
     dedupe_key: str | None = None
     debounce: Debounced | None = None
+    thread: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,8 @@ def start(new: NewRun, now: int, parent: Lease | None = None) -> Transaction[Sta
         found = yield SQL.runs.insert(**_columns(new, now, parent), input=text, dedupe_key=new.dedupe_key)
         if found:
             yield from _tag(new, found[0]["key"])
-            return Started(_stored(new, now, parent, found[0]), existed=False)
+            turn = yield from _join(new, found[0]["key"], now)
+            return Started(replace(_stored(new, now, parent, found[0]), turn=turn), existed=False)
         # It is there, and the connection broke after it was committed; or another run is active under its key.
         found = yield SQL.runs.get(id=new.id)
         if found:
@@ -118,13 +120,24 @@ def _debounce(new: NewRun, how: Debounced, text: str, now: int, parent: Lease | 
     )
     if found[0]["id"] == new.id:
         yield from _tag(new, found[0]["key"])
-    return Started(rows.run(found[0]), existed=found[0]["id"] != new.id)
+        yield from _join(new, found[0]["key"], now)
+        return Started(replace(rows.run(found[0]), thread=new.thread), existed=False)
+    return Started(rows.run(found[0]), existed=True)
 
 
 def _tag(new: NewRun, key: int) -> Transaction[None]:
     """Runs are listed by tag from a table of their own."""
     if new.tags:
         yield SQL.tags.put(run=key, tags=dumps(list(new.tags)))
+
+
+def _join(new: NewRun, key: int, now: int) -> Transaction[int | None]:
+    """Take the last place in the line of the run's thread; one that is delayed does so when it begins."""
+    if new.thread is None:
+        return None
+    turn = None if new.ready_at is not None else (yield SQL.threads.turn(id=new.thread, agent=new.task, now=now))[0]["turns"]
+    yield SQL.threads.join(run=key, thread=new.thread, turn=turn)
+    return turn
 
 
 @transaction
@@ -138,6 +151,7 @@ async def start_simply(database: Database, new: NewRun, now: int) -> Started | N
     """As `start`, in one statement, for a run without parent, key and tags. None when it is not that simple: then `start` decides."""
     if (
         new.tags
+        or new.thread is not None
         or new.idempotency_key is not None
         or new.dedupe_key is not None
         or new.debounce is not None
@@ -182,6 +196,7 @@ def _stored(new: NewRun, now: int, parent: Lease | None, row: Row) -> RunRecord:
         finished_at=None,
         note=None,
         weight=new.weight,
+        thread=new.thread,
     )
 
 

@@ -41,6 +41,7 @@ class SQL:
     blobs = Group("blobs")
     list = Group("list")
     tags = Group("tags")
+    threads = Group("threads")
     chores = Group("chores")
     remains = Group("remains")
     tables = Group("tables")

@@ -195,6 +195,7 @@ def revive(run_id: str, now: int) -> Transaction[RunRecord]:
         weight=dead.weight,
         version=dead.version,
         hooked=found[0]["hooks"] != "none",
+        thread=dead.thread,
         # Above 0 says that there is a journal to be read.
         epoch=1,
     )

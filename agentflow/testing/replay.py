@@ -84,12 +84,13 @@ class _DryContext:
         self.cancelled: str | None = None
         self.deadline: datetime | None = None
         self.log: Any = getLogger("agentflow.replay")
+        self.thread = None if run.thread is None else _DryThread(run.thread, self)
 
     def report(self, finished: bool) -> ReplayReport:
         passed = [key for key in self._recorded if key not in self._asked] if finished else []
         return ReplayReport(self._differs, passed, len(self._asked))
 
-    def _find(self, key: str) -> JournalEntry:
+    def find(self, key: str) -> JournalEntry:
         found = self._replay.ask(key)
         if found is None:
             raise _Frontier
@@ -97,19 +98,19 @@ class _DryContext:
         return found
 
     async def now(self) -> datetime:
-        return datetime.fromtimestamp(loads(self._find(self.key("now")).value or "0") / SECOND, UTC)
+        return datetime.fromtimestamp(loads(self.find(self.key("now")).value or "0") / SECOND, UTC)
 
     async def uuid4(self) -> UUID:
-        return UUID(loads(self._find(self.key("uuid4")).value or "null"))
+        return UUID(loads(self.find(self.key("uuid4")).value or "null"))
 
     async def random(self) -> float:
-        return loads(self._find(self.key("random")).value or "0")
+        return loads(self.find(self.key("random")).value or "0")
 
     def key(self, name: str, explicit: str | None = None) -> str:
         return f"{name}:{explicit}" if explicit is not None else (branch.get() or self.root).key(name)
 
     async def step(self, key: str, call: StepCall) -> Any:
-        found = self._find(key)
+        found = self.find(key)
         try:
             self._replay.check(found, call.digest, self._code)
         except RunPaused:
@@ -127,7 +128,7 @@ class _DryContext:
         return await self.wait(key, WaitRequest(kind=WaitKind.CHILD))
 
     async def start(self, key: str, call: StartCall) -> str:
-        return loads(self._find(key).value or "null")
+        return loads(self.find(key).value or "null")
 
     async def patch(self, name: str) -> bool:
         found = self._replay.patched(name)
@@ -155,3 +156,18 @@ class _DryContext:
 
     def publish(self, event: Any) -> None:
         """A replay says nothing."""
+
+
+class _DryThread:
+    """A conversation that is not read again: what models were asked is compared by what is new for them."""
+
+    def __init__(self, id: str, run: _DryContext) -> None:
+        self.id = id
+        self._run = run
+
+    async def history(self) -> list[str]:
+        self._run.find(self._run.key("thread.history"))
+        return []
+
+    async def append(self, messages: Sequence[str]) -> None:
+        self._run.find(self._run.key("thread.append"))

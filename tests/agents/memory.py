@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
-from agentflow.engine.context import ReceiveCall, StartCall, StepCall, WaitRequest, WaitResult, current, scope
+from agentflow.engine.context import ReceiveCall, StartCall, StepCall, ThreadScope, WaitRequest, WaitResult, current, scope
 from agentflow.errors import StepFailed, Suspend
 from agentflow.records import WaitKind, WaitState
 from agentflow.serde import dumps
@@ -72,6 +72,7 @@ class MemoryRun:
     idempotency_key: str | None = None
     cancelled: str | None = None
     deadline: datetime | None = None
+    thread: ThreadScope | None = None
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal

@@ -44,6 +44,8 @@ WORKING: dict[str, Callable[[], Query]] = {
     "a message that is received": lambda: SQL.inputs.take(run=8, name="inbox", seq=1, entry=3),
     "the root of a family": lambda: SQL.runs.root(run=8),
     "a dedupe key": lambda: SQL.runs.deduped(task="t1", dedupe_key="d11"),
+    "who is ahead in a thread": lambda: SQL.threads.ahead(thread="t", turn=7),
+    "whose turn it is in a thread": lambda: SQL.threads.active(thread="t"),
     "children to cancel": lambda: SQL.runs.children_to_cancel(run=8),
 }
 UPKEEP: dict[str, Callable[[], Query]] = {

@@ -26,12 +26,17 @@ from agentflow.streams.fold import Fold
 from agentflow.testing import Engine
 from agentflow.testing.faults import Crashed, CrashingDatabase
 from tests.faults.flaky import Break, FlakyDatabase
-from tests.faults.workloads import Workload, conversing, everything, numbers, talking
+from tests.faults.workloads import Workload, conversing, everything, in_a_thread, numbers, talking
 from tests.servers.postgres import PostgresServer
 
 T = TypeVar("T")
 Mode = Literal["before", "after"]
-WORKLOADS: dict[str, Callable[[], Workload]] = {"everything": everything, "an agent": talking, "a conversation": conversing}
+WORKLOADS: dict[str, Callable[[], Workload]] = {
+    "everything": everything,
+    "an agent": talking,
+    "a conversation": conversing,
+    "a thread": in_a_thread,
+}
 PATIENCE = 20.0
 Fresh = Callable[[], AbstractContextManager[str | None]]
 """Makes an empty database: its URL, or None for a file in the engine's folder."""

@@ -132,3 +132,27 @@ def conversing() -> Workload:
 
     said = {"log": ["got 1", "got 2"], "progress": [10, 11, 20, 21]}
     return Workload(desk, (), [2, 4, 3], called, (1, 2), said)
+
+
+def in_a_thread() -> Workload:
+    """A thread of two runs that were started at once: the second has its turn after the first, and knows what that said, once."""
+    called: list[str] = []
+
+    def count(messages: list[ModelMessage]) -> Sequence[Said]:
+        called.append(current_step().idempotency_key)
+        return [text(f"after {len(messages)}")]
+
+    agent = Agent("support", model=scripted_model(count))
+
+    @task
+    async def recall() -> int:
+        thread = context().thread
+        return -1 if thread is None else len(await thread.history())
+
+    @task
+    async def talk() -> list[str | int]:
+        said = await agent.start("hello", thread="t-7")
+        heard = await recall.using(thread="t-7").start()
+        return [await said.result(), await heard.result()]
+
+    return Workload(talk, (), ["after 1", 2], called)

@@ -56,14 +56,18 @@ async def explode(order: str) -> str:
     raise RuntimeError(f"the shelf of {order} is empty")
 
 
+LONG = 60
+"""Runs of one conversation at most: a model that knows what was said before goes on in its script."""
+
+
 def agents(gate: Gate) -> list[Agent[Any]]:
     asking = [text("I will refund it. "), call("refund", {"order": "o-1", "cents": 500}, id="c1")]
     both = [call("refund", {"order": f"o-{number}", "cents": number}, id=f"c{number}") for number in (1, 2)]
     again = Retry(attempts=3, initial="10ms", jitter=0)
     made: dict[str, dict[str, Any]] = {
-        "plain": {"model": scripted_model([thinking("Where is it?", signature="sig"), text(ANSWER)])},
+        "plain": {"model": scripted_model(*[[thinking("Where is it?", signature="sig"), text(ANSWER)]] * LONG)},
         "tool": {
-            "model": scripted_model([text("Let me see. "), call("look_up", {"order": "o-1"}, id="c1")], [text(ANSWER)]),
+            "model": scripted_model(*[[text("Let me see. "), call("look_up", {"order": "o-1"}, id="c1")], [text(ANSWER)]] * LONG),
             "tools": [look_up],
         },
         "asking": {"model": scripted_model(asking, [text("Done.")]), "tools": [ai.tool(refund, approval=True)]},

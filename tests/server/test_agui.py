@@ -32,7 +32,7 @@ async def refund(cents: int) -> str:
 def agents() -> list[Any]:
     asking = [thinking("hm"), text("One moment. "), call("refund", {"cents": 5}, id="c1")]
     return [
-        Agent("plain", model=scripted_model([thinking("hm"), text(ANSWER)]), description="Answers."),
+        Agent("plain", model=scripted_model(*[[thinking("hm"), text(ANSWER)]] * 3), description="Answers."),
         Agent("asking", model=scripted_model(asking, [text(ANSWER)]), tools=[ai.tool(refund, approval=True)]),
         greet,
     ]

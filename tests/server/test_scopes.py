@@ -57,6 +57,10 @@ ALLOWED: dict[str, set[str]] = {
     "issue_ticket": READERS,
     "follow_thread": {"thread"},
     "get_capabilities": EVERYBODY,
+    "list_threads": {"index"},
+    "get_thread": {"thread"},
+    "chat": {"thread"},
+    "resume_chat": READERS,
     "get_health": EVERYBODY,
     "get_openapi": EVERYBODY,
 }
@@ -97,7 +101,7 @@ class Stage:
         """Call an operation with what it takes."""
         run, waitpoint = run or self.run, waitpoint or self.waitpoint
         operation = next(one for one in ALL if one.name == name)
-        id = waitpoint if "waitpoints" in operation.path else run
+        id = waitpoint if "waitpoints" in operation.path else "t-7" if "threads" in operation.path else run
         path = operation.path.replace("{id}", id).replace("{name}", "nowhere").replace("{agent}", "greet").replace("{thread}", "t-7")
         query = {"list_runs": {"tag": "vip"}, "list_waitpoints": {"run": run}, "stream_run": {"live": "0"}, **INDEX}.get(name, {})
         # An answer that fits no approval: refused behind the gate, so the approval stays open for the next caller.
@@ -109,6 +113,7 @@ class Stage:
             "issue_ticket": {"run": run},
             "stream_runs": {"runs": {run: None}, "live": False},
             "send_message": {"data": 1},
+            "chat": {"id": "t-7", "messages": [{"role": "user", "parts": [{"type": "text", "text": "hello"}]}]},
             "run_agent": {"threadId": "t-7", "runId": "r", "messages": []},
         }
         body = bodies.get(name, {}) if operation.method == "POST" else None
@@ -144,8 +149,9 @@ async def test_a_token_may_do_what_its_scope_says_and_nothing_else(stage: Stage,
     for name, kinds in ALLOWED.items():
         answer = await stage.ask(name, credential)
         if kind in kinds:
-            # There is no agent here: whoever is told so was let in.
-            assert answer.status_code not in (401, 403, 404) or answer.json()["code"] == "unknown_task", (name, answer.text)
+            # There is no agent here, and no thread: whoever is told so was let in.
+            absent = answer.status_code == 404 and answer.json()["code"] in ("unknown_task", "thread_not_found")
+            assert absent or answer.status_code not in (401, 403, 404), (name, answer.text)
             continue
         assert refusal(answer) == (403, "scope_missing"), (name, answer.text)
         would_do = answer.json()["details"]["scopes"]

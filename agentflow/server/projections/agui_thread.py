@@ -38,11 +38,12 @@ def key_of(thread: str, run: str) -> str:
 
 
 async def begin(app: Agentflow, agent: str, asked: RunAgentInput) -> str:
-    """Start the run that answers the user's last message; returns its id. What was said before in the conversation would go in here."""
+    """Start the run that answers the user's last message, the next of its thread; returns its id."""
     message, prompt = last_word(asked.messages)
     options = {
         "idempotency_key": key_of(asked.thread_id, asked.run_id),
-        "tags": [f"thread:{asked.thread_id}", f"{_MESSAGE}{message}"],
+        "tags": [f"{_MESSAGE}{message}"],
+        "thread": asked.thread_id,
     }
     started = await app.start_json(agent, dumps({"prompt": prompt}), options)
     return started.id

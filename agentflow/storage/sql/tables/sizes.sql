@@ -6,6 +6,8 @@ UNION ALL SELECT 'journal', (SELECT MAX(rowid) FROM journal) - (SELECT MIN(rowid
 UNION ALL SELECT 'transcripts', (SELECT MAX(rowid) FROM transcripts) - (SELECT MIN(rowid) FROM transcripts) + 1, NULL
 UNION ALL SELECT 'waitpoints', (SELECT MAX(rowid) FROM waitpoints) - (SELECT MIN(rowid) FROM waitpoints) + 1, NULL
 UNION ALL SELECT 'inputs', (SELECT MAX(rowid) FROM inputs) - (SELECT MIN(rowid) FROM inputs) + 1, NULL
+UNION ALL SELECT 'threads', (SELECT MAX(rowid) FROM threads) - (SELECT MIN(rowid) FROM threads) + 1, NULL
+UNION ALL SELECT 'messages', (SELECT MAX(rowid) FROM messages) - (SELECT MIN(rowid) FROM messages) + 1, NULL
 UNION ALL SELECT 'blobs', (SELECT MAX(rowid) FROM blobs) - (SELECT MIN(rowid) FROM blobs) + 1, NULL
 UNION ALL SELECT 'idempotency', (SELECT MAX(rowid) FROM idempotency) - (SELECT MIN(rowid) FROM idempotency) + 1, NULL
 UNION ALL SELECT 'starts', (SELECT MAX(rowid) FROM starts) - (SELECT MIN(rowid) FROM starts) + 1, NULL;

@@ -2,10 +2,12 @@
 
 export type * from "./agui_capabilities.ts";
 export type * from "./agui_input.ts";
+export type * from "./ai_sdk_requests.ts";
 export type * from "./events.ts";
 export type * from "./inputs.ts";
 export type * from "./models.ts";
 export type * from "./parts.ts";
 export type * from "./records.ts";
 export type * from "./requests.ts";
+export type * from "./threads.ts";
 export type * from "./token_models.ts";

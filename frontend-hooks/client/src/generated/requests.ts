@@ -86,6 +86,7 @@ export interface RunOptions {
   concurrency_key?: string;
   dedupe_key?: string;
   debounce?: DebounceOptions;
+  thread?: string;
 }
 
 /** Which runs. `cursor` is the `next` of the page before. */

@@ -1,0 +1,1 @@
+UPDATE runs SET thread = :thread, turn = :turn WHERE key = :run;
