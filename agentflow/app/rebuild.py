@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from agentflow.database.port import Transaction
 from agentflow.engine.replay import standing
 from agentflow.engine.retelling import recorded, with_words
-from agentflow.engine.telling import last_words, requested, resolved
+from agentflow.engine.telling import child_finished, last_words, requested, resolved
 from agentflow.records import JournalEntry, RunRecord, WaitKind, WaitpointRecord
 from agentflow.serde import loads
 from agentflow.storage import journal, runs, waitpoints
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
 from agentflow.streams.events import (
-    ChildFinished,
     ChildStarted,
     Event,
     RunProgress,
@@ -96,5 +95,5 @@ def _waited(one: WaitpointRecord) -> list[_Dated]:
         child = one.target or ""
         events.append((one.created_at, ChildStarted(child, str(subject.get("task", "")), step=one.key)))
         if ended_at is not None:
-            events.append((ended_at, ChildFinished(child, one.state.value, step=one.key)))
+            events.append((ended_at, child_finished(one, child, one.key)))
     return events

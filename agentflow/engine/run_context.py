@@ -25,7 +25,7 @@ from agentflow.engine.replay import Replay
 from agentflow.engine.replay_log import ReplayLogger
 from agentflow.engine.session import Session
 from agentflow.engine.starting import thread_tag
-from agentflow.engine.telling import requested
+from agentflow.engine.telling import child_finished, requested
 from agentflow.engine.tries import Tries, recorded
 from agentflow.errors import DefinitionError, DuplicateName, RunPaused
 from agentflow.records import EntryKind, JournalEntry, WaitKind, WaitpointRecord, WaitState, new_id
@@ -35,7 +35,7 @@ from agentflow.storage.inputs import is_given_back
 from agentflow.storage.runs import Debounced, Lease, NewRun, Started, start_detached
 from agentflow.storage.statements import SQL
 from agentflow.storage.waitpoints import NewWaitpoint
-from agentflow.streams.events import ChildFinished, ChildStarted, Event, RunProgress
+from agentflow.streams.events import ChildStarted, Event, RunProgress
 
 _log = logging.getLogger("agentflow.run")
 
@@ -150,7 +150,7 @@ class RunContext:
         if one is None:
             one = await self._start_child(key, call)
         result = await self._ended(one)
-        self.publish(ChildFinished(one.target or "", result.state.value, call.call, step=key))
+        self.publish(child_finished(result, one.target or "", key, call.call))
         return result
 
     async def start(self, key: str, call: StartCall) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from agentflow.engine.context import WaitResult
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import decode_failure, loads
 from agentflow.storage.waitpoints import Woken
 from agentflow.streams.events import (
     ApprovalRequested,
     ApprovalResolved,
+    ChildFinished,
     End,
     Event,
     RunCancelled,
@@ -63,6 +65,18 @@ def tell_answer(streams: Streams, woken: Woken) -> None:
         return
     epoch = max((run.epoch for run in [*woken.runs, *woken.leased] if run.id == one.run_id), default=0)
     streams.publish(one.run_id, epoch, resolved(one))
+
+
+def child_finished(wait: WaitResult | WaitpointRecord, child: str, step: str | None, call: str | None = None) -> ChildFinished:
+    """A child run ended, as its parent's wait for it tells."""
+    return ChildFinished(child, _end_of_child(wait).value, call, step)
+
+
+def _end_of_child(wait: WaitResult | WaitpointRecord) -> RunState:
+    if wait.state is WaitState.ANSWERED:
+        return RunState.COMPLETED
+    code = decode_failure(wait.answer).code if wait.state is WaitState.FAILED and wait.answer else wait.state.value
+    return {"cancelled": RunState.CANCELLED, "expired": RunState.EXPIRED}.get(code, RunState.FAILED)
 
 
 def requested(one: WaitpointRecord) -> ApprovalRequested:

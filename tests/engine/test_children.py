@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from agentflow import RunFailed, sleep, step, task
-from agentflow.errors import InvalidPayload
+from agentflow.errors import InvalidPayload, RunError
 from agentflow.records import RunState
+from agentflow.streams.events import ChildFinished
 from agentflow.testing import Engine
 
 
@@ -96,6 +97,35 @@ async def test_a_detached_start_has_a_recorded_id_and_outlives_its_parent(engine
     assert (found.id, found.parent_id, found.state) == (child, run.id, RunState.WAITING)
     await engine.clock.advance("1d")
     assert (await engine.app.runs.get(child)).state is RunState.COMPLETED
+
+
+async def test_readers_of_a_parent_are_told_how_each_child_ended(engine: Engine) -> None:
+    @task
+    async def bad() -> None:
+        raise ValueError("no")
+
+    @task
+    async def slow() -> None:
+        await sleep("1d")
+
+    @task
+    async def parent() -> list[str]:
+        ends: list[str] = []
+        for child in (send("a"), bad(), slow()):
+            try:
+                await child
+            except RunError as error:
+                ends.append(type(error).__name__)
+        return ends
+
+    run = await engine.start(parent)
+    await engine.until(run, RunState.WAITING)
+    await engine.settle()
+    [waiting] = await engine.app.runs.list(task="slow")
+    await engine.app.runs.cancel(waiting.id)
+    assert await run.result() == ["RunFailed", "RunCancelled"]
+    told = [stored.event for stored in await engine.events(run) if isinstance(stored.event, ChildFinished)]
+    assert [event.status for event in told] == ["completed", "failed", "cancelled"]
 
 
 # -- batches -----------------------------------------------------------------------------------------------------------------------------

@@ -174,7 +174,7 @@ class Writer:
                 if self.chance(2):
                     self.say(e.ChildStarted(f"run_{call}", "fulfil", call, step))
             if not self.chance(4):
-                self.say(e.ChildFinished(f"run_{call}", self.draw(st.sampled_from(("answered", "failed"))), call, step))
+                self.say(e.ChildFinished(f"run_{call}", self.draw(st.sampled_from(("completed", "failed"))), call, step))
         if self.chance(3):
             self.say(e.ToolOutput(call, "half", preliminary=True))
         ends: list[e.Event] = [

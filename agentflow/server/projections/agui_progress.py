@@ -66,7 +66,7 @@ class Progress:
         began = self._children.pop(event.run, None)
         if began is None:
             return []
-        if event.status in ("answered", "completed"):
+        if event.status == "completed":
             return [said("SUBAGENT_FINISHED", subagentRunId=event.run, outcome={"type": "success"})]
         return [_failed(event.run, began, event.status)]
 
