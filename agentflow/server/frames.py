@@ -30,7 +30,7 @@ _NAMES = frozenset(".".join(parts[:length]) for kind in KINDS for parts in [kind
 class Framing:
     """How one reader is told: `types` are the names of the events it asked for, None for all; `thoughts`: whether it may see the model's.
 
-    `run`: of which run, where one connection tells of several; such frames have `run` and `id` in their JSON and no place to resume from.
+    `run`: of which run, where one connection tells of several; such a frame is `{"run", "id", "event"}` and no place to resume from.
     """
 
     types: frozenset[str] | None = None
@@ -79,13 +79,15 @@ class Framing:
         return b"id: %b\ndata: %b\n\n" % (str(event.id).encode(), event.json())
 
     def _named(self, text: bytes, id: Cursor | None = None) -> bytes:
-        if self.run is None:
-            return text
-        head = {"run": self.run} if id is None else {"run": self.run, "id": str(id)}
-        return to_json(head)[:-1] + b"," + text[1:]
+        return text if self.run is None else b'{"run":%b,%b' % (to_json(self.run), entry(text, id)[1:])
 
 
 EVERYTHING = Framing()
+
+
+def entry(event: bytes, id: Cursor | None = None) -> bytes:
+    """An event and its place, apart from each other, for an event may have a field `id` of its own: `{"id":"3-10","event":{…}}`."""
+    return b'{"event":%b}' % event if id is None else b'{"id":"%b","event":%b}' % (str(id).encode(), event)
 
 
 def parse_types(text: str | None) -> frozenset[str] | None:

@@ -9,7 +9,6 @@ from contextlib import aclosing, suppress
 from agentflow.app import Agentflow
 from agentflow.errors import RunNotFound, StorageError
 from agentflow.records import RunRecord
-from agentflow.server.frames import EVERYTHING
 from agentflow.server.reading import Reading
 
 LOOK = 5.0
@@ -68,7 +67,7 @@ class ManyReadings:
             else:
                 reading.ended = True
         except RunNotFound:
-            await self._told.put(EVERYTHING.notice({"type": "end", "status": "deleted", "run": reading.run_id}))
+            await self._told.put(reading.framing.notice({"type": "end", "status": "deleted"}))
             reading.ended = True
         await self._stopped()
 

@@ -101,7 +101,7 @@ class RunPage(BaseModel):
 
 
 class EventPage(BaseModel):
-    """Events, each with its `id`. `next` is the cursor to go on after, `ended` says that there will be no more.
+    """Events and their places, `{"id", "event"}`. `next` is the cursor to go on after, `ended` says that there will be no more.
 
     A page may be short, or empty, though more follows: what a caller may not see is left out.
     """

@@ -197,8 +197,8 @@ async def _instead(call: Call[Nothing, EventQuery], run: RunRecord, error: Strea
     rebuilt = await call.app.database.read(load(call.id))
     if rebuilt.run.state.terminal:
         return _rebuilt(call, rebuilt, None)
-    known = [from_json(event.json()) for event in Framing(thoughts=call.caller.thoughts).chosen(rebuilt.events)]
-    return _page([snapshot_value(rebuilt.run), *known], error.details.get("tail") or None, ended=False)
+    known = [{"event": from_json(event.json())} for event in Framing(thoughts=call.caller.thoughts).chosen(rebuilt.events)]
+    return _page([{"event": snapshot_value(rebuilt.run)}, *known], error.details.get("tail") or None, ended=False)
 
 
 def _rebuilt(call: Call[Nothing, EventQuery], rebuilt: Rebuilt, after: Cursor | None) -> Response:
@@ -206,7 +206,7 @@ def _rebuilt(call: Call[Nothing, EventQuery], rebuilt: Rebuilt, after: Cursor | 
     limit = call.query.limit
     if after is None:
         page = rebuilt.events[: max(limit - 1, 0)]
-        head = [{"id": str(rebuilt.start), **snapshot_value(rebuilt.run)}]
+        head = [{"id": str(rebuilt.start), "event": snapshot_value(rebuilt.run)}]
     else:
         page, head = rebuilt.after(after)[:limit], []
     position = page[-1].id if page else after or rebuilt.start
@@ -214,7 +214,7 @@ def _rebuilt(call: Call[Nothing, EventQuery], rebuilt: Rebuilt, after: Cursor | 
 
 
 def _shown(call: Call[Nothing, EventQuery], events: Sequence[StoredEvent]) -> list[dict[str, Any]]:
-    return [{"id": str(event.id), **from_json(event.json())} for event in Framing(thoughts=call.caller.thoughts).chosen(events)]
+    return [{"id": str(event.id), "event": from_json(event.json())} for event in Framing(thoughts=call.caller.thoughts).chosen(events)]
 
 
 def _page(events: list[dict[str, Any]], following: str | None, *, ended: bool) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -146,6 +146,10 @@ async def reader(package: Path) -> AsyncIterator[Reader]:
         yield reader
 
 
+def kinds(messages: Sequence[Any]) -> list[str]:
+    return [message["event"]["type"] for message in messages]
+
+
 class Gate:
     """Where a model, or a step, waits until the test has seen enough."""
 
@@ -256,11 +260,11 @@ async def test_the_client_reads_a_run_live_in_every_mode_and_comes_back_after_a_
             run_id = await site.start(told.name, **payload)
             path = f"/v1/stream/runs/{run_id}"
             ids = [await reader.follow(f"http://127.0.0.1:{proxy.port}{path}", live) for live in MODES.values()]
-            await reader.until(lambda: all(seen in [one["type"] for one in reader.items[id]] for id in ids) and ids[0] in reader.open)
+            await reader.until(lambda: all(seen in kinds(reader.items[id]) for id in ids) and ids[0] in reader.open)
             proxy.cut()
             await reader.until(lambda: reader.cuts[ids[0]] == 1)
             await go_on(site, run_id)
             await reader.until(lambda: reader.closed >= set(ids))
-        log = [{"id": str(one.id), **json.loads(one.json())} for one in await app.streams.read(run_id)]
+        log: list[dict[str, Any]] = [{"id": str(one.id), "event": json.loads(one.json())} for one in await app.streams.read(run_id)]
         assert [reader.items[id] for id in ids] == [log] * len(ids)
-        assert (log[-1]["type"], log[-1]["status"]) == ("end", status)
+        assert (log[-1]["event"]["type"], log[-1]["event"]["status"]) == ("end", status)

@@ -14,7 +14,7 @@ import pytest
 from agentflow import Agentflow
 from agentflow.streams.courier import stream_key
 from agentflow.streams.wire import Remote, Wire
-from tests.server.site import PATIENCE, Site, site_of
+from tests.server.site import PATIENCE, Site, flat, site_of
 from tests.server.tasks import TASKS
 from tests.server.test_rebuilt import decided
 from tests.servers.proxy import Proxy
@@ -34,6 +34,10 @@ async def read(site: Site, run_id: str, offset: str = "-1", **query: str) -> htt
     return answer
 
 
+def messages(answer: httpx.Response) -> list[dict[str, Any]]:
+    return [flat(entry) for entry in answer.json()]
+
+
 def offset_of(id: str) -> str:
     epoch, seq = id.split("-")
     return f"{int(epoch):08d}_{int(seq) + 1:012d}"
@@ -47,9 +51,9 @@ async def test_a_run_is_read_as_json_messages_with_their_ids_and_is_closed_by_it
     run_id = await decided(site)
     answer = await read(site, run_id)
     assert answer.headers["content-type"] == "application/json"
-    assert answer.json() == await log(site, run_id)
+    assert messages(answer) == await log(site, run_id)
     assert answer.headers["stream-closed"] == answer.headers["stream-up-to-date"] == "true"
-    assert answer.headers["stream-next-offset"] == offset_of(answer.json()[-1]["id"])
+    assert answer.headers["stream-next-offset"] == offset_of(messages(answer)[-1]["id"])
     head = await site.client.head(f"/v1/stream/runs/{run_id}")
     assert (head.headers["stream-next-offset"], head.headers["stream-closed"]) == (answer.headers["stream-next-offset"], "true")
     same = {"if-none-match": answer.headers["etag"]}
@@ -64,12 +68,12 @@ async def test_every_offset_gives_the_rest_and_offsets_sort_as_text_over_epochs(
     assert all(one < other for one, other in pairwise(offsets))
     for at, offset in enumerate(offsets):
         answer = await read(site, run_id, offset)
-        assert answer.json() == events[at:]
+        assert messages(answer) == events[at:]
         assert answer.headers["stream-closed"] == "true"
     ended = await site.client.get(f"/v1/stream/runs/{run_id}", params={"offset": offsets[-1], "live": "long-poll"})
     assert (ended.status_code, ended.headers["stream-closed"]) == (204, "true")
     now = await read(site, run_id, "now")
-    assert (now.json(), now.headers["stream-next-offset"]) == ([], offsets[-1])
+    assert (messages(now), now.headers["stream-next-offset"]) == ([], offsets[-1])
 
 
 async def test_a_reader_may_choose_what_it_is_told_and_its_offset_passes_over_the_rest(site: Site, wire: Wire) -> None:
@@ -77,7 +81,7 @@ async def test_a_reader_may_choose_what_it_is_told_and_its_offset_passes_over_th
     whole = await read(site, run_id)
     for _ in range(2):
         some = await read(site, run_id, types="approval,run.completed")
-        told = [event["type"] for event in some.json() if event["type"] != "sync.snapshot"]
+        told = [event["type"] for event in messages(some) if event["type"] != "sync.snapshot"]
         assert told == ["approval.requested", "approval.resolved", "run.completed", "end"]
         assert some.headers["stream-next-offset"] >= whole.headers["stream-next-offset"]
         await wire.call("DEL", stream_key(run_id))
@@ -89,7 +93,7 @@ async def test_a_reader_may_choose_what_it_is_told_and_its_offset_passes_over_th
             await asyncio.sleep(0)
     await site.client.post(f"/v1/waitpoints/{waiting['id']}/decisions", json={"approved": True})
     poll, events = await asyncio.gather(*polls)
-    assert poll.json()[0]["type"] == "run.completed"
+    assert messages(poll)[0]["type"] == "run.completed"
     assert events.text.count("event: data") in (1, 2)
     assert "approval" not in events.text
     unknown = await site.client.get(f"/v1/stream/runs/{run_id}", params={"types": "nonsense"})
@@ -124,7 +128,7 @@ async def test_a_long_poll_returns_what_a_run_says_next(site: Site) -> None:
             await asyncio.sleep(0)
     await site.client.post(f"/v1/waitpoints/{waiting['id']}/decisions", json={"approved": True})
     found = await poll
-    assert found.json()[0]["type"] in ("approval.resolved", "run.started", "run.attempt")
+    assert messages(found)[0]["type"] in ("approval.resolved", "run.started", "run.attempt")
     assert found.headers["stream-cursor"].isdigit() or found.headers["stream-closed"] == "true"
 
 
@@ -146,14 +150,14 @@ async def test_a_run_whose_stream_is_gone_is_told_from_the_database_with_offsets
     before = (await read(site, run_id)).headers["stream-next-offset"]
     await wire.call("DEL", stream_key(run_id))
     whole = await read(site, run_id)
-    events = whole.json()
+    events = messages(whole)
     assert events == await log(site, run_id)
     assert (events[0]["type"], events[0]["reset"], events[-1]["type"]) == ("sync.snapshot", True, "end")
     assert whole.headers["stream-closed"] == "true"
     assert whole.headers["stream-next-offset"] > before
     for at, event in enumerate(events):
-        assert (await read(site, run_id, offset_of(event["id"]))).json() == events[at + 1 :]
-    assert (await read(site, run_id, before)).json() == events
+        assert (messages(await read(site, run_id, offset_of(event["id"])))) == events[at + 1 :]
+    assert (messages(await read(site, run_id, before))) == events
     head = await site.client.head(f"/v1/stream/runs/{run_id}")
     assert head.headers["stream-next-offset"] == whole.headers["stream-next-offset"]
     for mode in ("long-poll", "sse"):
@@ -169,8 +173,8 @@ async def test_a_live_reader_whose_stream_is_lost_starts_over_and_sees_the_end(s
     tail = (await read(site, run_id)).headers["stream-next-offset"]
     await wire.call("DEL", stream_key(run_id))
     lost = await read(site, run_id, tail)
-    assert [event["type"] for event in lost.json()] == ["sync.snapshot", "run.started", "approval.requested"]
-    assert all("id" not in event for event in lost.json())
+    assert [event["type"] for event in messages(lost)] == ["sync.snapshot", "run.started", "approval.requested"]
+    assert all("id" not in event for event in messages(lost))
     assert (lost.headers["stream-next-offset"], lost.headers["cache-control"]) == ("00000000_000000000000", "no-store")
     events = asyncio.create_task(read(site, run_id, tail, live="sse"))
     async with asyncio.timeout(PATIENCE):
@@ -205,6 +209,6 @@ async def test_without_redis_an_ended_run_is_told_whole_and_a_running_one_is_a_5
 
 async def test_a_deleted_run_lets_its_readers_go(site: Site) -> None:
     run_id = await decided(site)
-    assert (await read(site, run_id)).json()
+    assert messages(await read(site, run_id))
     await site.app.runs.delete(run_id)
     assert (await site.client.get(f"/v1/stream/runs/{run_id}")).status_code == 404

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic_core import from_json
 
-from agentflow import Agentflow
+from agentflow import Agentflow, context, task
 from agentflow.server.frames import Framing
 from agentflow.server.pulse import Pace
-from agentflow.streams.events import KINDS
-from tests.server.site import Frame, Site, site_of
+from agentflow.streams.events import KINDS, Data
+from tests.server.site import Frame, Site, flat, site_of
 from tests.server.tasks import WORDS
 
 
@@ -143,7 +145,7 @@ async def read_many(site: Site, runs: dict[str, str | None], **more: Any) -> lis
         text = (await answer.aread()).removesuffix(b"\n\n")
     frames = [Frame.of(one) for one in text.split(b"\n\n")]
     assert [frame.id for frame in frames if frame.id] == []
-    return [frame.data for frame in frames if frame.data is not None]
+    return [flat(frame.data) for frame in frames if frame.data is not None]
 
 
 async def test_several_runs_are_followed_over_one_connection_to_the_last_end(site: Site) -> None:
@@ -181,3 +183,31 @@ async def test_several_runs_of_which_one_is_unknown_are_refused_at_once(site: Si
         assert answer.status_code == status
     answer = await site.client.post("/v1/streams", json={"runs": {run_id: None}, "types": ["nothing"]})
     assert answer.status_code == 422
+
+
+async def test_an_events_own_run_and_id_are_not_mixed_up_with_its_place(tmp_path: Path, stream_server: str) -> None:
+    @task
+    async def child() -> None:
+        app.streams.publish(context().run_id, 1, Data("chart", [1], "c"))
+
+    @task
+    async def parent() -> None:
+        await child()
+
+    async with Agentflow([parent, child], directory=tmp_path, redis=stream_server) as app, site_of(app) as site:
+        run_id = await site.start("parent")
+        await site.ended(run_id)
+        [other] = [run.id for run in await app.runs.list(task="child")]
+        log = {one: await app.streams.read(one) for one in (run_id, other)}
+        async with site.client.stream("POST", "/v1/streams", json={"runs": {run_id: None, other: None}}) as answer:
+            frames = [Frame.of(one).data or {} for one in (await answer.aread()).removesuffix(b"\n\n").split(b"\n\n")]
+        pages = {one: (await site.client.get(f"/v1/runs/{one}/events")).json()["events"] for one in log}
+        messages = {one: (await site.client.get(f"/v1/stream/runs/{one}", params={"offset": "-1"})).json() for one in log}
+    whole: dict[str, list[dict[str, Any]]] = {
+        one: [{"id": str(event.id), "event": from_json(event.json())} for event in events] for one, events in log.items()
+    }
+    assert any(entry["event"].get("run") == other for entry in whole[run_id])
+    assert any("id" in entry["event"] for entry in whole[other])
+    for one, entries in whole.items():
+        assert [{"id": frame["id"], "event": frame["event"]} for frame in frames if frame.get("run") == one and "id" in frame] == entries
+    assert pages == messages == whole

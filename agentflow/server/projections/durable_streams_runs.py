@@ -12,7 +12,7 @@ from agentflow.app.rebuild import Rebuilt, holds, load
 from agentflow.errors import StreamUnavailable
 from agentflow.records import RunRecord
 from agentflow.server.errors import RequestError
-from agentflow.server.frames import EVERYTHING, Framing
+from agentflow.server.frames import EVERYTHING, Framing, entry
 from agentflow.server.projections.durable_streams_source import Slice
 from agentflow.server.reading import is_late, snapshot_value
 from agentflow.streams.codec import StoredEvent
@@ -103,7 +103,7 @@ class RunView:
         rebuilt = await self._load()
         if rebuilt.run.state.terminal:
             return self._rest(rebuilt, after)
-        told = [to_json(snapshot_value(rebuilt.run)), *(event.json() for event in self._framing.chosen(rebuilt.events))]
+        told = [entry(to_json(snapshot_value(rebuilt.run))), *(entry(event.json()) for event in self._framing.chosen(rebuilt.events))]
         place = _place(Cursor.parse(tail) if tail else None)
         return self._slice(place, told, start=after, caught_up=not tail, fleeting=True)
 
@@ -112,7 +112,7 @@ class RunView:
         position, end = _cursor(after), _end_of(rebuilt)
         if position is not None and holds(rebuilt.run, position):
             return self._slice(end, self._messages(rebuilt.after(position)), start=after, closed=True)
-        head = to_json({"id": str(rebuilt.start), **snapshot_value(rebuilt.run)})
+        head = entry(to_json(snapshot_value(rebuilt.run)), rebuilt.start)
         return self._slice(end, [head, *self._messages(rebuilt.events)], start=after, closed=True)
 
     def _slice(
@@ -137,7 +137,7 @@ class RunView:
         )
 
     def _messages(self, events: Sequence[StoredEvent]) -> list[bytes]:
-        return [b'{"id":"%b",%b' % (str(event.id).encode(), event.json()[1:]) for event in self._framing.chosen(events)]
+        return [entry(event.json(), event.id) for event in self._framing.chosen(events)]
 
     def _is_gone(self, run: RunRecord, tail: Cursor | None, *, ended: bool) -> bool:
         """Whether the run ended and its stream does not say so: an `end` that is not there after a while does not come any more."""

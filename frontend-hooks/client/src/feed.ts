@@ -34,15 +34,11 @@ export function entryOf(frame: Frame): Entry {
   return { id: frame.id, event: JSON.parse(frame.data) as RunEvent | SyncEvent };
 }
 
-/** Which run and which position a joint stream puts in front of an event; the event itself may have fields of these names, too. */
-const HEAD = /^\{"run":("(?:[^"\\]|\\.)*")(?:,"id":"(\d+-\d+)")?,/;
-
 /** The event that a frame of a joint stream holds; `run` is null where it is about the connection. */
 export function jointEntryOf(frame: Frame): Entry & { readonly run: string | null } {
-  const head = HEAD.exec(frame.data);
-  if (head === null) return { run: null, ...entryOf(frame) };
-  const event = JSON.parse(`{${frame.data.slice(head[0].length)}`) as RunEvent | SyncEvent;
-  return { run: JSON.parse(head[1] as string) as string, id: head[2] ?? null, event };
+  const told = JSON.parse(frame.data) as Partial<Entry> & { readonly run?: string };
+  if (told.run === undefined || told.event === undefined) return { run: null, ...entryOf(frame) };
+  return { run: told.run, id: told.id ?? null, event: told.event };
 }
 
 /** What the last of these events asks of the connection. */

@@ -22,8 +22,11 @@ export interface RunFilter {
   readonly limit?: number;
 }
 
-/** An event as `events` gives it: with its id where it has one. */
-export type ListedEvent = (RunEvent | SyncEvent) & { readonly id?: string };
+/** An event as `events` gives it: with its place where it has one. */
+export interface ListedEvent {
+  readonly id?: string;
+  readonly event: RunEvent | SyncEvent;
+}
 
 /** A page of events. `next` is the cursor to go on after, `ended` says that there will be no more. */
 export interface EventPage {
@@ -108,7 +111,7 @@ export class RunsApi {
     let after = options.after ?? null;
     while (true) {
       const page = await this.events(id, { after });
-      for (const { id: at, ...event } of page.events) yield { id: at ?? null, event: event as RunEvent | SyncEvent };
+      for (const { id: at, event } of page.events) yield { id: at ?? null, event };
       if (page.ended || page.events.length === 0 || page.next === null || page.next === after) return;
       after = page.next;
     }

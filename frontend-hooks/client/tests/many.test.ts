@@ -17,11 +17,7 @@ const waiting: Handler = (_, reply) => {
     .tell(...TALK.slice(0, 2))
     .say({ type: "sync.live", cursor: "1-1" });
 };
-/** As the server writes it: which run and which position first, then the event, which may have fields of the same names. */
-const jointly = (run: string, { id, event }: Entry) => {
-  const head = JSON.stringify(id === null ? { run } : { run, id });
-  return `data: ${head.slice(0, -1)},${JSON.stringify(event).slice(1)}\n\n`;
-};
+const jointly = (run: string, { id, event }: Entry) => `data: ${JSON.stringify(id === null ? { run, event } : { run, id, event })}\n\n`;
 const folded = (id: string, entries: readonly Entry[]) => {
   const fold = new RunFold(id);
   for (const entry of entries) fold.apply(entry);

@@ -2,7 +2,7 @@
 
 import type { RunState, WaitKind, WaitState } from "./records.ts";
 
-/** Events, each with its `id`. `next` is the cursor to go on after, `ended` says that there will be no more. */
+/** Events and their places, `{"id", "event"}`. `next` is the cursor to go on after, `ended` says that there will be no more. */
 export interface EventPage {
   events: readonly Readonly<Record<string, unknown>>[];
   next: string | null;
