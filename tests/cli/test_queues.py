@@ -85,30 +85,37 @@ doors: list[Door] = []
 
 
 @task(queue=Queue("d-full", concurrency=1))
-async def full() -> None:
+async def behind_full() -> None:
     await doors[-1].opened.wait()
 
 
 @task(queue=Queue("d-keys", key_concurrency=1))
-async def keyed() -> None:
+async def behind_keyed() -> None:
     await doors[-1].opened.wait()
 
 
 @task(queue=Queue("d-paced", rate="1/h"))
-async def paced() -> None: ...
+async def behind_paced() -> None: ...
 
 
 @task
-async def plain() -> None: ...
+async def behind_nothing() -> None: ...
 
 
 async def test_the_doctor_finds_what_holds_runs_back(engine: Engine) -> None:
     """S15: paused, full, a full key, a rate."""
     doors.append(Door())
-    for one in (full, full, keyed.using(concurrency_key="acme"), keyed.using(concurrency_key="acme"), paced, paced):
+    for one in (
+        behind_full,
+        behind_full,
+        behind_keyed.using(concurrency_key="acme"),
+        behind_keyed.using(concurrency_key="acme"),
+        behind_paced,
+        behind_paced,
+    ):
         await engine.start(one)
     await engine.app.queues.pause("default", by="maria")
-    held = await engine.start(plain)
+    held = await engine.start(behind_nothing)
     await engine.settle()
     await engine.clock.advance("2m")
     found = {one.code: one for one in await checkup(engine.app) if one.level != "ok"}

@@ -83,7 +83,17 @@ def test_no_two_tokens_have_one_id() -> None:
     "scope",
     [
         *("", " ", "run", "run:read", "run:read:", "run:read:tag", "run:read:tag:", "run:read:thread:", "run:read:*", "run:read:tag:*"),
-        *("run:read:wp_01", "run:read:run_01 ", "run:read:run_01\n", "run:write:run_01", "task:start:", "task:start:*", "task:start: x"),
+        *(
+            "run:read:wp_01",
+            "run:read:run_01 ",
+            "run:read:run_01\n",
+            "run:write:wp_01",
+            "run:write:thread:",
+            "run:write:tag:a",
+            "task:start:",
+            "task:start:*",
+            "task:start: x",
+        ),
         *("waitpoint:answer:", "waitpoint:answer:run_01", "waitpoint:answer:run:", "waitpoint:answer:run:wp_01", "thoughts:", "index"),
         *("run:read:tag:a\x00b", f"run:read:tag:{'x' * 257}", "THOUGHTS", "*", 7, None),
     ],
