@@ -27,6 +27,7 @@ async def test_a_run_is_moved_to_the_version_that_a_live_worker_has(tmp_path: Pa
         forced = await site.client.post(f"/v1/runs/{run.id}/move", json={"to": "9", "force": True})
         assert forced.status_code == 200
         assert "No live worker takes fulfil version 9" in forced.json()["warning"]
+        assert (await site.client.post(f"/v1/runs/{run.id}/move", json={"to": "2"})).status_code == 200
         await run.cancel("enough")
         await app.runs.ended(run.id)
         late = await site.client.post(f"/v1/runs/{run.id}/move", json={"to": "2"})
