@@ -61,18 +61,19 @@ class Stage:
         """Let go of the server."""
         self._client.close()
 
-    def follow(self, runs: int, viewers_each: int, seconds: float) -> Figures:
-        """So many runs at 50 tokens a second, each with so many viewers."""
+    def follow(self, runs: int, viewers_each: int, seconds: float, apart: int = 0) -> Figures:
+        """So many runs at 50 tokens a second, each with so many viewers; they begin `apart` nanoseconds, or evenly between two tokens."""
         tokens = round(seconds * 1e9 / GAP)
         begin = monotonic_ns() + LEAD + runs * viewers_each * 2_000_000
-        ids = [self._start(begin + number * GAP // runs, tokens) for number in range(runs)]
+        apart = apart or GAP // runs
+        ids = [self._start(begin + number * apart, tokens) for number in range(runs)]
         with self._viewing([run_id for run_id in ids for _ in range(viewers_each)], tokens) as viewing:
             if monotonic_ns() > begin:
                 print("  (viewers were late: the first tokens are told from the log)", file=sys.stderr)
             _until(begin)
             used = {**self._processes, "viewers": psutil.Process(viewing.pid)}
             before, began = _cpu(used), monotonic_ns()
-            _until(begin + round(seconds * 0.9e9))
+            _until(begin + runs * apart + round(seconds * 0.9e9))
             spent, took = _cpu(used), (monotonic_ns() - began) / 1e9
             seen: dict[str, Any] = json.loads(_line(viewing))
         cores = {name: (spent[name] - before[name]) / took for name in used}
@@ -168,9 +169,8 @@ def main() -> None:
     given.add_argument("--firsts", type=int, default=200, help="S1: runs of one token after the other")
     chosen = given.parse_args()
     with stage() as measured:
-        firsts = [measured.follow(1, 1, 0.1) for _ in range(max(1, chosen.firsts // 20))]
-        print(f"S1  one run, one viewer, {len(firsts)} runs\n{HEAD}")
-        print(sorted(firsts, key=lambda one: one.first(0.5))[len(firsts) // 2])
+        print(f"S1  runs of one token, one after the other, a viewer each\n{HEAD}")
+        print(measured.follow(chosen.firsts, 1, GAP / 1e9, apart=50_000_000), flush=True)
         print(f"S2  viewers of one run of 50 tokens a second\n{HEAD}")
         for count in chosen.viewers:
             print(measured.follow(1, count, chosen.seconds), flush=True)
