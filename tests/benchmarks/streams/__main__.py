@@ -169,6 +169,8 @@ def main() -> None:
     given.add_argument("--firsts", type=int, default=200, help="S1: runs of one token after the other")
     chosen = given.parse_args()
     with stage() as measured:
+        # First, for a server that has been at work takes memory that it has already.
+        print(f"an idle viewer takes {measured.memory(1_000):.1f} KiB of the server", flush=True)
         print(f"S1  runs of one token, one after the other, a viewer each\n{HEAD}")
         print(measured.follow(chosen.firsts, 1, GAP / 1e9, apart=50_000_000), flush=True)
         print(f"S2  viewers of one run of 50 tokens a second\n{HEAD}")
@@ -177,7 +179,6 @@ def main() -> None:
         print(f"S3  runs of 50 tokens a second, a viewer each\n{HEAD}")
         for count in chosen.runs:
             print(measured.follow(count, 1, chosen.seconds), flush=True)
-        print(f"an idle viewer takes {measured.memory(1_000):.1f} KiB of the server")
 
 
 if __name__ == "__main__":
