@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-import pytest
-
-from agentflow.server.routes import OPERATIONS
 from cookbook.support import follow_up, refund, support
 from tests.browser.conftest import Desk, driving
 
@@ -51,7 +48,6 @@ async def test_seven_tabs_follow_one_run(desk: Desk) -> None:
         driver.go_on()
 
 
-@pytest.mark.skipif("/v1/threads/{id}" not in {one.path for one in OPERATIONS}, reason="this server has no threads")
 async def test_a_conversation_is_there_after_a_reload(desk: Desk) -> None:
     async with desk.served() as url, driving("talk", url):
         pass

@@ -143,6 +143,7 @@ async def together(events: AsyncGenerator[StoredEvent]) -> AsyncGenerator[Sequen
         except Exception:
             await here.put(None)
             raise
+        # Not in a `finally`: when it is cancelled nobody takes any more, and it would wait for room.
         await here.put(None)
 
     work = asyncio.get_running_loop().create_task(pump())
