@@ -248,9 +248,10 @@ class Agentflow:
             return RunHandle(await self.launch(call), self.runs, known.codec)
         record = await self.database.read(workers.task(name))
         if record is None:
+            served = {one.name for one in await self.database.read(workers.tasks())} | set(self.tasks)
             raise UnknownTask(
                 f"There is no task {name!r}.",
-                hint=f"Known here: {', '.join(sorted(self.tasks)) or 'none'}. Is a worker running?",
+                hint=f"Known here: {', '.join(sorted(served)) or 'none'}. Is a worker with its code running?",
                 task=name,
             )
         chosen = start_options(StartOptions(), options or {})

@@ -119,6 +119,7 @@ def test_the_same_idempotency_key_is_the_same_run(shop: Call) -> None:
         (("start", "greet", "--payload", "[1]"), 2, "not a JSON object"),
         (("start", "greet", "--payload", "@nowhere.json"), 2, "nowhere.json cannot be read"),
         (("start", "nothing"), 2, "There is no task 'nothing'"),
+        (("start", "great"), 2, "Known here: broken, greet, refund"),
         (("start", "greet", "--delay", "soon"), 2, "'soon' is not a duration"),
         (("runs", "show", "run_1"), 1, "There is no run 'run_1'"),
         (("runs", "tail", "run_1"), 1, "There is no run 'run_1'"),
