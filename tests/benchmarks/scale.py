@@ -38,6 +38,8 @@ LOOKS = 30
 SETTLED = 5
 """Runs of a statement until PostgreSQL has chosen its plan."""
 
+WARM_ROUNDS = 1
+
 
 def main() -> None:
     """Measure and print."""
@@ -152,14 +154,16 @@ async def claiming(database: Database) -> Callable[[], Awaitable[Claimed]]:
 
 
 def tell(what: str, found: Sequence[tuple[Sequence[float], Sequence[float]]]) -> None:
-    """Times alone and beside, and the median of the ratios of rounds."""
+    """Of all rounds together: times alone and beside, and their ratio; of single rounds: the quartiles of the ratio."""
     figures: dict[str, Callable[[Sequence[float]], float]] = {"p50": median, "p99": last_percent}
     for name, figure in figures.items():
         if name == "p99" and len(found[0][0]) == 1:
             return
-        ratios = [figure(beside) / figure(alone) for alone, beside in found]
-        alone, beside = (median(figure(times[which]) for times in found) for which in (0, 1))
-        print(f"  {what} {name:<4} alone {alone * 1e3:8.2f} ms   beside {beside * 1e3:8.2f} ms   ratio {median(ratios):.2f}")
+        few, many = (figure([time for times in found for time in times[which]]) for which in (0, 1))
+        ratios = quantiles([figure(beside) / figure(alone) for alone, beside in found], n=4) if len(found) > 1 else []
+        quartiles = " ".join(f"{one:.2f}" for one in ratios)
+        told = f"alone {few * 1e3:8.2f} ms   beside {many * 1e3:8.2f} ms   ratio {many / few:.2f}   ({quartiles})"
+        print(f"  {what} {name:<4} {told}")
 
 
 def last_percent(times: Sequence[float]) -> float:
@@ -168,38 +172,55 @@ def last_percent(times: Sequence[float]) -> float:
 
 
 def beside_waiting(empty: Place, full: Place, sizes: Sizes, rounds: int) -> None:
-    """Claims and W1–W4 with three workers, of which two are always at work."""
+    """Claims and W1–W4 with three workers, of which two are always at work; in the two databases in turn."""
     seed_waiting(sizes, full)
-    print(f"\n{'postgres' if empty.database else 'sqlite'}: three workers, a busy queue, {sizes.waiting_runs:,} waiting runs")
+    kind = "postgres" if empty.database else "sqlite"
+    print(f"\n{kind}: three workers, a busy queue, {sizes.waiting_runs:,} waiting runs, {rounds} rounds", flush=True)
     found: dict[str, list[tuple[Sequence[float], Sequence[float]]]] = {name: [] for name in ("claim", *WORKLOADS)}
-    for number in range(rounds):
-        measured = [three_workers(sizes, place) for place in ((empty, full) if number % 2 else (full, empty))]
-        alone, beside = measured if number % 2 else measured[::-1]
-        for name, rows in found.items():
-            rows.append((alone[name], beside[name]))
+    with ThreeWorkers(sizes, empty) as alone, ThreeWorkers(sizes, full) as beside:
+        for number in range(WARM_ROUNDS + rounds):
+            first, second = (alone, beside) if number % 2 else (beside, alone)
+            measured = {first: first.measure(), second: second.measure()}
+            if number >= WARM_ROUNDS:
+                for name, rows in found.items():
+                    rows.append((measured[alone][name], measured[beside][name]))
     for name, rows in found.items():
         tell(name, rows)
 
 
-def three_workers(sizes: Sizes, place: Place) -> dict[str, list[float]]:
-    """One is measured; the other two start a thousand runs at a time, and all three take them from the queue."""
-    with ExitStack() as stack:
-        asked, *others = [stack.enter_context(AskedWorker(sizes, place, f"worker{number}")) for number in range(3)]
-        busy = True
+class ThreeWorkers:
+    """One is measured; the other two start a thousand runs at a time meanwhile, and all three take them from the queue."""
 
-        def keep_busy(worker: AskedWorker) -> None:
-            while busy:
-                worker.ask("W2")
+    def __init__(self, sizes: Sizes, place: Place) -> None:
+        self._place = place
+        self._stack = ExitStack()
+        self._asked, *self._others = [AskedWorker(sizes, place, f"worker{number}") for number in range(3)]
+        self._busy = False
 
-        with ThreadPoolExecutor(2) as threads:
-            for worker in others:
-                threads.submit(keep_busy, worker)
+    def __enter__(self) -> ThreeWorkers:
+        for worker in (self._asked, *self._others):
+            self._stack.enter_context(worker)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def measure(self) -> dict[str, list[float]]:
+        """Seconds of each workload, and of claims."""
+        self._busy = True
+        with ThreadPoolExecutor(len(self._others)) as threads:
+            for worker in self._others:
+                threads.submit(self._keep_busy, worker)
             try:
-                found = {name: [asked.ask(name) / (1 if name == "W2" else 1e3)] for name in WORKLOADS}
-                found["claim"] = asyncio.run(_claiming_there(place))
+                found = {name: [self._asked.ask(name) / (1 if name == "W2" else 1e3)] for name in WORKLOADS}
+                found["claim"] = asyncio.run(_claiming_there(self._place))
             finally:
-                busy = False
+                self._busy = False
         return found
+
+    def _keep_busy(self, worker: AskedWorker) -> None:
+        while self._busy:
+            worker.ask("W2")
 
 
 async def _claiming_there(place: Place) -> list[float]:

@@ -1,0 +1,1 @@
+"""The OpenAI client in durable tasks: each call a step, each token in the run's stream."""
