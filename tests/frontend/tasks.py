@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from agentflow import Agent, Retry, ai, context, current_step, step, task
+from agentflow import Agent, InputStream, Retry, Stream, ai, context, current_step, step, task
 from agentflow.streams.events import TextDelta, TextEnd, TextStart
 from agentflow.testing.models import call, scripted_model, text, thinking
 from tests.server import tasks as served
 
+lines = InputStream[str]("lines")
+echoes = Stream[str]("echoes")
 WORDS = [f"word{number} " for number in range(200)]
 
 
@@ -43,4 +45,17 @@ clerk = Agent(
     tools=[ai.tool(pay, approval=True)],
 )
 
-TASKS = (*served.TASKS, speech, clerk)
+
+@task
+async def parrot() -> int:
+    """Say again what it is sent, until it is told to stop."""
+    said = 0
+    async for line in lines.receive():
+        if line == "stop":
+            break
+        await echoes.append(line)
+        said += 1
+    return said
+
+
+TASKS = (*served.TASKS, speech, clerk, parrot)

@@ -1,7 +1,16 @@
 /** The hooks against the real server, which the test in Python starts: AGENTFLOW_URL says where. */
 
 import { AgentflowClient } from "@agentflow/client";
-import { AgentflowProvider, useApproval, useRun, useRunStream, useTriggerRun } from "@agentflow/react";
+import {
+  AgentflowProvider,
+  useApproval,
+  useDurableStream,
+  useInput,
+  useRun,
+  useRunStream,
+  useStream,
+  useTriggerRun,
+} from "@agentflow/react";
 import { type ReactNode, StrictMode } from "react";
 import { afterEach, describe, expect, test } from "vitest";
 import { cleanup, renderHook, waitFor } from "../../testing/render.tsx";
@@ -42,6 +51,35 @@ describe.skipIf(!url)("with a real server", () => {
     expect(await result.current.approval.approve()).toBe("approved");
     await waitFor(() => expect(result.current.isCompleted).toBe(true));
     await waitFor(() => expect(result.current.stream.text).toBe("It is paid."));
+  });
+
+  test("a run is sent messages, each of them once, and says them again in a stream of its own", async () => {
+    const { result } = renderHook(() => {
+      const run = useTriggerRun<number>("parrot");
+      return { ...run, send: useInput<string>(run.runId, "lines"), echoes: useStream<string>(run.runId, "echoes") };
+    }, wrapper);
+    await result.current.trigger();
+    await waitFor(() => expect(result.current.runId).toBeTruthy());
+    await result.current.send("one", { idempotencyKey: "k" });
+    await result.current.send("one", { idempotencyKey: "k" });
+    await result.current.send("two");
+    await waitFor(() => expect(result.current.echoes.items).toEqual(["one", "two"]));
+    await result.current.send("stop");
+    await waitFor(() => expect(result.current.output).toBe(2));
+    expect(result.current.echoes.last).toBe("two");
+    await expect(result.current.send("late")).rejects.toMatchObject({ status: 409 });
+  });
+
+  test("a stream of one's own is made, appended to by one page and read by another", async () => {
+    const path = `notes/${crypto.randomUUID()}`;
+    const { result: writer } = renderHook(() => useDurableStream<{ text: string }>(path, { enabled: false }), wrapper);
+    await writer.current.create({ ttl: 60 });
+    await writer.current.append({ text: "before" });
+    const { result: reader } = renderHook(() => useDurableStream<{ text: string }>(path), wrapper);
+    await waitFor(() => expect(reader.current).toMatchObject({ items: [{ text: "before" }], upToDate: true }));
+    await writer.current.append({ text: "live" });
+    await waitFor(() => expect(reader.current.items).toEqual([{ text: "before" }, { text: "live" }]));
+    expect(reader.current).toMatchObject({ closed: false, error: null });
   });
 
   test("a run that fails says why", async () => {
