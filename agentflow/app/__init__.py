@@ -163,6 +163,11 @@ class Agentflow:
             opened.discard(self)
             await closing.end()
 
+    async def warm(self) -> None:
+        """Return once what its worker's tasks need is loaded; the SDK of a model takes seconds, and no app waits for it to open."""
+        if self._opened.warming is not None:
+            await asyncio.wait({self._opened.warming})
+
     @property
     def _opened(self) -> _Open:
         if self._open is None:
@@ -300,6 +305,7 @@ class _Open:
         self._clock = app.clock
         self._tasks = app.tasks
         self._late: set[asyncio.Task[None]] = set()
+        self.warming: asyncio.Task[Any] | None = None
         settings = app.settings
         self.worker = None if settings is None else Worker(database, streams, app.clock, app.tasks, settings)
         self.host: Host = self.worker or Bystander(streams)
@@ -322,7 +328,7 @@ class _Open:
         if self.worker is not None:
             await self.worker.start()
             self.refill.look(self._clock.now())
-            self.worker.errand(in_thread(_warm, list(self._tasks.values())))
+            self.warming = self.worker.errand(in_thread(_warm, list(self._tasks.values())))
 
     async def end(self) -> None:
         try:

@@ -30,11 +30,17 @@ def server(target: Target = None, *, listening: Listening, connection: Connectio
 
 async def listen(what: str, loaded: Loaded, settings: Settings) -> None:
     """Serve, and work if the app works, until a signal says stop."""
+    import asyncio
+
     from agentflow.cli.greeting import goodbye, greet, tell_end
+    from agentflow.cli.resident import settle
     from agentflow.cli.signals import on_first_signal
     from agentflow.server import serve
 
+    settling: list[asyncio.Task[None]] = []
+
     def ready(url: str) -> None:
+        settling.append(asyncio.ensure_future(settle(loaded.app)))
         greet(what, loaded, url)
         on_first_signal(lambda: goodbye(loaded.app))
         if loaded.app.worker is not None:

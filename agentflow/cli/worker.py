@@ -78,19 +78,24 @@ def _work_settings(loaded: Loaded, settings: Settings, given: dict[str, Any]) ->
 
 
 async def _work(loaded: Loaded, settings: Settings, member: int | None) -> int:
+    import asyncio
+
     from agentflow.cli.greeting import goodbye, greet, greet_briefly
     from agentflow.cli.processes import DRAINED, depend_on_supervisor
+    from agentflow.cli.resident import settle
     from agentflow.cli.signals import stopping
 
     with stopping(lambda: None if member else goodbye(loaded.app)) as stop:
         if member:
             depend_on_supervisor()
         async with loaded.app:
+            settling = asyncio.ensure_future(settle(loaded.app))
             if member:
                 greet_briefly(member, loaded)
             else:
                 greet("worker", loaded)
             drained = await _told_to_leave(loaded, stop)
+            settling.cancel()
     return DRAINED if drained and member else 0
 
 

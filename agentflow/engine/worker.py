@@ -173,11 +173,12 @@ class Worker:
                 await self._clock.sleep_until(self._clock.now() + delay)
                 delay = min(delay * 2, 30 * SECOND)
 
-    def errand(self, work: Any) -> None:
+    def errand(self, work: Any) -> asyncio.Task[Any]:
         """Do something in the background, to the end."""
-        task = asyncio.get_running_loop().create_task(work)
+        task: asyncio.Task[Any] = asyncio.get_running_loop().create_task(work)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
+        return task
 
     # -- claiming ------------------------------------------------------------------------------------------------------------------------
 

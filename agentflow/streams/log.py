@@ -162,14 +162,12 @@ class Streams:
                 for event in batch:
                     yield event
 
-    async def follow_batches(self, run_id: str, after: Cursor | None = None) -> AsyncGenerator[Sequence[StoredEvent]]:
+    def follow_batches(self, run_id: str, after: Cursor | None = None) -> AsyncGenerator[Sequence[StoredEvent]]:
         """As `follow`, with all that is there at one moment at once: a server sends it as one write. An empty batch, once, says that what
 
         was there before has been told.
         """
-        async with aclosing(self._hub.batches(run_id, after)) as batches:
-            async for batch in batches:
-                yield batch
+        return self._hub.batches(run_id, after)
 
     def signal(self, topic: str, value: str) -> None:
         """Wake whoever listens to a topic, in this process at once and in others soon. A hint: one may be lost."""

@@ -19,6 +19,8 @@ _log = logging.getLogger("agentflow.streams")
 
 _MOST = 2_000
 _NEVER = 9
+_SHARE = 10
+"""Deltas wait for so many times what a sending takes: few runs are told at once, and many cost a tenth of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,9 @@ class Settings:
     """How streams are written.
 
     Seconds between the starts of two sendings, for what is urgent (a first delta, a signal), other events and more deltas: an idle writer
-    sends at once. `live` and `ended`: seconds to keep a stream after its last event. `sweep`: seconds between two looks for lost wake-ups.
-    `silence`: seconds after which a subscribed connection that says nothing is asked whether it is still there.
+    sends at once, and `later` is how long deltas wait at most, in a writer that has much to send. `live` and `ended`: seconds to keep a
+    stream after its last event. `sweep`: seconds between two looks for lost wake-ups. `silence`: seconds after which a subscribed
+    connection that says nothing is asked whether it is still there.
     """
 
     urgent: float = 0.001
@@ -49,7 +52,8 @@ class Writer:
         self._settings = settings
         lives = (int(settings.live * 1_000), int(settings.ended * 1_000))
         self._courier = Courier(link, self.id, lives, self._refuse)
-        self._gaps = (settings.urgent, settings.soon, settings.later)
+        self._gaps = [settings.urgent, settings.soon, settings.later]
+        self._took = settings.later / _SHARE
         self._on_stale = on_stale
         self._pending = Pending(settings.limits)
         self._signals: dict[bytes, None] = {}
@@ -155,8 +159,13 @@ class Writer:
             if batches or signals:
                 await self._courier.deliver(batches, list(signals), self._arrived)
                 self.sendings += 1
+                self._adapt(loop.time() - now)
             self._settle()
             self._rearm()
+
+    def _adapt(self, took: float) -> None:
+        self._took += (took - self._took) / 8
+        self._gaps[LATER] = min(self._settings.later, max(self._settings.soon, _SHARE * self._took))
 
     def _arrived(self) -> None:
         """A slow node has what was under way to it: what came meanwhile may follow."""

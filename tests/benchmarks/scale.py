@@ -189,7 +189,7 @@ def beside_waiting(empty: Place, full: Place, sizes: Sizes, rounds: int) -> None
 
 
 class ThreeWorkers:
-    """One is measured; the other two start a thousand runs at a time meanwhile, and all three take them from the queue."""
+    """One is measured; the other two start 200 runs a second each meanwhile, and all three take them from the queue."""
 
     def __init__(self, sizes: Sizes, place: Place) -> None:
         self._place = place
@@ -220,7 +220,7 @@ class ThreeWorkers:
 
     def _keep_busy(self, worker: AskedWorker) -> None:
         while self._busy:
-            worker.ask("W2")
+            worker.ask("busy")
 
 
 async def _claiming_there(place: Place) -> list[float]:

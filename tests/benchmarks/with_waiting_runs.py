@@ -6,8 +6,10 @@ import asyncio
 import importlib
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from time import perf_counter
 from typing import Any
 
 import psutil
@@ -23,6 +25,9 @@ from tests.benchmarks.workloads import adds, answered_here, asks, has_left, mill
 MEGABYTE = 1e6
 SAMPLES = 20
 REPEATS = 3
+BUSY_RUNS = 50
+BUSY_SECONDS = 0.25
+"""A worker that is kept busy has so many runs every so often: at a fixed rate, for a full machine measures only itself."""
 _statement = Statements(Path(__file__).parent)
 _copy_run = _statement("crowd/runs")
 _copy_waitpoint = _statement("crowd/waitpoints")
@@ -85,7 +90,18 @@ async def _measure(named: str, app: Agentflow, sizes: Sizes) -> float:
             return median([await milliseconds(adds.start(0)) for _ in range(SAMPLES)])
         case "W4":
             return median([await answered_here(app) for _ in range(SAMPLES)])
+        case "busy":
+            return await _busy(replace(sizes, runs=BUSY_RUNS))
         case "memory":
             return psutil.Process().memory_info().rss / MEGABYTE
         case _:
             raise ValueError(named)
+
+
+async def _busy(sizes: Sizes) -> float:
+    """Some runs at once, and a rest until the next are due."""
+    began = perf_counter()
+    await per_second(sizes)
+    took = perf_counter() - began
+    await asyncio.sleep(max(0.0, BUSY_SECONDS - took))
+    return took

@@ -44,6 +44,26 @@ def test_a_worker_that_an_operator_has_leave_finishes_its_step_and_exits_with_0(
     assert "No worker" in answered(start, "workers")
 
 
+SETTLED = '''
+import gc
+
+from agentflow import task
+
+@task
+async def frozen() -> int:
+    """Count what is out of garbage collection."""
+    return gc.get_freeze_count()
+'''
+
+
+@pytest.mark.parametrize("command", ["dev", "worker"])
+def test_what_a_process_that_stays_has_loaded_is_out_of_garbage_collection(start: Start, folder: Path, command: str) -> None:
+    (folder / "settled.py").write_text(SETTLED)
+    program = start(command, "settled.py", *(["--port", "0"] if command == "dev" else []))
+    program.until("stop ")
+    reach(lambda: int(answered(start, "start", "frozen", "--wait")) > 10_000)
+
+
 def test_one_of_several_processes_that_is_had_to_leave_is_not_replaced_and_the_others_work_on(start: Start) -> None:
     program = start("worker", "shop.py", "--processes", "2")
     pids = crew(program, 2)

@@ -182,6 +182,15 @@ async def test_many_characters_of_deltas_do_not_wait_for_the_window(open_streams
     assert _texts(await streams.read("run_1")) == "x" * 2_100
 
 
+async def test_deltas_wait_no_longer_than_a_writer_with_little_to_send_needs(open_streams: Open, eventually: Eventually) -> None:
+    streams = open_streams(settings=Settings(urgent=0, soon=0, later=3_600))
+    await _publish(streams, "run_1", [RunStarted("tell"), *[TextDelta("p1", "x")] * 150])
+    before = streams.counters["sendings"]
+    streams.publish("run_1", 1, TextDelta("p1", "y"))
+    await eventually(lambda: streams.counters["sendings"] > before)
+    assert _texts(await streams.read("run_1")) == "x" * 150 + "y"
+
+
 async def test_every_key_has_a_time_to_live_and_an_ended_stream_a_shorter_one(streams: Streams, wire: Wire) -> None:
     await _publish(streams, "run_1", _story())
     await _publish(streams, "run_2", [RunStarted("tell"), End("completed")])
