@@ -22,6 +22,8 @@ from agentflow.streams.reader import PAGE, Page, Reader
 _RING_EVENTS = 1_000
 _RING_SIZE = 256 * 1_024
 _RETRY = 0.5
+_REST = 0.25
+"""How long a run's readers are left alone, as a share of what it took to tell them: what comes meanwhile is told at once, in one write."""
 
 
 class Told(tuple[StoredEvent, ...]):
@@ -44,6 +46,8 @@ class Watch:
         self._slices: dict[Cursor, Page] = {}
         self._waiting: set[asyncio.Future[None]] = set()
         self._pages: dict[Cursor | None, asyncio.Task[Page]] = {}
+        self._rested = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     def message(self, data: bytes | None) -> None:
         """Something happened: events, or None when the subscription began and the past is uncertain."""
@@ -52,15 +56,34 @@ class Watch:
             self._clear()
         else:
             self._take([StoredEvent.stored(*entry) for entry in from_json(data)])
-        self.wake()
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._rested:
+            self.wake()
+        elif self._timer is None:
+            self._timer = loop.call_at(self._rested, self.wake)
 
     def wake(self) -> None:
         """Let every reader look."""
+        self.close()
         self.turn += 1
         waiting, self._waiting = self._waiting, set()
         for future in waiting:
             if not future.done():
                 future.set_result(None)
+        if len(waiting) > 1:
+            # Called when each of them has written, for they are called in their order.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._told, loop, loop.time())
+
+    def close(self) -> None:
+        """Nobody is to be woken any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _told(self, loop: asyncio.AbstractEventLoop, began: float) -> None:
+        now = loop.time()
+        self._rested = now + (now - began) * _REST
 
     def doubt(self) -> None:
         """What is in the ring may not be what is in Redis: every reader looks there."""
@@ -220,6 +243,7 @@ class Hub:
         watch.readers -= 1
         if not watch.readers:
             del self._watches[watch.run_id]
+            watch.close()
             self._channels.remove(channel(watch.run_id))
 
     async def _sweeping(self) -> None:

@@ -25,9 +25,9 @@ from tests.benchmarks.workloads import adds, answered_here, asks, has_left, mill
 
 MEGABYTE = 1e6
 SAMPLES = 20
-REPEATS = 3
-BUSY_RUNS = 50
-BUSY_SECONDS = 0.25
+REPEATS = 5
+BUSY_RUNS = 10
+BUSY_SECONDS = 0.05
 """A worker that is kept busy has so many runs every so often: at a fixed rate, for a full machine measures only itself."""
 _statement = Statements(Path(__file__).parent)
 _copy_run = _statement("crowd/runs")
