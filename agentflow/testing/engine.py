@@ -22,7 +22,7 @@ from agentflow.engine.task import Task, defined
 from agentflow.engine.worker import WorkerSettings
 from agentflow.errors import ConfigurationError
 from agentflow.handle import Readable, RunHandle, Writable
-from agentflow.records import RunRecord, RunState, WaitpointRecord
+from agentflow.records import RunRecord, RunState, WaitKind, WaitpointRecord
 from agentflow.storage import queues, waitpoints
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.fold import Fold
@@ -145,19 +145,30 @@ class Engine:
         wanted = {RunState(state) for state in states}
         return await self._until(run, lambda record: record.state in wanted, f"become {' or '.join(sorted(wanted))}")
 
-    async def waiting(self, run: RunHandle[Any], count: int = 1) -> list[Waiting]:
-        """The open waitpoints of a run, oldest first, once it waits for at least `count`."""
+    async def waiting(self, run: RunHandle[Any], count: int = 1, *, kind: WaitKind | str | None = None) -> list[Waiting]:
+        """The open waitpoints of a run, oldest first, once it waits for at least `count`; with `kind` only those of that kind.
+
+        A run that waits for child runs before it asks somebody is met too early without it.
+
+        >>> [question] = await engine.waiting(run, kind="approval")
+        """
         await self.until(run, RunState.WAITING)
         async with asyncio.timeout(PATIENCE):
-            while len(found := await self.app.runs.waiting_for(run.id)) < count:
+            while len(found := await self._open(run, kind)) < count:
                 await asyncio.sleep(0)
+                await self.until(run, RunState.WAITING)
         return [Waiting(self, one) for one in reversed(found)]
+
+    async def _open(self, run: RunHandle[Any], kind: WaitKind | str | None) -> list[WaitpointRecord]:
+        return [one for one in await self.app.runs.waiting_for(run.id) if kind is None or one.kind is WaitKind(kind)]
 
     async def _until(self, run: RunHandle[Any], test: Callable[[RunRecord], bool], what: str) -> RunRecord:
         record = await self.get(run)
         try:
             async with asyncio.timeout(PATIENCE):
                 while not test(record):
+                    if record.state.terminal:
+                        raise TimeoutError
                     await asyncio.sleep(0)
                     record = await self.get(run)
         except TimeoutError:

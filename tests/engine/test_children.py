@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from agentflow import RunFailed, sleep, step, task
+from agentflow import RunFailed, approve, sleep, step, task
 from agentflow.errors import InvalidPayload, RunError
 from agentflow.records import RunState
 from agentflow.streams.events import ChildFinished
@@ -207,3 +207,27 @@ async def test_a_child_whose_code_is_elsewhere_waits_for_a_worker_that_has_it(en
     await engine.stop()
     await engine.go_on()
     assert await run.result() == "a"
+
+
+async def test_a_test_that_asks_for_the_questions_of_a_run_gets_none_of_its_other_waits(engine: Engine) -> None:
+    @task
+    async def sleeper() -> None:
+        await sleep("1d")
+
+    @task
+    async def beside() -> str | None:
+        _, decision = await asyncio.gather(sleeper(), approve("Go on?"))
+        return decision.by
+
+    run = await engine.start(beside)
+    assert len(await engine.waiting(run, 2)) == 2
+    [question] = await engine.waiting(run, kind="approval")
+    await question.approve(by="maria")
+    await engine.clock.advance("1d")
+    assert await run.result() == "maria"
+
+
+async def test_a_test_that_asks_for_the_question_of_a_run_that_has_ended_is_told_so_at_once(engine: Engine) -> None:
+    run = await engine.start(send, "o-1")
+    with pytest.raises(AssertionError, match=f"{run.id} did not become waiting: it is completed"):
+        await asyncio.wait_for(engine.waiting(run, kind="approval"), 5)
