@@ -21,3 +21,8 @@ def chosen_model(script: Callable[[], ScriptedModel]) -> tuple[str | ScriptedMod
     if os.environ.get("OPENAI_API_KEY"):
         return named or "openai:gpt-5-mini", "OPENAI_API_KEY is set"
     return script(), "no API key is set, so a script plays the model: it sees the same things, but follows fixed rules"
+
+
+def model(script: Callable[[], ScriptedModel]) -> str | ScriptedModel:
+    """The model to use, as `chosen_model` chooses it."""
+    return chosen_model(script)[0]

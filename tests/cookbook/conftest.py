@@ -1,0 +1,91 @@
+"""What the tests of recipes share: other models for their agents, and a model that falls silent."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import pytest_asyncio
+
+from agentflow import Agent
+from agentflow.testing import ScriptedModel
+
+
+class Play(Protocol):
+    """Has a model play for an agent of a recipe until the test ends."""
+
+    async def __call__(self, agent: Agent[Any], model: ScriptedModel) -> ScriptedModel: ...
+
+
+@pytest_asyncio.fixture
+async def play() -> AsyncIterator[Play]:
+    """So that no test asks a provider, whatever keys there are."""
+    given: list[tuple[Agent[Any], Any]] = []
+
+    async def change(agent: Agent[Any], model: Any) -> None:
+        agent.agent_options["model"] = model
+        await agent.close()
+
+    async def begin(agent: Agent[Any], model: ScriptedModel) -> ScriptedModel:
+        given.append((agent, agent.agent_options["model"]))
+        await change(agent, model)
+        return model
+
+    yield begin
+    for agent, model in given:
+        await change(agent, model)
+
+
+class Silence:
+    """The pace of a model that falls silent before its `after`-th piece, until it is told to go on."""
+
+    def __init__(self, after: int = 0) -> None:
+        self.reached = asyncio.Event()
+        self.over = asyncio.Event()
+        self._left = after
+
+    async def __call__(self, kind: str) -> None:
+        self._left -= 1
+        if self._left < 0:
+            self.reached.set()
+            await self.over.wait()
+
+
+class Repository:
+    """A git repository on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self.git("init", "-q", "-b", "main")
+
+    def git(self, *arguments: str) -> str:
+        """Run git in it, as somebody without settings."""
+        env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+        who = ["-c", "user.name=Maria", "-c", "user.email=maria@example.com"]
+        return subprocess.run(
+            ["git", "-C", str(self.folder), *who, *arguments], check=True, env=env, capture_output=True, text=True
+        ).stdout.strip()
+
+    def commit(self, subject: str, **files: str) -> str:
+        """Commit files, each named by its stem; returns the commit."""
+        for stem, content in files.items():
+            (self.folder / f"{stem}.py").write_text(content, encoding="utf-8")
+        self.git("add", "-A")
+        self.git("commit", "-qm", subject)
+        return self.git("rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """A repository with a base, and a branch that changes two files."""
+    made = Repository(tmp_path / "repository")
+    made.commit("Add the shop", shop="orders = []\n", till="open = True\n")
+    made.git("checkout", "-q", "-b", "feature")
+    made.commit("Take orders", shop="orders = []\nprint(orders)\n", till="try:\n    open()\nexcept:\n    pass\n")
+    return made
