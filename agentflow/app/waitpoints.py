@@ -85,4 +85,4 @@ def _checked(one: WaitpointRecord, value: Any) -> str:
         return dumps(value)
     from agentflow.app.decision import DecisionBody
 
-    return DecisionBody.checked(value)
+    return DecisionBody.checked(value, one)

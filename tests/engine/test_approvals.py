@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from agentflow import approve, step, task
+from agentflow import Agent, Approval, ai, approve, step, task
 from agentflow.engine.worker import WorkerSettings
 from agentflow.errors import InvalidAnswer, WaitpointAlreadyAnswered, WaitpointTimedOut
 from agentflow.records import RunState
 from agentflow.streams.events import ApprovalRequested, ApprovalResolved
-from agentflow.testing import Engine
+from agentflow.testing import Engine, call, scripted_model, text
 
 
 @pytest.fixture(params=["in memory", "replayed"])
@@ -201,3 +201,19 @@ async def test_readers_of_the_run_see_the_question_and_the_decision(engine: Engi
 
 def title_of(subject: str) -> str:
     return json.loads(subject)["title"]
+
+
+async def test_edits_of_a_call_that_nobody_may_edit_are_refused_and_the_question_stays_open(engine: Engine) -> None:
+    @task
+    async def pay_out(cents: int) -> str:
+        return f"paid {cents}"
+
+    tools = [ai.tool(pay_out, approval=Approval(can_edit=False))]
+    cashier = Agent("cashier", model=scripted_model([call("pay_out", {"cents": 190}, id="c1")], [text("done")]), tools=tools)
+    run = await engine.start(cashier, "pay")
+    [question] = await engine.waiting(run)
+    with pytest.raises(InvalidAnswer, match=f"The arguments of {question.id} cannot be edited"):
+        await question.approve(by="maria", edits={"cents": 95})
+    assert engine.calls(pay_out) == 0
+    await question.approve(by="maria")
+    assert await run.result() == "done"
