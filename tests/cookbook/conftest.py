@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +14,11 @@ import pytest
 import pytest_asyncio
 
 from agentflow import Agent
-from agentflow.testing import ScriptedModel
+from agentflow.testing import Engine, ScriptedModel
+from tests.gates.sources import ROOT
+
+PATIENCE = 60.0
+"""Seconds until a test gives up: the first one may have to load pydantic-ai."""
 
 
 class Play(Protocol):
@@ -42,18 +47,29 @@ async def play() -> AsyncIterator[Play]:
 
 
 class Silence:
-    """The pace of a model that falls silent before its `after`-th piece, until it is told to go on."""
+    """The pace of a model that falls silent before its `after`-th piece, counted from 0, until it is told to go on."""
 
     def __init__(self, after: int = 0) -> None:
-        self.reached = asyncio.Event()
-        self.over = asyncio.Event()
+        self._reached = asyncio.Event()
+        self._over = asyncio.Event()
         self._left = after
 
     async def __call__(self, kind: str) -> None:
         self._left -= 1
         if self._left < 0:
-            self.reached.set()
-            await self.over.wait()
+            self._reached.set()
+            await self._over.wait()
+
+    async def begun(self) -> None:
+        """Return once the model is silent."""
+        await asyncio.wait_for(self._reached.wait(), PATIENCE)
+
+    async def broken_by_crash_of(self, engine: Engine) -> None:
+        """Kill the worker in the middle of the silence; another takes over, and the model speaks again."""
+        await self.begun()
+        await engine.stop()
+        self._over.set()
+        await engine.go_on()
 
 
 class Repository:
@@ -89,3 +105,24 @@ def repository(tmp_path: Path) -> Repository:
     made.git("checkout", "-q", "-b", "feature")
     made.commit("Take orders", shop="orders = []\nprint(orders)\n", till="try:\n    open()\nexcept:\n    pass\n")
     return made
+
+
+def program(folder: Path, *words: str, typed: str | None = None) -> subprocess.CompletedProcess[str]:
+    """`python -m …` in a folder and without a key; where something is `typed`, at a terminal."""
+    known = {key: value for key, value in os.environ.items() if not key.startswith(("AGENTFLOW_", "ANTHROPIC_", "OPENAI_"))}
+    hand, keyboard = os.openpty()
+    try:
+        os.write(hand, (typed or "").encode())
+        return subprocess.run(
+            [sys.executable, *words],
+            cwd=folder,
+            env={**known, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.DEVNULL if typed is None else keyboard,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    finally:
+        os.close(hand)
+        os.close(keyboard)

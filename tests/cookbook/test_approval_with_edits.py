@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from agentflow.records import RunState
 from agentflow.testing import Engine, ScriptedModel, call, scripted_model, text
 from cookbook.approval_with_edits import LARGE, pay, refund_desk
 from cookbook.scripts import returned
-from tests.cookbook.conftest import Play
+from tests.cookbook.conftest import Play, program
 
 
 def wants(cents: int) -> ScriptedModel:
@@ -56,3 +60,10 @@ async def test_nobody_answering_for_a_day_is_a_no(engine: Engine, play: Play) ->
     await engine.clock.advance("1h")
     assert await run.result() == "The call was denied: nobody answered in time"
     assert engine.calls(pay) == 0
+
+
+@pytest.mark.parametrize(("typed", "end"), [("0\n", "The call was denied: not this time."), ("7000\n", "paid 70.00 for o-81 ")])
+def test_at_a_terminal_the_program_pays_what_is_typed(tmp_path: Path, typed: str, end: str) -> None:
+    done = program(tmp_path, "-m", "cookbook.approval_with_edits", "o-81 came broken, I want my 190 euros back", typed=typed)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert end in done.stdout

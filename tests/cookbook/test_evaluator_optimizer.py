@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from agentflow.testing import Engine, call, scripted_model, text
 from cookbook.evaluator_optimizer import ROUNDS, Explanation, explain, explainer, judge
 from cookbook.scripts import told
@@ -34,9 +32,6 @@ async def test_a_crash_while_the_second_draft_is_written_repeats_no_verdict(engi
     drafts = await play(explainer, scripted_model([text("a draft")], pace=silence, size=100))
     verdicts = await play(judge, scripted_model(lambda _: [call("final_result", {"accepted": told_so.pop(), "criticism": "again"})]))
     run = await engine.start(explain, "leases")
-    await asyncio.wait_for(silence.reached.wait(), 10)
-    await engine.stop()
-    silence.over.set()
-    await engine.go_on()
+    await silence.broken_by_crash_of(engine)
     assert await run.result() == Explanation(text="a draft", accepted=True, drafts=2)
     assert (len(drafts.requests), len(verdicts.requests)) == (3, 2)

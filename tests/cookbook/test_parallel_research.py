@@ -10,7 +10,7 @@ from agentflow.testing import Engine, call, scripted_model, text
 from cookbook import scripts
 from cookbook.parallel_research import find, planner, research_report, researcher, synthesizer
 from cookbook.scripts import told
-from tests.cookbook.conftest import Play, Silence
+from tests.cookbook.conftest import PATIENCE, Play, Silence
 
 QUESTIONS = ["Who holds the lease?", "Who waits?", "Who pays?"]
 
@@ -26,13 +26,11 @@ async def test_a_crash_asks_only_the_sub_agent_again_that_had_not_finished(engin
     answers = await play(researcher, scripted_model(lambda asked: [text(f"To {told(asked)} I say yes.")], pace=silence, size=100))
     reports = await play(synthesizer, scripted_model(lambda asked: [text(told(asked))]))
     run = await engine.start(research_report, "Who?")
-    await asyncio.wait_for(silence.reached.wait(), 10)
-    async with asyncio.timeout(10):
+    await silence.begun()
+    async with asyncio.timeout(PATIENCE):
         while (await states(engine, run)).count(RunState.COMPLETED) < 2:
             await asyncio.sleep(0)
-    await engine.stop()
-    silence.over.set()
-    await engine.go_on()
+    await silence.broken_by_crash_of(engine)
     report = await run.result()
     assert [report.index(f"{one}\nTo {one} I say yes.") for one in QUESTIONS] == sorted(report.index(one) for one in QUESTIONS)
     assert [len(one.requests) for one in (plans, answers, reports)] == [1, 4, 1]

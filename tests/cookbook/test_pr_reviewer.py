@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from agentflow import RunFailed
 from agentflow.testing import Engine, ScriptedModel, call, scripted_model
 from cookbook import scripts
 from cookbook.pr_reviewer import git, post, review_pull_request, reviewer, summarizer
-from tests.cookbook.conftest import Play, Repository, Silence
+from tests.cookbook.conftest import Play, Repository, Silence, program
 
 REVIEW = """2 remarks, 1 of them in the way of a merge.
 
@@ -67,11 +66,9 @@ async def test_a_crash_while_one_file_is_reviewed_reads_no_diff_again(
     await play(summarizer, scripts.review_summarizer())
     await play(reviewer, scripted_model([call("final_result", {"response": []})], pace=silence))
     run = await engine.start(review_pull_request, str(repository.folder), "main", "feature", str(tmp_path / "REVIEW.md"))
-    await asyncio.wait_for(silence.reached.wait(), 10)
+    await silence.begun()
     asked = engine.calls(git)
-    await engine.stop()
-    silence.over.set()
-    await engine.go_on()
+    await silence.broken_by_crash_of(engine)
     [question] = await engine.waiting(run, kind="approval")
     await question.deny(by="maria")
     assert await run.result() == "kept back by maria"
@@ -95,3 +92,12 @@ async def test_a_branch_that_there_is_not_fails_the_run_with_the_words_of_git(en
     run = await engine.start(review_pull_request, str(repository.folder), "main", branch)
     with pytest.raises(RunFailed, match="git rev-parse failed: fatal: Needed a single revision"):
         await run.result()
+
+
+@pytest.mark.parametrize(("typed", "end"), [("n\n", "kept back by you"), ("y\n", "posted to REVIEW.md")])
+def test_at_a_terminal_the_program_asks_and_does_as_it_is_told(repository: Repository, typed: str, end: str) -> None:
+    done = program(repository.folder, "-m", "cookbook.pr_reviewer", ".", "main", "feature", typed=typed)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "`except:`: This hides every error" in done.stdout
+    assert done.stdout.splitlines()[-1].endswith(end)
+    assert (repository.folder / "REVIEW.md").exists() == (end != "kept back by you")

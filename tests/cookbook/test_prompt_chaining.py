@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from agentflow import RunFailed
@@ -20,10 +18,7 @@ async def test_after_a_crash_the_chain_goes_on_with_the_call_that_was_under_way(
     articles = await play(article_writer, scripted_model([text("The article.")], pace=silence))
     headlines = await play(headliner, scripted_model([text("The headline.")]))
     run = await engine.start(write_article, "fencing")
-    await asyncio.wait_for(silence.reached.wait(), 10)
-    await engine.stop()
-    silence.over.set()
-    await engine.go_on()
+    await silence.broken_by_crash_of(engine)
     assert await run.result() == "The article.\n\n> The headline."
     assert [len(one.requests) for one in (outlines, articles, headlines)] == [1, 2, 1]
 

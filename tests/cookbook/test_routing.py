@@ -41,10 +41,7 @@ async def test_a_crash_while_the_desk_speaks_does_not_ask_for_the_way_again(engi
     await play(technical_desk, scripted_model([text("Have you tried to restart?")]))
     await play(billing_desk, scripted_model([text("You have your money back.")], pace=silence))
     run = await engine.start(answer_customer, "I was charged twice.")
-    await asyncio.wait_for(silence.reached.wait(), 10)
-    await engine.stop()
-    silence.over.set()
-    await engine.go_on()
+    await silence.broken_by_crash_of(engine)
     assert await run.result() == Reply(desk="billing", text="You have your money back.")
     assert len(chosen.requests) == 1
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 
 import pytest
 
-from tests.cookbook.conftest import Repository
+from tests.cookbook.conftest import Repository, program
 from tests.gates.sources import ROOT, imports, module_name, python_files
 
 PAGE = (ROOT / "cookbook/README.md").read_text(encoding="utf-8")
@@ -54,16 +51,6 @@ def test_every_command_is_of_its_recipe_or_a_target_of_make() -> None:
 @pytest.mark.parametrize("name", sorted(PROGRAMS))
 def test_the_command_works_as_it_is_written_without_a_key(repository: Repository, name: str) -> None:
     (repository.folder / "notes.md").write_text("call Ann\n", encoding="utf-8")
-    known = {key: value for key, value in os.environ.items() if not key.startswith(("AGENTFLOW_", "ANTHROPIC_", "OPENAI_"))}
-    done = subprocess.run(
-        [sys.executable, *PROGRAMS[name][1:]],
-        cwd=repository.folder,
-        env={**known, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = program(repository.folder, *PROGRAMS[name][1:])
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip()
