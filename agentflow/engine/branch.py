@@ -18,15 +18,16 @@ class Branch:
     """A place in a run's code that counts its own calls.
 
     `tasks` holds every asyncio task of the run that is still alive, with its branch; `live` says that this branch has gone beyond what is
-    recorded, `parked` that it waits on a waitpoint.
+    recorded, `parked` that it waits on a waitpoint, `listens` that it waits for an `asyncio.Event` and does nothing else.
     """
 
-    __slots__ = ("_children", "_counts", "live", "parked", "path", "tasks")
+    __slots__ = ("_children", "_counts", "listens", "live", "parked", "path", "tasks")
 
     def __init__(self, path: str, tasks: Tasks, *, live: bool = False) -> None:
         self.path = path
         self.live = live
         self.parked = False
+        self.listens = False
         self._children = 0
         self.tasks = tasks
         self._counts: dict[str, int] = {}
@@ -43,13 +44,16 @@ class Branch:
 
     def began(self, task: asyncio.Task[Any], forked: Branch) -> None:
         """A task was created here."""
-        self._children += 1
+        # pydantic-ai waits for the calls of a turn and, in a task of its own, for the event that one of them has news. Who sets an event
+        # is a branch that is busy itself, or somebody outside, whom a run that leaves memory cannot wait for.
+        forked.listens = getattr(task.get_coro(), "cr_code", None) is asyncio.Event.wait.__code__
+        self._children += not forked.listens
         self.tasks[task] = forked
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._children -= 1
-        self.tasks.pop(task, None)
+        forked = self.tasks.pop(task)
+        self._children -= not forked.listens
         if self.tasks.unwinding and not task.cancelled():
             # Asked for, so that asyncio does not complain of an error that nobody took: the run is leaving memory.
             task.exception()
@@ -57,7 +61,7 @@ class Branch:
     @property
     def busy(self) -> bool:
         """Whether a branch that waits for no other branch works on outside of waits and steps."""
-        return any(not one.parked and not one._children for one in self.tasks.values())
+        return any(not (one.parked or one.listens or one._children) for one in self.tasks.values())
 
 
 class Tasks(dict[asyncio.Task[Any], Branch]):

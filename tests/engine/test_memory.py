@@ -128,6 +128,27 @@ async def test_a_run_with_parallel_waits_that_left_memory_leaves_no_object_behin
     assert await run.result() == 10_000
 
 
+@task
+async def listens_with_cargo() -> bool:
+    cargo = Cargo()
+    question = asyncio.ensure_future(approve("?"))
+    news = asyncio.ensure_future(asyncio.Event().wait())
+    await asyncio.wait({question, news}, return_when=asyncio.FIRST_COMPLETED)
+    news.cancel()
+    return question.result().approved and len(cargo.bytes) > 0
+
+
+@pytest.mark.worker(hot_limit=0)
+async def test_a_run_that_only_listens_for_an_event_beside_its_wait_leaves_no_object_behind(engine: Engine) -> None:
+    """T40"""
+    run = await engine.start(listens_with_cargo)
+    await engine.until(run, RunState.WAITING)
+    await engine.settle()
+    assert in_memory() == []
+    assert list(Cargo.alive) == []
+    await answer(engine, [run])
+
+
 @pytest.mark.worker(hot_limit=0, slots=10)
 async def test_a_waiting_run_costs_the_process_no_bytes(engine: Engine) -> None:
     """T40"""
