@@ -6,44 +6,73 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-import pytest_asyncio
+from pydantic_ai.messages import ModelMessage
+from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from agentflow import Agent
-from agentflow.testing import Engine, ScriptedModel
+from agentflow.testing import Engine, ScriptedModel, scripted_model
+from agentflow.testing.models import Delta
+from cookbook import (
+    approval_with_edits,
+    evaluator_optimizer,
+    incident,
+    long_sleep,
+    parallel_research,
+    pr_reviewer,
+    prompt_chaining,
+    routing,
+)
 from tests.gates.sources import ROOT
 
 PATIENCE = 60.0
 """Seconds until a test gives up: the first one may have to load pydantic-ai."""
 
 
+class Stage(FunctionModel):
+    """The model of a recipe's agent for all tests, on which another plays in each.
+
+    A worker loads its agents in a thread when it starts, so an agent that is given another model then may be built with the former one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(stream_function=self._speak, model_name="stage")
+        self.player = scripted_model()
+
+    async def _speak(self, messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Delta]:
+        assert self.player.stream_function is not None
+        async for delta in self.player.stream_function(messages, info):
+            yield delta
+
+
+RECIPES = (approval_with_edits, evaluator_optimizer, incident, long_sleep, parallel_research, pr_reviewer, prompt_chaining, routing)
+AGENTS: list[Agent[Any]] = [one for recipe in RECIPES for one in vars(recipe).values() if isinstance(one, Agent)]
+STAGES = {agent: Stage() for agent in AGENTS}
+for one in AGENTS:
+    one.agent_options["model"] = STAGES[one]
+
+
 class Play(Protocol):
     """Has a model play for an agent of a recipe until the test ends."""
 
-    async def __call__(self, agent: Agent[Any], model: ScriptedModel) -> ScriptedModel: ...
+    def __call__(self, agent: Agent[Any], model: ScriptedModel) -> ScriptedModel: ...
 
 
-@pytest_asyncio.fixture
-async def play() -> AsyncIterator[Play]:
+@pytest.fixture
+def play() -> Iterator[Play]:
     """So that no test asks a provider, whatever keys there are."""
-    given: list[tuple[Agent[Any], Any]] = []
 
-    async def change(agent: Agent[Any], model: Any) -> None:
-        agent.agent_options["model"] = model
-        await agent.close()
-
-    async def begin(agent: Agent[Any], model: ScriptedModel) -> ScriptedModel:
-        given.append((agent, agent.agent_options["model"]))
-        await change(agent, model)
+    def begin(agent: Agent[Any], model: ScriptedModel) -> ScriptedModel:
+        STAGES[agent].player = model
         return model
 
     yield begin
-    for agent, model in given:
-        await change(agent, model)
+    for stage in STAGES.values():
+        stage.player = scripted_model()
 
 
 class Silence:

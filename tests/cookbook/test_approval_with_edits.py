@@ -24,7 +24,7 @@ def heard(model: ScriptedModel) -> str:
 
 
 async def test_what_the_person_allows_is_paid_once_and_the_model_is_told(engine: Engine, play: Play) -> None:
-    model = await play(refund_desk, wants(19_000))
+    model = play(refund_desk, wants(19_000))
     run = await engine.start(refund_desk, "It came broken.")
     [question] = await engine.waiting(run, kind="approval")
     await engine.crash()
@@ -36,13 +36,13 @@ async def test_what_the_person_allows_is_paid_once_and_the_model_is_told(engine:
 
 
 async def test_a_small_sum_asks_nobody(engine: Engine, play: Play) -> None:
-    await play(refund_desk, wants(LARGE - 1))
+    play(refund_desk, wants(LARGE - 1))
     run = await engine.start(refund_desk, "It came late.")
     assert (await run.result()).startswith("paid 99.99 for o-81")
 
 
 async def test_a_no_pays_nothing_and_the_model_hears_why(engine: Engine, play: Play) -> None:
-    model = await play(refund_desk, wants(LARGE))
+    model = play(refund_desk, wants(LARGE))
     run = await engine.start(refund_desk, "It came broken.")
     [question] = await engine.waiting(run, kind="approval")
     await question.deny(by="maria", reason="not this time")
@@ -52,7 +52,7 @@ async def test_a_no_pays_nothing_and_the_model_hears_why(engine: Engine, play: P
 
 
 async def test_nobody_answering_for_a_day_is_a_no(engine: Engine, play: Play) -> None:
-    await play(refund_desk, wants(LARGE))
+    play(refund_desk, wants(LARGE))
     run = await engine.start(refund_desk, "It came broken.")
     await engine.waiting(run, kind="approval")
     await engine.clock.advance("23h")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest_asyncio
+import pytest
 
 from agentflow.testing import Engine
 from cookbook import scripts
@@ -13,10 +13,10 @@ SLOW = Alert(id="a-1", service="checkout", text="latency above 2 s")
 FINE = Alert(id="a-2", service="checkout", text="back to normal", resolved=True)
 
 
-@pytest_asyncio.fixture(autouse=True)
-async def scripted(play: Play) -> None:
+@pytest.fixture(autouse=True)
+def scripted(play: Play) -> None:
     """No test asks a provider."""
-    await play(reporter, scripts.incident_reporter())
+    play(reporter, scripts.incident_reporter())
 
 
 async def test_an_alert_that_is_delivered_twice_and_around_a_crash_is_one_message_of_one_run(engine: Engine) -> None:

@@ -22,7 +22,7 @@ def notes(tmp_path: Path) -> Path:
 
 
 async def test_what_was_read_two_weeks_and_two_workers_ago_is_compared_with_today(engine: Engine, play: Play, notes: Path) -> None:
-    await play(chronicler, scripts.chronicler())
+    play(chronicler, scripts.chronicler())
     run = await engine.start(look_again, str(notes))
     await engine.waiting(run)
     await engine.clock.advance("6d")
@@ -37,7 +37,7 @@ async def test_what_was_read_two_weeks_and_two_workers_ago_is_compared_with_toda
 
 
 async def test_a_moment_that_passed_while_no_worker_was_there_wakes_the_run_at_once(engine: Engine, play: Play, notes: Path) -> None:
-    model = await play(chronicler, scripts.chronicler())
+    model = play(chronicler, scripts.chronicler())
     run = await engine.start(look_again, str(notes))
     await engine.waiting(run)
     await engine.stop()
@@ -48,7 +48,7 @@ async def test_a_moment_that_passed_while_no_worker_was_there_wakes_the_run_at_o
 
 
 async def test_starting_it_again_is_the_same_run(engine: Engine, play: Play, notes: Path) -> None:
-    await play(chronicler, scripts.chronicler())
+    play(chronicler, scripts.chronicler())
     first = await engine.start(look_again.using(idempotency_key="notes"), str(notes))
     await engine.waiting(first)
     await engine.crash()

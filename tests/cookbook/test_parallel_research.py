@@ -22,9 +22,9 @@ async def states(engine: Engine, run: RunHandle[str]) -> list[RunState]:
 
 async def test_a_crash_asks_only_the_sub_agent_again_that_had_not_finished(engine: Engine, play: Play) -> None:
     silence = Silence(after=2)
-    plans = await play(planner, scripted_model([call("final_result", {"questions": QUESTIONS})]))
-    answers = await play(researcher, scripted_model(lambda asked: [text(f"To {told(asked)} I say yes.")], pace=silence, size=100))
-    reports = await play(synthesizer, scripted_model(lambda asked: [text(told(asked))]))
+    plans = play(planner, scripted_model([call("final_result", {"questions": QUESTIONS})]))
+    answers = play(researcher, scripted_model(lambda asked: [text(f"To {told(asked)} I say yes.")], pace=silence, size=100))
+    reports = play(synthesizer, scripted_model(lambda asked: [text(told(asked))]))
     run = await engine.start(research_report, "Who?")
     await silence.begun()
     async with asyncio.timeout(PATIENCE):
@@ -38,9 +38,9 @@ async def test_a_crash_asks_only_the_sub_agent_again_that_had_not_finished(engin
 
 
 async def test_a_sub_agent_reads_the_documents_with_its_tool(engine: Engine, play: Play) -> None:
-    await play(planner, scripted_model([call("final_result", {"questions": ["What is a lease?"]})]))
-    answers = await play(researcher, scripts.researcher())
-    await play(synthesizer, scripts.synthesizer())
+    play(planner, scripted_model([call("final_result", {"questions": ["What is a lease?"]})]))
+    answers = play(researcher, scripts.researcher())
+    play(synthesizer, scripts.synthesizer())
     run = await engine.start(research_report, "What is a lease?")
     assert ".md: " in await run.result()
     assert engine.calls(find) == 1

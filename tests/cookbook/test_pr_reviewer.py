@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from agentflow import RunFailed
 from agentflow.testing import Engine, ScriptedModel, call, scripted_model
@@ -20,11 +19,11 @@ REVIEW = """2 remarks, 1 of them in the way of a merge.
 """
 
 
-@pytest_asyncio.fixture
-async def reviewing(play: Play) -> ScriptedModel:
+@pytest.fixture
+def reviewing(play: Play) -> ScriptedModel:
     """The model of the reviewers; that of the summary counts."""
-    await play(summarizer, scripts.review_summarizer())
-    return await play(reviewer, scripts.file_reviewer())
+    play(summarizer, scripts.review_summarizer())
+    return play(reviewer, scripts.file_reviewer())
 
 
 async def test_each_changed_file_is_reviewed_and_a_person_decides_about_the_posting(
@@ -63,8 +62,8 @@ async def test_a_crash_while_one_file_is_reviewed_reads_no_diff_again(
     engine: Engine, repository: Repository, play: Play, tmp_path: Path
 ) -> None:
     silence = Silence()
-    await play(summarizer, scripts.review_summarizer())
-    await play(reviewer, scripted_model([call("final_result", {"response": []})], pace=silence))
+    play(summarizer, scripts.review_summarizer())
+    play(reviewer, scripted_model([call("final_result", {"response": []})], pace=silence))
     run = await engine.start(review_pull_request, str(repository.folder), "main", "feature", str(tmp_path / "REVIEW.md"))
     await silence.begun()
     asked = engine.calls(git)
