@@ -15,7 +15,7 @@ import pytest
 from agentflow.testing import Engine, call, scripted_model, text
 from cookbook import scripts
 from cookbook.routing import DESKS, Reply, answer_customer, billing_desk, dispatcher, technical_desk
-from tests.cookbook.conftest import Play, Silence
+from tests.cookbook.conftest import PATIENCE, Play, Silence
 from tests.gates.sources import ROOT
 from tests.traffic.answers import Answer, document
 from tests.traffic.provider import serving
@@ -62,7 +62,7 @@ async def test_with_a_key_the_program_asks_the_provider(tmp_path: Path) -> None:
         program = await asyncio.create_subprocess_exec(
             *command, cwd=tmp_path, env={**os.environ, **keys}, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
         )
-        out, err = await asyncio.wait_for(program.communicate(), 60)
+        out, err = await asyncio.wait_for(program.communicate(), PATIENCE)
     assert (out.decode(), err.decode()) == ("billing: You have it back.\n", "")
     assert [one.body["model"] for one in provider.requests] == ["claude-sonnet-4-6"] * 2
     assert "Decide which desk answers" in json.dumps(provider.requests[0].body["system"])
