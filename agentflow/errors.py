@@ -5,7 +5,7 @@
                           InvalidScope
       TokenInvalid          TokenExpired
       RunError              RunFailed · RunCancelled · RunExpired · RunNotFound · RunTimeout · StepFailed · IdempotencyConflict
-                          ProcessDied > OutOfMemory
+                          BudgetExceeded · ProcessDied > OutOfMemory
       WaitpointError        WaitpointNotFound · WaitpointAlreadyAnswered · WaitpointTimedOut · InvalidAnswer
       ServerUnreachable
       PromptError
@@ -191,6 +191,12 @@ class StepTimeout(StepFailed):
     """A step ran longer than its timeout, or was silent longer than its idle timeout."""
 
     code = "step_timeout"
+
+
+class BudgetExceeded(RunError):
+    """A model call may not begin, for a limit is reached; `details["limits"]` says of each what was `spent` of which `limit`."""
+
+    code = "budget"
 
 
 class ProcessDied(RunError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 from agentflow.agents.options import AgentOptions
 from agentflow.agents.tools import as_tool
 from agentflow.clock import microseconds
+from agentflow.engine.budget import budgets_of
 from agentflow.engine.queue import DEFAULT_QUEUE, queue_of
 from agentflow.engine.task import Task, TaskOptions, source_hash
 from agentflow.errors import ConfigurationError, DefinitionError
@@ -126,4 +127,5 @@ def _as_task(options: AgentOptions) -> TaskOptions:
         max_duration=None if longest is None else microseconds(longest),
         version=options.get("version"),
         accepts=tuple(options.get("accepts", ())),
+        budgets=budgets_of(options.get("budget")),
     )

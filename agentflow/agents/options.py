@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Required, TypedDict
 
 from agentflow.clock import Duration
+from agentflow.engine.budget import Budget
 from agentflow.engine.task import Queue
 from agentflow.retry import Retry
 
@@ -24,7 +25,8 @@ class AgentOptions(TypedDict, total=False):
     pydantic-ai: MCP servers), `capabilities` (of pydantic-ai), `corrections` (how often the model may correct a call or an answer, default
     1), `turns` (how many requests one run may make, default 50, `None` for no limit), `description` (for people, and for another model).
 
-    As a task: `queue`, `retry` (of whole runs), `max_duration`, `version`, `accepts` (versions whose runs it takes, too).
+    As a task: `budget` (a `Budget`, or several), `queue`, `retry` (of whole runs), `max_duration`, `version`, `accepts` (versions whose
+    runs it takes, too).
     """
 
     model: Required[str | Model]
@@ -39,6 +41,7 @@ class AgentOptions(TypedDict, total=False):
     corrections: int
     turns: int | None
     description: str
+    budget: Budget | Sequence[Budget]
     queue: str | Queue
     retry: Retry
     max_duration: Duration

@@ -24,9 +24,9 @@ from agentflow.engine.task import Task
 from agentflow.engine.worker import Worker
 from agentflow.errors import RunNotFound, RunTimeout, StorageError, StreamError
 from agentflow.handle import Item, Readable, Writable, items_of
-from agentflow.records import JournalEntry, RunRecord, RunState, WaitpointRecord
+from agentflow.records import JournalEntry, RunRecord, RunState, RunUsage, WaitpointRecord
 from agentflow.serde import decode_failure
-from agentflow.storage import journal, listing, runs, transitions, upkeep, waitpoints
+from agentflow.storage import journal, listing, runs, transitions, upkeep, usage, waitpoints
 from agentflow.storage.inputs import NewMessage
 from agentflow.storage.listing import RunFilter, RunPage
 from agentflow.storage.statements import SQL
@@ -108,6 +108,16 @@ class Runs:
         """What a run has recorded, in order. Raises `RunNotFound`."""
         run = await self._read(run_id)
         return await self._database.read(journal.load(run.key))
+
+    async def usage(self, run_id: str) -> RunUsage:
+        """What a run's model calls used. Raises `RunNotFound`.
+
+        >>> usage = await app.runs.usage(run.id)
+        >>> usage.total.tokens, usage.total.usd
+        """
+        run = await self._read(run_id)
+        alone, total = await self._database.read(usage.of_family(run.key))
+        return RunUsage(alone, total, await self._database.read(usage.of_steps(run.key)))
 
     async def waiting_for(self, run_id: str) -> list[WaitpointRecord]:
         """The open waitpoints of a run, newest first."""

@@ -19,6 +19,7 @@ from agentflow.engine.context import Debounce, ReceiveCall, StartCall, StepCall,
 from agentflow.engine.conversation import Conversation, Place
 from agentflow.engine.host import Host
 from agentflow.engine.metadata import Metadata
+from agentflow.engine.meter import Meter
 from agentflow.engine.patching import Patches
 from agentflow.engine.receiving import Receiving, received
 from agentflow.engine.replay import Replay
@@ -59,6 +60,7 @@ class RunContext:
         self._patches = Patches(session, replay)
         self._receiving = Receiving(session, self._ended)
         self._top: str | None = None
+        self._meter = Meter(session, self.wait)
         thread = session.run.thread
         self.thread = None if thread is None else Conversation(thread, Place(session, self.key, self._ask, self.wait, self._knows))
 
@@ -125,7 +127,7 @@ class RunContext:
         if found is not None:
             self._check(found, call)
             return recorded(found, call)
-        return await Tries(self._session, key, call, self.wait).run(self._replay.tried(key))
+        return await Tries(self._session, key, call, self._meter).run(self._replay.tried(key))
 
     def _check(self, found: Any, call: StepCall) -> None:
         try:
@@ -137,7 +139,7 @@ class RunContext:
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
         one = self._find(key)
         if one is None:
-            one = await self._open(key, request)
+            one = await self._working(lambda: self._create(key, request), waits=True)
         return await self._ended(one)
 
     async def child(self, key: str, call: StartCall) -> WaitResult:
@@ -148,7 +150,7 @@ class RunContext:
         if one is not None and one.state in (WaitState.FAILED, WaitState.CANCELLED) and one.attempt < self.attempt:
             one = None
         if one is None:
-            one = await self._start_child(key, call)
+            one = await self._working(lambda: self._create_child(key, call), waits=True)
         result = await self._ended(one)
         self.publish(child_finished(result, one.target or "", key, call.call))
         return result
@@ -225,9 +227,6 @@ class RunContext:
         finally:
             self._session.leave()
 
-    async def _open(self, key: str, request: WaitRequest) -> WaitpointRecord:
-        return await self._working(lambda: self._create(key, request), waits=True)
-
     async def _create(self, key: str, request: WaitRequest) -> WaitpointRecord:
         session, now = self._session, self._session.services.clock.now()
         new = self._new_waitpoint(key, request, now)
@@ -251,10 +250,8 @@ class RunContext:
             target=request.target,
         )
 
-    async def _start_child(self, key: str, call: StartCall) -> WaitpointRecord:
-        return await self._working(lambda: self._create_child(key, call), waits=True)
-
     async def _create_child(self, key: str, call: StartCall) -> WaitpointRecord:
+        await self._meter.declare()
         session, now = self._session, self._session.services.clock.now()
         host = session.services.host
         new = new_run(call, now, scope=self.run_id, host=host)
@@ -270,6 +267,7 @@ class RunContext:
         return one
 
     async def _start_detached(self, key: str, call: StartCall) -> Started:
+        await self._meter.declare()
         session, now = self._session, self._session.services.clock.now()
         host = session.services.host
         new = new_run(call, now, scope=self.run_id, host=host)
