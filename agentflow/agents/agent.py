@@ -97,9 +97,11 @@ class Agent(Task[[str], R]):
 
     def _body(self, name: str, output: Any) -> Callable[..., Any]:
         async def converse(prompt: str) -> Any:
-            from agentflow.agents import binding
+            from agentflow.agents import binding, budget
 
-            return await binding.converse(self.pydantic, prompt, self.agent_options.get("turns", 50))
+            turns = self.agent_options.get("turns", 50)
+            with budget.turns_as_budget(name, turns):
+                return await binding.converse(self.pydantic, prompt, turns)
 
         converse.__annotations__["return"] = output
         converse.__name__ = converse.__qualname__ = name

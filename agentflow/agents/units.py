@@ -37,11 +37,12 @@ from pydantic_ai.messages import (
 from pydantic_ai.toolsets import ToolsetTool
 
 from agentflow.agents.approval import Approval
+from agentflow.agents.budget import said_so_far
 from agentflow.agents.events import Narrator, plain
 from agentflow.agents.models import whole
 from agentflow.clock import microseconds
 from agentflow.engine.context import StepCall, StepOptions, TaskContext, current_step, recording
-from agentflow.errors import DefinitionError, UnserializableValue
+from agentflow.errors import BudgetExceeded, DefinitionError, UnserializableValue
 from agentflow.retry import NO_RETRY
 from agentflow.serde import ANY, digest
 from agentflow.streams.events import Event, ToolDenied, ToolError, ToolOutput
@@ -182,7 +183,10 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
                 await loop.tell_result(params.event.part)
             return None
         unit = self._unit(params, config)
-        return await self._recorded(loop, unit, params)
+        try:
+            return await self._recorded(loop, unit, params)
+        except BudgetExceeded as exceeded:
+            return said_so_far(exceeded, params)
 
     async def _recorded(self, loop: Loop, unit: _Unit, params: Any) -> Any:
         ran = False

@@ -23,12 +23,22 @@ from agentflow.streams.events import Event
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepOptions:
-    """How a step is tried. `timeout` and `idle_timeout` are microseconds for one try; `kind` is what viewers see: code, llm or tool."""
+    """How a step is tried. `timeout` and `idle_timeout` are microseconds for one try; `kind` is what viewers see: code, llm or tool.
+
+    Budgets let a step of kind llm begin, and count it as a model call. `share` is for a call that is several steps: the `first` is what is
+    let begin and counted, the `rest` tells what the call used.
+    """
 
     retry: Retry = NO_RETRY
     timeout: int | None = None
     idle_timeout: int | None = None
     kind: str = "code"
+    share: Literal["whole", "first", "rest"] = "whole"
+
+    @property
+    def begins(self) -> bool:
+        """Whether a model call begins with the step."""
+        return self.kind == "llm" and self.share != "rest"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from agentflow.engine.calls import finishing
-from agentflow.engine.context import WaitRequest
+from agentflow.engine.context import StepOptions, WaitRequest
 from agentflow.engine.prices import call_usage, warm
 from agentflow.engine.session import Session
 from agentflow.engine.telling import requested
@@ -23,6 +24,8 @@ from agentflow.storage.waitpoints import NewWaitpoint
 from agentflow.streams.events import Usage
 
 Wait = Callable[[str, WaitRequest], Awaitable[Any]]
+
+NOT_YET = CallUsage(input=0, output=0, cost=0)
 
 _FIRST, _LAST = 0.01, 0.25
 """Seconds of real time between looks whether a call of others has ended."""
@@ -76,12 +79,17 @@ class Meter:
             self._open.discard(key)
             self._session.in_background(self._give_up(key))
 
-    async def metered(self, key: str, told: Sequence[Usage], *, call: bool) -> Metered | None:
-        """What is to be recorded with a step that told this; `call`: it asked a model, and has an answer."""
-        if not told and not call and key not in self._open:
+    async def metered(self, key: str, told: Sequence[Usage], answered: StepOptions | None) -> Metered | None:
+        """What is to be recorded with a step that told this; `answered` are the options of one that has a result."""
+        used = [call_usage(one) for one in told]
+        if answered is not None and answered.share == "rest":
+            used = [replace(one, calls=0) for one in used]
+        elif answered is not None and answered.begins and not used:
+            # Nothing is known of it, unless what it used is still to come.
+            used = [NOT_YET if answered.share == "first" else CallUsage()]
+        if not used and key not in self._open:
             return None
-        calls = [call_usage(one) for one in told] or ([CallUsage()] if call else [])
-        return Metered(calls, await self._counted(), admitted=key in self._open)
+        return Metered(used, await self._counted(), admitted=key in self._open)
 
     def recorded(self, key: str) -> None:
         """The call is recorded."""

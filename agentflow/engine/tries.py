@@ -102,7 +102,7 @@ class Tries:
             await self._until(tries, until)
 
     async def _enter(self) -> BudgetExceeded | None:
-        return await (self._meter.enter(self._key) if self._call.options.kind == "llm" else self._session.enter())
+        return await (self._meter.enter(self._key) if self._call.options.begins else self._session.enter())
 
     async def _refused(self, refused: BudgetExceeded, tries: int) -> BudgetExceeded:
         """Record that the step may not begin, so that a replay is told the same."""
@@ -125,7 +125,7 @@ class Tries:
             live = call.codec.decode(text, what=f"the result of step {call.name!r}")
         except Exception as error:
             raise await self._failed(error, here, tries, started) from error
-        metered = await self._meter.metered(self._key, here.used, call=call.options.kind == "llm")
+        metered = await self._meter.metered(self._key, here.used, call.options)
         ended = await session.append(EntryKind.RESULT, self._key, text, Work(started, call.digest, tries, here.said, metered))
         self._meter.recorded(self._key)
         took = (ended - started) // 1_000
@@ -137,7 +137,7 @@ class Tries:
         session, call = self._session, self._call
         failed = decode_failure(encode_failure(failure(error, "timeout" if isinstance(error, StepTimeout) else "error")))
         delay = call.options.retry.delay(tries, error, session.services.clock.now())
-        metered = await self._meter.metered(self._key, here.used, call=False)
+        metered = await self._meter.metered(self._key, here.used, None)
         told = {"type": failed.type, "message": failed.message}
         if delay is None:
             await session.append(EntryKind.ERROR, self._key, encode_failure(failed), Work(started, call.digest, tries, metered=metered))

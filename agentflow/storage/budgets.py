@@ -150,9 +150,13 @@ def _later(call: Call, short: Sequence[_State]) -> Transaction[Later]:
     for one in short:
         terms = one.terms
         past = yield SQL.usage.each(scope=terms.scope, run=None, since=_since(terms, call.now))
-        used = [(row["at"], {"usd": row["cost"] or 0, "tokens": (row["input"] or 0) + (row["output"] or 0), "turns": 1}) for row in past]
+        used = [(row["at"], _each(row)) for row in past]
         when = max(when, free_at(terms, one.grant, used))
     return Later(when)
+
+
+def _each(row: Row) -> dict[str, int]:
+    return {"usd": row["cost"] or 0, "tokens": (row["input"] or 0) + (row["output"] or 0), "turns": row["calls"]}
 
 
 def _state(lease: Lease, call: Call, terms: Terms, row: Row) -> Transaction[_State]:
@@ -189,7 +193,7 @@ def _used(lease: Lease, call: Call, terms: Terms) -> Transaction[Used]:
     if terms.limits.keys() - set(COUNTED):
         spent |= yield from _times(terms.owner, call.now)
     largest = {"usd": used["dearest"], "tokens": used["largest"], "turns": 1}
-    unknown = {"usd": used["calls"] - used["priced"], "tokens": used["calls"] - used["metered"]}
+    unknown = {"usd": used["unpriced"], "tokens": used["unmetered"]}
     return Used(spent, largest, unknown, used["calls"], under_way["open"])
 
 

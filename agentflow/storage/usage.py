@@ -17,7 +17,7 @@ LONGEST = 31 * 86_400 * SECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallUsage:
-    """What one model call told. `cost` is nano-USD; None is not known."""
+    """What one model call told. `cost` is nano-USD; None is not known. `calls` is 0 for the rest of a call that was counted before."""
 
     provider: str | None = None
     model: str | None = None
@@ -26,6 +26,7 @@ class CallUsage:
     cached: int | None = None
     reasoning: int | None = None
     cost: int | None = None
+    calls: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,9 @@ def of_steps(run: int) -> Transaction[Mapping[int, UsageRecord]]:
 def _single(row: Row) -> UsageRecord:
     told = {name: row[name] or 0 for name in ("input", "output", "cached", "reasoning")}
     priced = row["cost"] is not None
-    return UsageRecord(**told, calls=1, cost=row["cost"] or 0, unpriced=int(not priced), unmetered=int(row["output"] is None))
+    return UsageRecord(**told, calls=row["calls"], cost=row["cost"] or 0, unpriced=int(not priced), unmetered=int(row["output"] is None))
 
 
 def _record(row: Row) -> UsageRecord:
-    told = {name: row[name] for name in ("calls", "input", "output", "cached", "reasoning", "cost")}
-    return UsageRecord(**told, unpriced=row["calls"] - row["priced"], unmetered=row["calls"] - row["metered"])
+    names = ("calls", "input", "output", "cached", "reasoning", "cost", "unpriced", "unmetered")
+    return UsageRecord(**{name: row[name] for name in names})

@@ -1,6 +1,7 @@
 -- What model calls used: a row for everything that a call counts for, which is `scope`: its run and every run above it (`run:<key>`), and
 -- the thread, the concurrency key and the tags of each (`thread:<id>`, `key:<key>`, `tag:<tag>`). Nobody keeps a sum. `seq` is the record
--- that told; what is NULL is not known; `cost` is nano-USD. Keys and tags have no end: their rows go at `expires_at`.
+-- that told; what is NULL is not known; `cost` is nano-USD; `calls` is 0 for the rest of a call that was counted before. Keys and tags have
+-- no end: their rows go at `expires_at`.
 CREATE TABLE usage (
   scope TEXT NOT NULL,
   run BIGINT NOT NULL,
@@ -13,6 +14,7 @@ CREATE TABLE usage (
   cached BIGINT,
   reasoning BIGINT,
   cost BIGINT,
+  calls BIGINT NOT NULL,
   expires_at BIGINT
 );
 CREATE INDEX usage_scope ON usage (scope, at);
