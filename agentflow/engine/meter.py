@@ -138,7 +138,7 @@ class Meter:
             await self.wait(place, WaitRequest(kind=WaitKind.TIMER, due_at=verdict.when, subject={"title": "A budget's window"}))
             return
         session, made = self._session, verdict.made
-        if made is not None:
+        if made is not None and place not in session.known:
             session.known[place] = made
             session.publish(requested(made))
             session.services.host.hint(made.due_at)

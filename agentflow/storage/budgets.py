@@ -50,7 +50,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """People are asked by the waitpoint `id`; `made` is the one that was made for it here."""
+    """People are asked by the waitpoint `id`; it is `made` if it is this call's own."""
 
     id: str
     made: WaitpointRecord | None
@@ -134,7 +134,9 @@ def _ask(lease: Lease, call: Call, asking: Sequence[_State]) -> Transaction[Aske
     """One question for all limits that the same people decide; whoever comes while it is open waits for its answer, too."""
     for one in asking:
         if one.question is not None:
-            return Asked(one.question, None)
+            asked = yield from waitpoints.get(one.question)
+            # It is this very call's own where the run comes back to it, or the connection broke after the commit.
+            return Asked(asked.id, asked if (asked.run_id, asked.key) == (lease.run_id, call.question.key) else None)
     first = asking[0].terms
     together = [one for one in asking if list(one.terms.groups) == list(first.groups)]
     told = subject([(one.terms, one.grant, one.short) for one in together], lease.run)
