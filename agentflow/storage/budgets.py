@@ -189,8 +189,9 @@ def _said(terms: Terms, row: Row, now: int) -> Transaction[tuple[Grant, str | No
 
 
 def _used(lease: Lease, call: Call, terms: Terms) -> Transaction[Used]:
-    [used] = yield SQL.usage.sum(scope=terms.scope, run=None, since=_since(terms, call.now))
+    # In this order: on PostgreSQL a call that is recorded between the two counts twice then, and never not at all.
     [under_way] = yield SQL.calls.open(budget=terms.id, run=lease.run, step=call.step)
+    [used] = yield SQL.usage.sum(scope=terms.scope, run=None, since=_since(terms, call.now))
     spent = {"usd": used["cost"], "tokens": used["input"] + used["output"], "turns": used["calls"]}
     if terms.limits.keys() - set(COUNTED):
         spent |= yield from _times(terms.owner, call.now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -215,6 +216,48 @@ async def approvals(engine: Engine) -> list[Any]:
                 assert len(found) == 1
                 return found
             await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("sizes", [[40, 40, 40, 40, 40], [10, 35, 35, 35, 35], [130, 1, 1, 1, 1], [1, 1, 1, 1, 1]])
+async def test_parallel_calls_exceed_a_budget_by_less_than_one_call(engine: Engine, sizes: list[int]) -> None:
+    """Sizes of the calls of five parallel runs; only the first is unlike the others, and goes alone."""
+    open_: set[int] = set()
+    most, together = 0, asyncio.Event()
+
+    @step(kind="llm", name="speak_long")
+    async def speak_long(number: int, tokens: int) -> int:
+        nonlocal most
+        open_.add(number)
+        most = max(most, len(open_))
+        if most > 1:
+            together.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await together.wait()
+        open_.discard(number)
+        current_step().publish(Usage(model="m", input=tokens, output=0, cost=0.0))
+        return tokens
+
+    @task(name="one_of_five")
+    async def one(number: int) -> int:
+        made = 0
+        for tokens in sizes:
+            try:
+                made += await speak_long(number, tokens)
+            except BudgetExceeded:
+                break
+        return made
+
+    @task(name="five", budget=Budget(tokens=100))
+    async def five() -> int:
+        return sum(await asyncio.gather(*(one(number) for number in range(5))))
+
+    run = await engine.start(five)
+    spent = await run.result()
+    assert spent == await used(engine, run)
+    assert spent < 100 + max(sizes)
+    assert (most == 1) == (sizes[0] >= 40)
+    assert spent == 25 if sizes == [1] * 5 else spent >= 100
 
 
 @task(budget=Budget(tokens=100, per="key", window="1d", on_limit="ask"))
