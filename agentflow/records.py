@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
@@ -303,11 +302,10 @@ class UsageRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunUsage:
-    """What a run used itself (`own`), with all the runs that it started (`total`), and by the `seq` of its records (`steps`)."""
+    """What a run used itself, and with all the runs below it."""
 
-    own: UsageRecord
-    total: UsageRecord
-    steps: Mapping[int, UsageRecord]
+    own: UsageRecord = UsageRecord()
+    total: UsageRecord = UsageRecord()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

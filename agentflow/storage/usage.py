@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from agentflow.clock import SECOND
 from agentflow.database.port import Row, Transaction
-from agentflow.records import UsageRecord
+from agentflow.records import RunUsage, UsageRecord
 from agentflow.serde import dumps
 from agentflow.storage.statements import SQL
 
@@ -54,10 +54,10 @@ def of_scope(scope: str, run: int | None = None, since: int = -1) -> Transaction
     return _record(found)
 
 
-def of_family(run: int) -> Transaction[tuple[UsageRecord, UsageRecord]]:
-    """What a run used, and what it and all below it used."""
-    alone = yield from of_scope(f"run:{run}", run)
-    return alone, (yield from of_scope(f"run:{run}"))
+def of_run(run: int) -> Transaction[RunUsage]:
+    """What a run used."""
+    own = yield from of_scope(f"run:{run}", run)
+    return RunUsage(own, (yield from of_scope(f"run:{run}")))
 
 
 def of_steps(run: int) -> Transaction[Mapping[int, UsageRecord]]:

@@ -43,7 +43,10 @@ async def test_the_usage_of_each_model_call_is_recorded_with_its_step(engine: En
     assert (used.own.calls, used.own.input, used.own.output, used.own.tokens) == (2, 300, 30, 330)
     assert used.total == used.own
     keys = {entry.seq: entry.key for entry in await engine.app.runs.journal(run.id)}
-    assert {keys[seq]: one.tokens for seq, one in used.steps.items()} == {"usage_support#0/turn:1": 110, "usage_support#0/turn:2": 220}
+    assert {keys[seq]: one.tokens for seq, one in (await engine.app.runs.usage_of_steps(run.id)).items()} == {
+        "usage_support#0/turn:1": 110,
+        "usage_support#0/turn:2": 220,
+    }
 
 
 @step
