@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pydantic_ai
 import pytest
 from pydantic import BaseModel
@@ -36,16 +34,10 @@ async def test_a_budget_that_people_raise_continues_the_same_turn(engine: Engine
     model = scripted_model(turn(1), turn(2), turn(3), [text("done"), tokens(50, 10)])
     support = Agent("budget_asking", model=model, tools=[look_into], budget=Budget(tokens=100, on_limit="ask"))
     run = await engine.start(support, "go")
-    for spent, limit in ((120, 100), (240, 200)):
-        [waiting] = await engine.waiting(run)
-        assert loads(waiting.record.subject)["title"] == f"This run has used {spent} of {limit} tokens. May it go on?"
-        await engine.crash()
-        await engine.app.waitpoints.approve(waiting.id, by="maria")
-        if spent == 120:
-            async with asyncio.timeout(20):
-                while len(model.requests) < 4:
-                    await asyncio.sleep(0)
-                break
+    [waiting] = await engine.waiting(run)
+    assert loads(waiting.record.subject)["title"] == "This run has used 120 of 100 tokens. May it go on?"
+    await engine.crash()
+    await engine.app.waitpoints.approve(waiting.id, by="maria")
     assert await run.result() == "done"
     assert len(model.requests) == 4
     assert engine.calls(look_into) == 3
@@ -71,8 +63,7 @@ async def test_a_stopped_agent_fails_where_what_it_has_is_no_answer(engine: Engi
 
     typed = Agent("budget_typed", model=scripted_model(turn(1, text("hm"))), tools=[look_into], output=Order, budget=Budget(turns=1))
     silent = Agent("budget_silent", model=scripted_model(turn(1)), tools=[look_into], budget=Budget(turns=1))
-    for agent in (typed, silent):
-        run = await engine.start(agent, "go")
+    for run in (await engine.start(typed, "go"), await engine.start(silent, "go")):
         with pytest.raises(RunFailed, match="This run has used 1 of 1 model calls"):
             await run.result()
         assert decode_failure((await engine.get(run)).error or "").code == "budget"
