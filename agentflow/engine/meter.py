@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from agentflow.engine.calls import finishing
 from agentflow.engine.context import StepOptions, WaitRequest
 from agentflow.engine.prices import call_usage, warm
 from agentflow.engine.session import Session
@@ -56,7 +55,7 @@ class Meter:
         while True:
             await session.enter()
             try:
-                verdict = await finishing(self._admit(key))
+                verdict = await self._admit(key)
                 if isinstance(verdict, Crowded):
                     await asyncio.sleep(delay)
                     delay = min(2 * delay, _LAST)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from agentflow.clock import SECOND
 from agentflow.database.port import Row, Transaction, transaction
 from agentflow.records import RunState, WaitpointRecord, WaitState
 from agentflow.serde import dumps, loads
@@ -115,13 +116,15 @@ def admit(lease: Lease, call: Call) -> Transaction[Verdict]:
     locked = {row["budget"]: row for row in (yield SQL.grants.lock(budgets=dumps(sorted(one.id for one in call.terms))))}
     states: list[_State] = []
     for terms in call.terms:
-        states.append((yield from _state(lease, call, terms, locked[terms.id])))
+        # A budget that is not there any more went with a run above, which ended before this one and was deleted.
+        if terms.id in locked:
+            states.append((yield from _state(lease, call, terms, locked[terms.id])))
     short = [one for one in states if one.short]
     if not short:
         if any(crowded(one.terms, one.grant, one.used) for one in states):
             return Crowded()
-        for one in call.terms:
-            yield SQL.calls.put(budget=one.id, run=lease.run, step=call.step, epoch=lease.epoch)
+        for one in states:
+            yield SQL.calls.put(budget=one.terms.id, run=lease.run, step=call.step, epoch=lease.epoch)
         return Admitted()
     for one in short:
         if one.terms.on_limit in ("stop", "fail") or one.grant.denied:
@@ -148,7 +151,7 @@ def _ask(lease: Lease, call: Call, asking: Sequence[_State]) -> Transaction[Aske
 
 
 def _later(call: Call, short: Sequence[_State]) -> Transaction[Later]:
-    when = call.now
+    when = call.now + SECOND
     for one in short:
         terms = one.terms
         past = yield SQL.usage.each(scope=terms.scope, run=None, since=_since(terms, call.now))
@@ -157,8 +160,9 @@ def _later(call: Call, short: Sequence[_State]) -> Transaction[Later]:
     return Later(when)
 
 
-def _each(row: Row) -> dict[str, int]:
-    return {"usd": row["cost"] or 0, "tokens": (row["input"] or 0) + (row["output"] or 0), "turns": row["calls"]}
+def _each(row: Row) -> dict[str, int | None]:
+    tokens = None if row["output"] is None else (row["input"] or 0) + row["output"]
+    return {"usd": row["cost"], "tokens": tokens, "turns": row["calls"]}
 
 
 def _state(lease: Lease, call: Call, terms: Terms, row: Row) -> Transaction[_State]:

@@ -46,7 +46,8 @@ class Terms:
     @classmethod
     def read(cls, text: str) -> Terms:
         """Of a JSON text."""
-        return cls(**loads(text))
+        told = loads(text)
+        return cls(**{name: told[name] for name in Terms.__slots__ if name in told})
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,16 +158,17 @@ def used_up(terms: Terms, short: Sequence[Shortage], run: int) -> str:
     return f"{_who(terms.scope, run)} has used {', '.join(one.words for one in short)}{_within(terms.window)}"
 
 
-def free_at(terms: Terms, grant: Grant, past: Sequence[tuple[int, Mapping[str, int]]]) -> int:
-    """When so much has left the window that a call may begin. `past` are the calls in it, in order."""
-    limits = [(name, limit) for name, limit in allowed(terms, grant).items() if name in COUNTED]
-    spent = {name: sum(call[name] for _, call in past) for name, _ in limits}
+def free_at(terms: Terms, grant: Grant, past: Sequence[tuple[int, Mapping[str, int | None]]]) -> int:
+    """When so much has left the window that a call may begin. `past` are the calls in it, in order; None is what a call did not tell."""
     latest = 0
-    for name, limit in limits:
+    for name, limit in allowed(terms, grant).items():
+        left = sum(call[name] or 0 for _, call in past)
+        unknown = 0 if grant.unknown else sum(call[name] is None for _, call in past)
         for at, call in past:
-            if spent[name] < limit:
+            if left < limit and not unknown:
                 break
-            spent[name] -= call[name]
+            left -= call[name] or 0
+            unknown -= call[name] is None
             latest = max(latest, at)
     return latest + (terms.window or 0)
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from agentflow import Budget, BudgetExceeded, current_step, step, task
+from agentflow import Budget, BudgetExceeded, approve, current_step, step, task
 from agentflow.records import RunState
 from agentflow.serde import loads
 from agentflow.streams.events import Usage
@@ -165,6 +165,45 @@ async def test_what_was_granted_to_a_window_ends_with_it(engine: Engine) -> None
 
 @task(budget=Budget(tokens=100, per="key", window="1d", on_limit="wait"))
 async def metered(calls: list[int]) -> int:
+    return await talk(calls)
+
+
+async def test_a_price_that_is_not_known_leaves_the_window_as_a_call_does(engine: Engine) -> None:
+    @task(name="metered_usd", budget=Budget(usd=1, per="key", window="1h", on_limit="wait"))
+    async def metered_usd() -> int:
+        return await speak(1, None)
+
+    keyed = metered_usd.using(concurrency_key="acme")
+    await (await engine.start(keyed)).result()
+    run = await engine.start(keyed)
+    await engine.waiting(run)
+    await engine.clock.advance("59m")
+    assert (await engine.get(run)).state is RunState.WAITING
+    await engine.clock.advance("2m")
+    assert await run.result() == 1
+    assert len(await engine.app.waitpoints.list(run_id=run.id, state=None)) == 1
+
+
+async def test_a_budget_ends_with_the_run_that_brought_it(engine: Engine) -> None:
+    @task(name="launching_late", budget=Budget(tokens=50))
+    async def launching_late() -> str:
+        await speak(60)
+        return (await waiting_part.start([10])).id
+
+    run = await engine.start(launching_late)
+    child = await run.result()
+    async with asyncio.timeout(20):
+        while not (asked := await engine.app.runs.waiting_for(child)):
+            await asyncio.sleep(0)
+    await engine.app.runs.delete(run.id)
+    await engine.app.waitpoints.approve(asked[0].id, by="maria")
+    assert (await engine.app.runs.ended(child)).output == "1"
+
+
+@task
+async def waiting_part(calls: list[int]) -> int:
+    await talk([1])
+    await approve("Go on?")
     return await talk(calls)
 
 
