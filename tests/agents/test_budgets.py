@@ -12,6 +12,7 @@ from agentflow.errors import RunFailed
 from agentflow.serde import decode_failure, loads
 from agentflow.testing import Engine
 from agentflow.testing.models import Said, call, scripted_model, text, thinking, tokens
+from tests.traffic.fixtures import Play
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -110,3 +111,35 @@ async def test_any_pydantic_ai_agent_is_within_the_budget_of_its_task(engine: En
     await waiting.deny(by="maria")
     assert await run.result() == "I look."
     assert len(model.requests) == 2
+
+
+@step
+async def get_user_country() -> str:
+    """The user's country."""
+    return "Mexico"
+
+
+async def test_dollars_of_a_real_provider_are_counted_and_limited(engine: Engine, provider: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "key")
+    played = await provider("anthropic/anthropic_tool_with_thinking")
+    thinking_on = {"anthropic_thinking": {"type": "enabled", "budget_tokens": 1024}}
+    budget = Budget(usd="0.001", turns=10, on_limit="ask")
+    support = Agent(
+        "budget_claude",
+        model="anthropic:claude-sonnet-4-6",
+        base_url=played.url,
+        tools=[get_user_country],
+        settings=thinking_on,
+        budget=budget,
+    )
+    run = await engine.start(support, "What is the largest city?")
+    [waiting] = await engine.waiting(run)
+    assert len(played.requests) == 1
+    assert "of 0.001 USD" in loads(waiting.record.subject)["title"]
+    await waiting.approve(by="maria", edits={"usd": 1})
+    assert "Mexico City" in await run.result()
+    assert len(played.requests) == 2
+    used = (await engine.app.runs.usage(run.id)).own
+    assert (used.calls, used.unpriced, used.unmetered) == (2, 0, 0)
+    assert used.cost > 1_000_000
+    await support.close()
