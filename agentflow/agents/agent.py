@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 from agentflow.agents.options import AgentOptions
 from agentflow.agents.tools import as_tool
 from agentflow.clock import microseconds
-from agentflow.engine.budget import budgets_of
+from agentflow.engine.budget import budgets_of, turns_of
 from agentflow.engine.queue import DEFAULT_QUEUE, queue_of
 from agentflow.engine.task import Task, TaskOptions, source_hash
 from agentflow.errors import ConfigurationError, DefinitionError
@@ -99,7 +99,7 @@ class Agent(Task[[str], R]):
         async def converse(prompt: str) -> Any:
             from agentflow.agents import binding, budget
 
-            turns = self.agent_options.get("turns", 50)
+            turns = self.agent_options.get("turns", turns_of(self.options.budgets))
             with budget.turns_as_budget(name, turns):
                 return await binding.converse(self.pydantic, prompt, turns)
 

@@ -23,7 +23,8 @@ class AgentOptions(TypedDict, total=False):
 
     What it does: `instructions` (text, or a function that returns it), `tools` (functions, steps, tasks, `ai.tool(…)`), `toolsets` (of
     pydantic-ai: MCP servers), `capabilities` (of pydantic-ai), `corrections` (how often the model may correct a call or an answer, default
-    1), `turns` (how many requests one run may make, default 50, `None` for no limit), `description` (for people, and for another model).
+    1), `turns` (how many requests one run may make, `None` for no limit; default: what its budget says, or 50),
+    `description` (for people, and for another model).
 
     As a task: `budget` (a `Budget`, or several), `queue`, `retry` (of whole runs), `max_duration`, `version`, `accepts` (versions whose
     runs it takes, too).

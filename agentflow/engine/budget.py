@@ -14,6 +14,7 @@ from agentflow.storage.terms import COUNTED, Terms, units
 from agentflow.storage.usage import LONGEST
 
 _LIMITS = ("usd", "tokens", "turns", "time", "active")
+_TURNS = 50
 _ENDS = ("stop", "fail", "ask", "wait")
 
 
@@ -100,6 +101,11 @@ class Budget:
         if self.per.startswith("tag:") and self.per.removeprefix("tag:") in run.tags:
             return self.per
         return f"run:{run.key}"
+
+
+def turns_of(budgets: Sequence[Budget]) -> int | None:
+    """How many requests an agent may make that says nothing of it: a budget that limits them does so instead."""
+    return None if any(one.turns is not None and one.per == "run" for one in budgets) else _TURNS
 
 
 Budgets = Budget | Sequence[Budget]

@@ -87,6 +87,13 @@ async def test_an_agents_own_turns_end_it_as_a_budget_does(engine: Engine) -> No
     assert decode_failure((await engine.get(run)).error or "").code == "budget"
 
 
+async def test_a_budget_of_turns_takes_the_place_of_the_default(engine: Engine) -> None:
+    model = scripted_model(*(turn(number) for number in range(52)), [text("done"), tokens(1)])
+    many = Agent("budget_many_turns", model=model, tools=[look_into], budget=Budget(turns=60))
+    run = await engine.start(many, "go")
+    assert await run.result() == "done"
+
+
 async def test_agents_as_tools_are_within_the_budget_of_who_calls_them(engine: Engine) -> None:
     expert = Agent("budget_expert", model=scripted_model(turn(1, text("It is late.")), turn(2), [text("never")]), tools=[look_into])
     asked = [call("budget_expert", {"prompt": "why?"}, id="e1"), text("I ask."), tokens(50)]
