@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from agentflow import ai
     from agentflow.agents.agent import Agent
     from agentflow.agents.approval import Approval
+    from agentflow.agents.compaction import Compaction
     from agentflow.agents.durability import Durability
     from agentflow.app import Agentflow
     from agentflow.auth.tokens import mint_token
@@ -31,6 +32,7 @@ else:
     _HOMES = {
         "agentflow.agents.agent": ("Agent",),
         "agentflow.agents.approval": ("Approval",),
+        "agentflow.agents.compaction": ("Compaction",),
         "agentflow.agents.durability": ("Durability",),
         "agentflow.app": ("Agentflow",),
         "agentflow.auth.tokens": ("mint_token",),
@@ -72,6 +74,7 @@ __all__ = [
     "Batch",
     "Budget",
     "BudgetExceeded",
+    "Compaction",
     "Decision",
     "Durability",
     "InputStream",

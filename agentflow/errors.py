@@ -174,6 +174,20 @@ class ThreadNotFound(RunError):
     http_status = 404
 
 
+class ThreadBusy(RunError):
+    """A run of the thread is under way, or waits for its turn; `details["run_id"]` is its id."""
+
+    code = "thread_busy"
+    http_status = 409
+
+
+class ThreadExists(RunError):
+    """There is a thread of that id, which began otherwise."""
+
+    code = "thread_exists"
+    http_status = 409
+
+
 class RunTimeout(RunError):
     """The caller stopped waiting; the run itself goes on."""
 

@@ -87,7 +87,7 @@ class RunRecord:
     """A run, as stored. Times are microseconds since 1970, `active` is microseconds of work.
 
     `weight` is what its start counts in a rate. `thread` is the conversation that it belongs to, `turn` its place in the line there: None
-    for a run whose delay has not ended.
+    for a run whose delay has not ended; `follows` is the number of the message there that its own ones follow, None for the last.
     """
 
     key: int
@@ -122,6 +122,7 @@ class RunRecord:
     weight: int = 1
     thread: str | None = None
     turn: int | None = None
+    follows: int | None = None
 
     @property
     def code_name(self) -> str:
@@ -249,7 +250,10 @@ class QueueRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThreadRecord:
-    """A conversation of many runs: how many took a place in it, how many messages it has, and whose run came last."""
+    """A conversation of many runs: how many places in its line were given, the number of its last message, and whose run came last.
+
+    A fork has the messages of `source` up to and with number `base`.
+    """
 
     key: int
     id: str
@@ -258,6 +262,8 @@ class ThreadRecord:
     messages: int
     created_at: int
     touched_at: int
+    source: str | None = None
+    base: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,3 +193,16 @@ def incident_reporter() -> ScriptedModel:
         return [text(f"{service.removeprefix('Service: ')}: {', then '.join(line.removeprefix('- ') for line in seen)}.")]
 
     return scripted_model(report)
+
+
+def traveller() -> ScriptedModel:
+    """Looks flights up, and answers with all that it was told since."""
+
+    def speak(messages: list[ModelMessage]) -> Sequence[Said]:
+        if len(messages) == 1:
+            return [text("I look at Friday.\n"), call("find_flights", {"day": "Friday"}, id="friday")]
+        parts = [part for message in messages if isinstance(message, ModelRequest) for part in message.parts]
+        heard = [str(part.content) for part in parts if isinstance(part, UserPromptPart)]
+        return [text(f"With all you said ({'; '.join(heard)}), take the one at 06:10.")]
+
+    return scripted_model(*[speak] * 50)

@@ -61,7 +61,7 @@ class Agent(Task[[str], R]):
         """Start a run and return at once.
 
         `thread` is the id of a conversation, yours to choose: the run has its turn when those that were started before it in that thread
-        have ended, knows what they said, and adds what it says. A run that fails or is cancelled adds nothing. Start options and a thread:
+        have ended, knows what they said, and adds what it says. A run that fails adds nothing. Start options and a thread:
         `support.using(thread="t-7", delay="1h").start("…")`.
 
         Raises `InvalidPayload`, `DefinitionError` for an id that cannot be, and `NotInRun` when neither a run nor an open app is around.
@@ -99,9 +99,10 @@ class Agent(Task[[str], R]):
         async def converse(prompt: str) -> Any:
             from agentflow.agents import binding, budget
 
-            turns = self.agent_options.get("turns", turns_of(self.options.budgets))
+            options = self.agent_options
+            turns = options.get("turns", turns_of(self.options.budgets))
             with budget.turns_as_budget(name, turns):
-                return await binding.converse(self.pydantic, prompt, turns)
+                return await binding.converse(self.pydantic, prompt, turns, options.get("compact"))
 
         converse.__annotations__["return"] = output
         converse.__name__ = converse.__qualname__ = name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,14 +10,17 @@ from typing import Any, cast
 
 from pydantic_ai import Agent as PydanticAgent
 from pydantic_ai import Tool as PydanticTool
-from pydantic_ai.exceptions import ModelRetry, ToolFailed
+from pydantic_ai.exceptions import ModelRetry, RunCancelled, ToolFailed
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import UsageLimits
 
+from agentflow.agents.compaction import Compaction
 from agentflow.agents.durability import IDLE, Durability
-from agentflow.agents.messages import read, written
+from agentflow.agents.messages import closed, written
 from agentflow.agents.models import MODEL_RETRY, named
 from agentflow.agents.options import AgentOptions
+from agentflow.agents.recalling import recalled
+from agentflow.agents.steering import Steering
 from agentflow.agents.units import SETTINGS, ToolSettings, called_id, calling
 from agentflow.engine.context import recording
 from agentflow.engine.task import Task
@@ -35,18 +39,28 @@ def build(name: str, output: Any, options: AgentOptions, tools: list[PydanticToo
         toolsets=list(options.get("toolsets", ())),
         model_settings=cast("ModelSettings | None", options.get("settings")),
         retries=options.get("corrections", 1),
-        capabilities=[durability, *options.get("capabilities", ())],
+        capabilities=[durability, Steering(), *options.get("capabilities", ())],
     )
 
 
-async def converse(agent: PydanticAgent[None, Any], prompt: str, turns: int | None) -> Any:
-    """Drive one conversation to its result; in a thread, as its next turn: what was said before is known, what is said now is kept."""
+async def converse(agent: PydanticAgent[None, Any], prompt: str, turns: int | None, compact: Compaction | None) -> Any:
+    """Drive one conversation to its result; in a thread, as its next turn: what was said before is known, what is said now is kept.
+
+    A run that is stopped keeps what it said until then.
+    """
     run = recording()
-    thread = None if run is None else run.thread
-    before = None if thread is None else read(await thread.history())
-    result = await agent.run(prompt, message_history=before, usage_limits=UsageLimits(request_limit=turns))
-    if thread is not None:
-        await thread.append(written(result.new_messages()))
+    limits = UsageLimits(request_limit=turns)
+    if run is None or run.thread is None:
+        return (await agent.run(prompt, usage_limits=limits)).output
+    before = await recalled(run, run.thread, agent, compact)
+    try:
+        result = await agent.run(prompt, message_history=before, usage_limits=limits)
+    except asyncio.CancelledError as stop:
+        stopped = RunCancelled.from_cancellation(stop)
+        if run.cancelled is not None and stopped is not None:
+            await run.thread.append(written(closed([one for one in stopped.new_messages() if one.parts])))
+        raise
+    await run.thread.append(written(result.new_messages()))
     return result.output
 
 

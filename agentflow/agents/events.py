@@ -56,6 +56,12 @@ class Narrator:
         self._message = f"{step.id}.{step.attempt}"
         self._calls: dict[int, str] = {}
         self._begun = False
+        self._texts: dict[int, str] = {}
+
+    @property
+    def texts(self) -> list[str]:
+        """The parts of text so far: of a request that is cut short, all that there will be."""
+        return [text for text in self._texts.values() if text]
 
     def hear(self, event: AgentStreamEvent) -> None:
         """Publish what `event` says; an event that says nothing is proof of life."""
@@ -99,6 +105,7 @@ class Narrator:
     def _started(self, index: int, part: ModelResponsePart) -> list[Event]:
         named, step = self._part(index), self._step.id
         if isinstance(part, TextPart):
+            self._texts[index] = part.content
             start: Event = TextStart(named, self._message, step)
             return [start, TextDelta(named, part.content)] if part.content else [start]
         if isinstance(part, ThinkingPart):
@@ -115,6 +122,7 @@ class Narrator:
     def _grown(self, event: PartDeltaEvent) -> list[Event]:
         delta = event.delta
         if isinstance(delta, TextPartDelta) and delta.content_delta:
+            self._texts[event.index] = self._texts.get(event.index, "") + delta.content_delta
             return [TextDelta(self._part(event.index), delta.content_delta)]
         if isinstance(delta, ThinkingPartDelta) and delta.content_delta:
             return [ReasoningDelta(self._part(event.index), delta.content_delta)]

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
+from pydantic_ai.messages import (
+    INTERRUPTED_TOOL_RETURN_CONTENT,
+    ModelMessage,
+    ModelMessagesTypeAdapter,
+    ModelRequest,
+    ModelResponse,
+    ToolReturnPart,
+    UserPromptPart,
+)
 
 from agentflow.errors import UnserializableValue
+from agentflow.records import MessageRecord
 from agentflow.serde import dumps
 
-__all__ = ["ModelMessage", "read", "written"]
+__all__ = ["ModelMessage", "closed", "last_question", "read", "written"]
 
 
 def written(messages: Sequence[ModelMessage]) -> list[str]:
@@ -26,3 +36,36 @@ def read(texts: Iterable[str]) -> list[ModelMessage]:
             f"The messages of the thread cannot be read: {error}.",
             hint="They were written by another version of pydantic-ai, or by code that is no agent.",
         ) from error
+
+
+def closed(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
+    """Messages that a model can be asked with: calls that nobody will answer any more are told as interrupted."""
+    last = messages[-1] if messages else None
+    if not isinstance(last, ModelResponse) or not last.tool_calls:
+        return list(messages)
+    told = [
+        ToolReturnPart(one.tool_name, INTERRUPTED_TOOL_RETURN_CONTENT, one.tool_call_id, timestamp=last.timestamp, outcome="interrupted")
+        for one in last.tool_calls
+    ]
+    return [*messages, ModelRequest(parts=told, run_id=last.run_id)]
+
+
+class Question(NamedTuple):
+    """What a person said, and in which of the messages."""
+
+    text: str
+    place: int
+
+
+def last_question(said: Sequence[MessageRecord]) -> Question | None:
+    """The last words of a person among messages of a thread."""
+    for place in reversed(range(len(said))):
+        [message] = read([said[place].body])
+        asked = [part for part in message.parts if isinstance(part, UserPromptPart)] if isinstance(message, ModelRequest) else []
+        if asked:
+            return Question(_text(asked[-1]), place)
+    return None
+
+
+def _text(part: UserPromptPart) -> str:
+    return part.content if isinstance(part.content, str) else "\n".join(one for one in part.content if isinstance(one, str))

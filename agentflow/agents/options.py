@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Required, TypedDict
 
+from agentflow.agents.compaction import Compaction
 from agentflow.clock import Duration
 from agentflow.engine.budget import Budget
 from agentflow.engine.task import Queue
@@ -26,6 +27,8 @@ class AgentOptions(TypedDict, total=False):
     1), `turns` (how many requests one run may make, `None` for no limit; default: what its budget says, or 50),
     `description` (for people, and for another model).
 
+    In a thread: `compact` (when and how what was said is summed up, by default never).
+
     As a task: `budget` (a `Budget`, or several), `queue`, `retry` (of whole runs), `max_duration`, `version`, `accepts` (versions whose
     runs it takes, too).
     """
@@ -42,6 +45,7 @@ class AgentOptions(TypedDict, total=False):
     corrections: int
     turns: int | None
     description: str
+    compact: Compaction
     budget: Budget | Sequence[Budget]
     queue: str | Queue
     retry: Retry

@@ -97,6 +97,7 @@ class Loop:
     prefix: str
     taken: Counter[str] = field(default_factory=Counter[str])
     settled: set[str] = field(default_factory=set[str])
+    told: Narrator | None = None
 
     def key(self, place: str) -> str:
         """The key of a place in the loop; a place that is reached again is counted."""
@@ -217,6 +218,8 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
             return await self._operation.handler(params)
         hidden = frozenset(tool.name for tool in params.model_request_parameters.output_tools)
         told = Narrator(current_step(), hidden)
+        if (loop := loops.get()) is not None:
+            loop.told = told
         token = narrator.set(told)
         try:
             response = await self._operation.handler(params)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import Token
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ from agentflow.app.workers import Workers
 from agentflow.clock import Clock, Duration, SystemClock
 from agentflow.database import open_database
 from agentflow.database.migrate import migrate
-from agentflow.database.port import Database
+from agentflow.database.port import Database, Transaction
 from agentflow.engine.bystander import Bystander
 from agentflow.engine.calls import in_thread
 from agentflow.engine.context import StartCall, StartOptions
@@ -43,6 +43,8 @@ from agentflow.storage.statements import MIGRATIONS
 from agentflow.streams.log import Streams
 
 T = TypeVar("T")
+Beginning = Callable[[NewRun, int], Transaction[Started]]
+"""Makes the transaction that starts a run, or finds the one that counts for it, at a time."""
 
 
 class Agentflow:
@@ -245,12 +247,14 @@ class Agentflow:
         """
         return await self.start_json(name, dumps(payload))
 
-    async def start_json(self, name: str, payload: str, options: Mapping[str, Any] | None = None) -> RunHandle[Any]:
-        """As `start`, from JSON text, with the options of `Task.using`."""
+    async def start_json(
+        self, name: str, payload: str, options: Mapping[str, Any] | None = None, begin: Beginning | None = None
+    ) -> RunHandle[Any]:
+        """As `start`, from JSON text, with the options of `Task.using`; `begin` is the transaction that does it, where it is another."""
         known = self.tasks.get(name)
         if known is not None:
             call = known.using(**(options or {})).call(known.payload.check(payload))
-            return RunHandle(await self.launch(call), self.runs, known.codec)
+            return RunHandle(await self._opened.launch(call, begin), self.runs, known.codec)
         record = await self.database.read(workers.task(name))
         if record is None:
             served = {one.name for one in await self.database.read(workers.tasks())} | set(self.tasks)
@@ -265,7 +269,7 @@ class Agentflow:
             for limits in await self.database.read(queues.find(record.queue)):
                 check_weight(limits, chosen.weight)
         call = start_call(TaskName(name, record.queue, record.version, record.hooked), payload, chosen)
-        return RunHandle(await self.launch(call), self.runs, ANY)
+        return RunHandle(await self._opened.launch(call, begin), self.runs, ANY)
 
     async def launch(self, call: StartCall) -> str:
         """Store a run; returns its id. With a free slot here it starts without a trip through the queue."""
@@ -341,11 +345,11 @@ class _Open:
             await self.streams.close()
             await self.database.close()
 
-    async def launch(self, call: StartCall) -> str:
+    async def launch(self, call: StartCall, begin: Beginning | None = None) -> str:
         now = self._clock.now()
         new = new_run(call, now, scope="", host=self.host)
         try:
-            started = await runs.start_simply(self.database, new, now) or await self.database.transact(runs.start(new, now))
+            started = await self._begun(new, now, begin)
         except asyncio.CancelledError:
             # It may be stored all the same, leased to this worker: nobody else would ever run it.
             late = asyncio.ensure_future(self._place_late(new))
@@ -357,6 +361,11 @@ class _Open:
             raise
         place(self.host, new, started)
         return started.run.id
+
+    async def _begun(self, new: NewRun, now: int, begin: Beginning | None) -> Started:
+        if begin is not None:
+            return await self.database.transact(begin(new, now))
+        return await runs.start_simply(self.database, new, now) or await self.database.transact(runs.start(new, now))
 
     async def _place_late(self, new: NewRun) -> None:
         try:

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping, Set
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from agentflow.app.runs import Runs
-from agentflow.database.port import Database
+from agentflow.clock import Clock
+from agentflow.database.port import Database, Transaction
 from agentflow.engine.starting import check_thread, thread_tag
 from agentflow.engine.task import Task
-from agentflow.errors import ThreadNotFound, UnknownTask
+from agentflow.errors import DefinitionError, RunError, UnknownTask
 from agentflow.handle import RunHandle
-from agentflow.records import MessageRecord, RunRecord, ThreadRecord, UsageRecord
-from agentflow.serde import dumps
-from agentflow.storage import threads, usage, workers
-from agentflow.storage.threads import LAST, ThreadPage
+from agentflow.records import MessageRecord, RunRecord, RunState, ThreadRecord, UsageRecord, new_id
+from agentflow.serde import dumps, loads
+from agentflow.storage import runs, steering, threads, usage, workers
+from agentflow.storage.runs import NewRun, Started
+from agentflow.storage.threads import LAST, Outrun, ThreadPage
 
 if TYPE_CHECKING:
     from agentflow.agents.messages import ModelMessage
+
+
+Mode = Literal["queue", "steer"]
+"""What becomes of a message while a run of the thread is at work: its next run, or a word in the run's ear."""
+
+_UNDONE = frozenset({RunState.FAILED, RunState.CANCELLED, RunState.EXPIRED})
+LOOK = 200
+"""Messages at the end of a log among which the last question is looked for first."""
 
 
 class Opened(Protocol):
     """What a conversation needs of the app."""
 
     tasks: Mapping[str, Task[..., Any]]
+    clock: Clock
 
     @property
     def database(self) -> Database:
@@ -35,7 +48,13 @@ class Opened(Protocol):
         """Runs from outside."""
         ...
 
-    async def start_json(self, name: str, payload: str, options: Mapping[str, Any] | None = None) -> RunHandle[Any]:
+    async def start_json(
+        self,
+        name: str,
+        payload: str,
+        options: Mapping[str, Any] | None = None,
+        begin: Callable[[NewRun, int], Transaction[Started]] | None = None,
+    ) -> RunHandle[Any]:
         """Start a run by name."""
         ...
 
@@ -58,7 +77,7 @@ class Threads:
         """A conversation. Raises `ThreadNotFound`."""
         found = await self._app.database.read(threads.find(thread))
         if found is None:
-            raise ThreadNotFound(f"There is no thread {thread!r}.", hint="A thread begins with its first run.", thread=thread)
+            raise threads.not_found(thread)
         return found
 
     async def usage(self, thread: str) -> UsageRecord:
@@ -86,19 +105,77 @@ class Thread:
     def __repr__(self) -> str:
         return f"Thread({self.id!r})"
 
-    async def send(self, text: str, *, agent: str | None = None, idempotency_key: str | None = None) -> RunHandle[Any]:
+    async def send(
+        self, text: str, *, mode: Mode = "queue", agent: str | None = None, idempotency_key: str | None = None
+    ) -> RunHandle[Any]:
         """Start the next run of the conversation; it has its turn when those before it have ended.
 
+        With `mode="steer"` the agent that is at work hears it instead, before it next asks its model, and returned is the run that hears
+        it. What comes while it says its last word makes it go on; what it does not hear, since it ends, becomes the next run. Where
+        nobody is at work, or another agent, it is the next run at once.
+
         `agent` is the name of who is to answer: whoever answered last, unless said otherwise, and in a new conversation the only agent
-        that there is. `idempotency_key`: the same key and text give the same run. Raises `UnknownTask` and `IdempotencyConflict`.
+        that there is. `idempotency_key`: the same key and text give the same run. Raises `UnknownTask`, `IdempotencyConflict`, and
+        `DefinitionError` for another mode.
+
+        >>> await thread.send("Only the cheap ones!", mode="steer")
         """
-        options: dict[str, Any] = {"thread": self.id}
-        if idempotency_key is not None:
-            options["idempotency_key"] = idempotency_key
-        return await self._app.start_json(agent or await self._agent(), dumps({"prompt": text}), options)
+        if mode not in ("queue", "steer"):
+            raise DefinitionError(f"mode={mode!r} is not known.", hint="Give 'queue' or 'steer'.")
+        begin = steering.steer if mode == "steer" else None
+        return await self._start(agent or await self.answerer(), text, idempotency_key, begin)
+
+    async def stop(self, *, run: str | None = None, reason: str = "stopped") -> RunRecord | None:
+        """End the turn, not the conversation: the run whose turn it is ends as cancelled, and the next one has its turn.
+
+        What it said until then is kept, as far as a model can be asked with it: the text of an answer that was cut short, and calls of
+        tools with their results. `run` names the run that is meant; one that has ended by now is left as it is, and so are those behind it.
+        Returns the run as it is now: it may clean up for a moment; None where nobody was at work. Raises `RunNotFound`, also for a run of
+        another thread.
+
+        >>> await thread.stop(reason="enough")
+        """
+        if run is None:
+            active = await self.active()
+            return None if active is None else await self._app.runs.cancel(active.id, reason)
+        known = await self._app.runs.get(run)
+        if known.thread != self.id:
+            raise runs.not_found(run)
+        return known if known.state.terminal else await self._app.runs.cancel(run, reason)
+
+    async def regenerate(self, text: str | None = None, *, agent: str | None = None, idempotency_key: str | None = None) -> RunHandle[Any]:
+        """Have the last question answered anew, or `text` in its place.
+
+        What was answered before is no part of the conversation any more once the new run has added its answer; it stays in the log. A run
+        that fails changes nothing. The question of a run that failed is answered, too. `agent` and `idempotency_key` as in `send`. Raises
+        `ThreadBusy` while a run is under way or waits for its turn, `ThreadNotFound`, and `RunError` where nobody has asked anything.
+
+        >>> run = await thread.regenerate()
+        """
+        known = await Threads(self._app).get(self.id)
+        while True:
+            said, follows = await self._last_question(known)
+            begin = partial(_anew, follows, known.messages)
+            try:
+                return await self._start(agent or known.agent, said if text is None else text, idempotency_key, begin)
+            except Outrun:
+                known = await Threads(self._app).get(self.id)
+
+    async def fork(self, at: int | None = None, id: str | None = None) -> Thread:
+        """A new conversation that begins with this one up to message number `at`, by default the last. Nothing is copied.
+
+        `id` is its id, by default a new one; the same fork again is the same thread. What is said in one is not said in the other. Raises
+        `ThreadNotFound`, `ThreadExists`, and `DefinitionError` when there is no such message.
+
+        >>> other = await thread.fork(at=4)
+        """
+        now = self._app.clock.now()
+        new = Thread(self._app, id or new_id("thread", now))
+        await self._app.database.transact(threads.fork(self.id, at, new.id, now))
+        return new
 
     async def history(self) -> list[ModelMessage]:
-        """What was said, as messages of pydantic-ai, in order. A run adds what it said when it completes."""
+        """What was said, as messages of pydantic-ai, in order. A run adds what it said when it ends, and nothing when it fails."""
         from agentflow.agents.messages import read
 
         return read(one.body for one in await self._app.database.read(threads.said(self.id)))
@@ -111,9 +188,48 @@ class Thread:
         """The run whose turn it is: at most one, whether it works or waits. Others wait for it."""
         return await self._app.database.read(threads.active(self.id))
 
-    async def _agent(self) -> str:
+    async def _start(
+        self, agent: str, text: str, key: str | None, begin: Callable[[NewRun, int], Transaction[Started]] | None
+    ) -> RunHandle[Any]:
+        options: dict[str, Any] = {"thread": self.id}
+        if key is not None:
+            options["idempotency_key"] = key
+        return await self._app.start_json(agent, dumps({"prompt": text}), options, begin)
+
+    async def _last_question(self, known: ThreadRecord) -> tuple[str, int | None]:
+        """What was asked last, and the message that its answer is to follow; None for the last one."""
+        from agentflow.agents.messages import last_question
+
+        for after in (max(0, known.messages - LOOK), 0):
+            said = await self._app.database.read(threads.said(self.id, after, known.messages))
+            unheard = await self._unheard({one.run_id for one in said})
+            if unheard is not None:
+                return unheard
+            found = last_question(said)
+            # Where it is the first that was looked at, what comes before it is not known.
+            if found is not None and (found.place > 0 or after == 0):
+                return found.text, said[found.place - 1].seq if found.place else 0
+        active = await self.active()
+        if active is not None:
+            raise threads.busy(self.id, active.id)
+        raise RunError(f"Nobody has asked anything in thread {self.id!r}.", hint="Send the first message.", thread=self.id)
+
+    async def _unheard(self, speakers: Set[str]) -> tuple[str, int | None] | None:
+        """What the last run was asked, if it failed or was stopped before it said anything: then the log knows nothing of it."""
+        for run in await self.runs(limit=1):
+            if run.state in _UNDONE and run.id not in speakers:
+                asked = loads((await self._app.runs.get(run.id)).input).get("prompt")
+                return None if asked is None else (str(asked), run.follows)
+        return None
+
+    async def answerer(self) -> str:
+        """The name of the agent that answers unless another is named. Raises `UnknownTask` in a new conversation if there are several."""
         known = await self._app.database.read(threads.find(self.id))
         return await only_agent(self._app) if known is None else known.agent
+
+
+def _anew(follows: int | None, seen: int, new: NewRun, now: int) -> Transaction[Started]:
+    return threads.start_anew(replace(new, follows=follows), seen, now)
 
 
 async def only_agent(app: Opened) -> str:

@@ -13,6 +13,7 @@ from pydantic_core import from_json
 
 from agentflow.client.answers import error_of, run_record, waitpoint_record
 from agentflow.client.following import Following
+from agentflow.client.threads import ClientThread
 from agentflow.clock import SECOND, Duration, microseconds
 from agentflow.errors import RunTimeout, ServerUnreachable
 from agentflow.handle import RunHandle, Writable
@@ -82,6 +83,13 @@ class Client:
         if answer.is_error:
             raise error_of(answer.status_code, answered)
         return answered
+
+    def thread(self, id: str) -> ClientThread:
+        """A conversation, by its id.
+
+        >>> run = await client.thread("t-7").send("Make it express.")
+        """
+        return ClientThread(self, id)
 
     def follow(self, run_id: str, after: Cursor | None, types: str | None = None) -> AsyncGenerator[StoredEvent]:
         """A run's events, to the `end`, over as many connections as that takes; `types` as in the query of the stream."""

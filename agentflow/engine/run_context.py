@@ -62,7 +62,7 @@ class RunContext:
         self._top: str | None = None
         self._meter = Meter(session, self.wait)
         thread = session.run.thread
-        self.thread = None if thread is None else Conversation(thread, Place(session, self.key, self._ask, self.wait, self._knows))
+        self.thread = None if thread is None else Conversation(thread, Place(session, replay, self.key, self._ask, self.wait, self._knows))
 
     @property
     def run_id(self) -> str:

@@ -94,6 +94,12 @@ def permit_thread(caller: Caller, thread: str) -> None:
         raise missing(READ_RUN[2].replace("<id>", thread))
 
 
+def permit_words(caller: Caller, thread: str) -> None:
+    """Raise `ScopeMissing` when the caller may not send messages to the runs of a thread, nor stop them."""
+    if caller.grant is not None and thread_tag(thread) not in caller.grant.scopes.written_tags:
+        raise missing(WRITE_RUN[1].replace("<id>", thread))
+
+
 async def _reads(app: Agentflow, caller: Caller, run_id: str) -> bool:
     if caller.grant is not None and run_id not in caller.grant.scopes.runs and caller.grant.scopes.tags:
         run = await app.database.read(runs.find(run_id))
@@ -167,6 +173,10 @@ async def _reads_thread(asked: Asked, scopes: Scopes) -> None:
     permit_thread(asked.caller, str(asked.request.path_params.get("thread") or _path_id(asked)))
 
 
+async def _writes_thread(asked: Asked, scopes: Scopes) -> None:
+    permit_words(asked.caller, _path_id(asked))
+
+
 async def _chats(asked: Asked, scopes: Scopes) -> None:
     permit_thread(asked.caller, asked.body.id)
 
@@ -232,6 +242,8 @@ LIST_ALL = Need(check=_lists_all, scopes=(INDEX,))
 """To see all that there is of a kind."""
 READ_THREAD = Need(check=_reads_thread, scopes=(READ_RUN[2],))
 """To read the thread in the path."""
+WRITE_THREAD = Need(check=_writes_thread, scopes=(WRITE_RUN[1],))
+"""To stop what is under way in the thread in the path."""
 LIST_WAITPOINTS = Need(check=_lists_waitpoints, scopes=(*READ_RUN, ANSWER[1]))
 """To see what the `run` in the query waits for."""
 SEE_WAITPOINT = Need(check=_sees_waitpoint, scopes=(*ANSWER, *READ_RUN))

@@ -55,7 +55,7 @@ async def start_run(call: Call[StartRun, Nothing]) -> Response:
     known = None if key is None else await call.app.runs.keyed(call.body.task, key)
     handle = await call.app.start_json(call.body.task, dumps(call.body.payload), options)
     token = reading_token(call.app, call.caller, handle.id)
-    started = StartedRun(**dict(await _seen(call.app, handle.id)), token=token)
+    started = StartedRun(**dict(await seen(call.app, handle.id)), token=token)
     return answer(started, 200 if handle.id == known else 201)
 
 
@@ -76,10 +76,11 @@ def _idempotency_key(call: Call[StartRun, Nothing]) -> str | None:
 
 
 async def _detail(app: Agentflow, run_id: str, status: int = 200) -> Response:
-    return answer(await _seen(app, run_id), status)
+    return answer(await seen(app, run_id), status)
 
 
-async def _seen(app: Agentflow, run_id: str) -> RunDetail:
+async def seen(app: Agentflow, run_id: str) -> RunDetail:
+    """A run with its values, its open waitpoints, and the cursor of its stream."""
     # The cursor first: what happens in between is then both in the run and after the cursor, never in neither.
     cursor = None
     with suppress(StreamUnavailable):
@@ -126,7 +127,7 @@ async def reschedule_run(call: Call[RescheduleRun, Nothing]) -> Response:
 async def move_run(call: Call[MoveRun, Nothing]) -> Response:
     """Have a run taken by another version of its code, from its next lease on."""
     moved = await call.app.runs.move(call.id, to=call.body.to, force=call.body.force)
-    return answer(MovedRun(**dict(await _seen(call.app, call.id)), warning=moved.warning))
+    return answer(MovedRun(**dict(await seen(call.app, call.id)), warning=moved.warning))
 
 
 async def get_journal(call: Call[Nothing, Nothing]) -> Response:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Set
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from agentflow.records import ThreadRecord
-from agentflow.serde import loads
+from agentflow.serde import dumps, loads
 from agentflow.server import needs
 from agentflow.server.calls import Call, Operation, answer
 from agentflow.server.errors import InvalidRequest
-from agentflow.server.models import Time, UsageTotal
+from agentflow.server.models import RunDetail, Time, UsageTotal
+from agentflow.server.needs import permit_start, permit_thread, permit_words
 from agentflow.server.requests import Nothing, Strict
+from agentflow.server.runs import seen
+from agentflow.server.token_models import StartedRun
+from agentflow.server.tokens import reading_token
 from agentflow.server.views import usage_view
 from agentflow.storage.threads import LAST
+
+PAGE = 500
+"""Messages that come at once, unless another number is asked for."""
 
 
 class ThreadsQuery(Strict):
@@ -29,11 +37,11 @@ class ThreadQuery(Strict):
     """Which messages: `after` is the number of the last one that is known."""
 
     after: int = Field(0, ge=0)
-    limit: int = Field(500, ge=1, le=5_000)
+    limit: int = Field(PAGE, ge=1, le=5_000)
 
 
 class ThreadInfo(BaseModel):
-    """A conversation: how many runs took a turn in it or wait for one, how many messages it has, and whose run came last."""
+    """A conversation: how many places in its line were given, the number of its last message, and whose run came last."""
 
     id: str
     agent: str
@@ -59,6 +67,13 @@ class Message(BaseModel):
     message: Any
 
 
+class ForkedFrom(BaseModel):
+    """The thread that a fork was made of: it has the messages that lead to number `at` there."""
+
+    id: str
+    at: int
+
+
 class ThreadDetail(BaseModel):
     """A conversation with its messages; `next` is the `after` of those that follow, null when these are the last ones.
 
@@ -68,6 +83,7 @@ class ThreadDetail(BaseModel):
     id: str
     agent: str
     active_run: str | None
+    forked_from: ForkedFrom | None
     created_at: Time
     touched_at: Time
     usage: UsageTotal
@@ -75,32 +91,127 @@ class ThreadDetail(BaseModel):
     next: int | None
 
 
+class SayInThread(Strict):
+    """What a person says. `steer`: the run that is at work hears it between its turns; else, and where none is, it is the next run.
+
+    `agent`: who is to answer, if not whoever answered last. The header Idempotency-Key makes it the same message when it is sent again.
+    """
+
+    text: str = Field(min_length=1)
+    mode: Literal["queue", "steer"] = "queue"
+    agent: str | None = None
+
+
+class StopThread(Strict):
+    """`run`: the run that was shown when somebody pressed stop; one that has ended is left as it is. By default, whose turn it is."""
+
+    run: str | None = None
+    reason: str = "stopped"
+
+
+class RegenerateThread(Strict):
+    """`text` takes the place of the last question."""
+
+    text: str | None = Field(None, min_length=1)
+    agent: str | None = None
+
+
+class ForkThread(Strict):
+    """`at`: the number of the last message that the new thread has; 0 for none. `id`: its id, by default a new one."""
+
+    at: int | None = Field(None, ge=0)
+    id: str | None = Field(None, min_length=1, max_length=255)
+
+
+class StoppedRun(BaseModel):
+    """The run that was stopped, as it is now; null where nobody was at work."""
+
+    run: RunDetail | None
+
+
 async def list_threads(call: Call[Nothing, ThreadsQuery]) -> Response:
     """A page of conversations."""
     page = await call.app.threads.page(call.query.limit, _place(call.query.cursor))
     following = None if page.next is None else f"{page.next[0]}-{page.next[1]}"
-    return answer(ThreadPage(threads=[_info(one) for one in page.threads], next=following))
+    return answer(ThreadPage(threads=[thread_view(one) for one in page.threads], next=following))
 
 
 async def get_thread(call: Call[Nothing, ThreadQuery]) -> Response:
-    """A conversation: whose turn it is, and what was said. A run adds what it said when it completes."""
+    """A conversation: whose turn it is, and what was said. A run adds what it said when it ends.
+
+    What was answered anew is left out, so numbers have gaps; each message can be forked at by its number.
+    """
     wanted = call.query
-    known = await call.app.threads.get(call.id)
+    return await _detail(call, await call.app.threads.get(call.id), wanted.after, wanted.limit)
+
+
+async def say_in_thread(call: Call[SayInThread, Nothing]) -> Response:
+    """201 with the new run; 200 with the run that hears it, or that the idempotency key led to before."""
+    thread, said = call.app.thread(call.id), call.body
+    agent = said.agent or await thread.answerer()
+    permit_start(call.caller, agent)
+    if said.mode == "steer":
+        permit_words(call.caller, thread.id)
+    key = _key(call)
+    known = {None if key is None else await call.app.runs.keyed(agent, key)}
+    active = await thread.active() if said.mode == "steer" else None
+    handle = await thread.send(said.text, mode=said.mode, agent=agent, idempotency_key=key)
+    return await _started(call, handle.id, known | {active and active.id})
+
+
+async def stop_thread(call: Call[StopThread, Nothing]) -> Response:
+    """End the turn, not the conversation: the run ends as cancelled, what it said until then is kept, and the next run has its turn."""
+    run = await call.app.thread(call.id).stop(run=call.body.run, reason=call.body.reason)
+    return answer(StoppedRun(run=None if run is None else await seen(call.app, run.id)))
+
+
+async def regenerate_thread(call: Call[RegenerateThread, Nothing]) -> Response:
+    """Have the last question answered anew; 409 while a run is under way. What was answered before stays if the new run fails."""
+    asked = call.body
+    agent = asked.agent or (await call.app.threads.get(call.id)).agent
+    permit_start(call.caller, agent)
+    key = _key(call)
+    known = None if key is None else await call.app.runs.keyed(agent, key)
+    handle = await call.app.thread(call.id).regenerate(asked.text, agent=agent, idempotency_key=key)
+    return await _started(call, handle.id, {known})
+
+
+async def fork_thread(call: Call[ForkThread, Nothing]) -> Response:
+    """201 with a new conversation that begins with this one; the same again is the same. A browser token names a fork that it may read."""
+    wanted = call.body
+    permit_thread(call.caller, wanted.id or "<id>")
+    made = await call.app.thread(call.id).fork(wanted.at, wanted.id)
+    return await _detail(call, await call.app.threads.get(made.id), 0, PAGE, 201)
+
+
+async def _detail(call: Call[Any, Any], known: ThreadRecord, after: int, limit: int, status: int = 200) -> Response:
     active = await call.app.thread(known.id).active()
-    said = await call.app.threads.said(known.id, wanted.after, wanted.limit)
-    messages = [Message(seq=one.seq, run=one.run_id, created_at=one.created_at // 1_000, message=loads(one.body)) for one in said]
+    said = await call.app.threads.said(known.id, after, limit)
     return answer(
         ThreadDetail(
             id=known.id,
             agent=known.agent,
             active_run=None if active is None else active.id,
+            forked_from=None if known.source is None else ForkedFrom(id=known.source, at=known.base),
             created_at=known.created_at // 1_000,
             touched_at=known.touched_at // 1_000,
             usage=usage_view(await call.app.threads.usage(known.id)),
-            messages=messages,
-            next=said[-1].seq if len(said) == wanted.limit else None,
-        )
+            messages=[Message(seq=one.seq, run=one.run_id, created_at=one.created_at // 1_000, message=loads(one.body)) for one in said],
+            next=after + limit if after + limit < known.messages else None,
+        ),
+        status,
     )
+
+
+def _key(call: Call[Any, Any]) -> str | None:
+    """The idempotency key; a token's are apart from those of others."""
+    key, grant = call.request.headers.get("idempotency-key"), call.caller.grant
+    return key if key is None or grant is None else dumps([grant.who, key])
+
+
+async def _started(call: Call[Any, Any], run_id: str, known: Set[str | None]) -> Response:
+    token = reading_token(call.app, call.caller, run_id)
+    return answer(StartedRun(**dict(await seen(call.app, run_id)), token=token), 200 if run_id in known else 201)
 
 
 def _place(cursor: str | None) -> tuple[int, int]:
@@ -112,7 +223,8 @@ def _place(cursor: str | None) -> tuple[int, int]:
     return int(at), int(key)
 
 
-def _info(one: ThreadRecord) -> ThreadInfo:
+def thread_view(one: ThreadRecord) -> ThreadInfo:
+    """A conversation in a list."""
     return ThreadInfo(
         id=one.id,
         agent=one.agent,
@@ -142,6 +254,51 @@ OPERATIONS = (
         query=ThreadQuery,
         answer=ThreadDetail,
         problems=(404,),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/threads/{id}/messages",
+        handler=say_in_thread,
+        needs=needs.READ_THREAD,
+        summary="Say something in a conversation",
+        body=SayInThread,
+        answer=StartedRun,
+        statuses=(201, 200),
+        problems=(404, 409),
+        headers=("Idempotency-Key",),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/threads/{id}/stop",
+        handler=stop_thread,
+        needs=needs.WRITE_THREAD,
+        summary="Stop the run that is at work in a conversation",
+        body=StopThread,
+        answer=StoppedRun,
+        problems=(404,),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/threads/{id}/regenerate",
+        handler=regenerate_thread,
+        needs=needs.READ_THREAD,
+        summary="Have the last question of a conversation answered anew",
+        body=RegenerateThread,
+        answer=StartedRun,
+        statuses=(201, 200),
+        problems=(404, 409),
+        headers=("Idempotency-Key",),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/threads/{id}/fork",
+        handler=fork_thread,
+        needs=needs.READ_THREAD,
+        summary="Begin a conversation with what was said in another",
+        body=ForkThread,
+        answer=ThreadDetail,
+        statuses=(201,),
+        problems=(404, 409),
     ),
 )
 """What there is under `/v1/threads`."""

@@ -61,6 +61,7 @@ def run(row: Row) -> RunRecord:
         weight=row["weight"],
         thread=row["thread"],
         turn=row["turn"],
+        follows=row["follows"],
     )
 
 

@@ -38,7 +38,11 @@ class Lessee(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
-    """A run to be stored. `input` is JSON text; times are microseconds since 1970."""
+    """A run to be stored. `input` is JSON text; times are microseconds since 1970.
+
+    `turn` is the place that it was promised in the line of its thread, `follows` the message there that its own ones follow, None for the
+    last.
+    """
 
     id: str
     task: str
@@ -62,6 +66,8 @@ class NewRun:
     dedupe_key: str | None = None
     debounce: Debounced | None = None
     thread: str | None = None
+    turn: int | None = None
+    follows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,7 @@ def start(new: NewRun, now: int, parent: Lease | None = None) -> Transaction[Sta
     Whoever has a `parent` checks its lease. Raises `IdempotencyConflict` when the key belongs to another payload.
     """
     if new.idempotency_key is not None:
-        known = yield from _known(new, now)
+        known = yield from known_by_key(new, now)
         if known is not None:
             # Its own, when the connection broke after the commit.
             return Started(known, existed=known.id != new.id)
@@ -135,8 +141,10 @@ def _join(new: NewRun, key: int, now: int) -> Transaction[int | None]:
     """Take the last place in the line of the run's thread; one that is delayed does so when it begins."""
     if new.thread is None:
         return None
-    turn = None if new.ready_at is not None else (yield SQL.threads.turn(id=new.thread, agent=new.task, now=now))[0]["turns"]
-    yield SQL.threads.join(run=key, thread=new.thread, turn=turn)
+    turn = new.turn
+    if turn is None and new.ready_at is None:
+        turn = (yield SQL.threads.turn(id=new.thread, agent=new.task, now=now))[0]["turns"]
+    yield SQL.threads.join(run=key, thread=new.thread, turn=turn, follows=new.follows)
     return turn
 
 
@@ -197,6 +205,7 @@ def _stored(new: NewRun, now: int, parent: Lease | None, row: Row) -> RunRecord:
         note=None,
         weight=new.weight,
         thread=new.thread,
+        follows=new.follows,
     )
 
 
@@ -240,17 +249,21 @@ def scoped(new_scope: str, task: str, key: str) -> str:
     return f"{new_scope}/{task}/{key}"
 
 
-def _known(new: NewRun, now: int) -> Transaction[RunRecord | None]:
+def known_by_key(new: NewRun, now: int, owner: str | None = None) -> Transaction[RunRecord | None]:
+    """The run that the idempotency key of a new one leads to. None when it is free: from now on it leads to `owner`, or the new run.
+
+    Raises `IdempotencyConflict` when the key belongs to another payload.
+    """
     key = scoped(new.idempotency_scope, new.task, new.idempotency_key or "")
     digest = blake2b(new.input.encode(), digest_size=16).hexdigest()
-    found = yield SQL.idempotency.put(key=key, owner=new.id, digest=digest, expires_at=now + IDEMPOTENCY_TTL, now=now)
+    found = yield SQL.idempotency.put(key=key, owner=owner or new.id, digest=digest, expires_at=now + IDEMPOTENCY_TTL, now=now)
     if found:
         return None
     held = (yield SQL.idempotency.get(key=key, now=now))[0]
     earlier = yield SQL.runs.get(id=held["owner"])
     if not earlier:
         yield SQL.idempotency.free(key=key, owner=held["owner"])
-        return (yield from _known(new, now))
+        return (yield from known_by_key(new, now, owner))
     if held["digest"] != digest:
         raise IdempotencyConflict(
             f"The idempotency key {new.idempotency_key!r} belongs to {held['owner']}, which has another payload.",

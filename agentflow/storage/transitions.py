@@ -9,7 +9,7 @@ from agentflow.database.port import Database, Transaction, transaction
 from agentflow.errors import LeaseLost, RunError
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitState, may_become, new_id
 from agentflow.serde import encode_failure
-from agentflow.storage import blobs, inputs, rows, runs, waitpoints
+from agentflow.storage import blobs, inputs, rows, runs, steering, waitpoints
 from agentflow.storage.runs import Lease, Lessee, NewRun
 from agentflow.storage.statements import SQL
 
@@ -52,7 +52,7 @@ def finish(lease: Lease, end: End, spent: Spent, now: int) -> Transaction[Ended]
 
 async def complete(database: Database, run: RunRecord, output: str, spent: Spent, now: int) -> Ended | None:
     """As `finish`, in one statement, for a run that simply completed. None when it is not that simple: then `finish` decides."""
-    if len(output) > blobs.LIMIT:
+    if len(output) > blobs.LIMIT or run.thread is not None:
         return None
     found = await database.execute(
         SQL.runs.complete(run=run.key, epoch=run.epoch, output=output, active=spent.active, code=spent.code, now=now)
@@ -91,6 +91,8 @@ def _end(run: RunRecord, end: End, spent: Spent, now: int) -> Transaction[Ended]
     if run.idempotency_key is not None and end.state in (RunState.FAILED, RunState.EXPIRED):
         yield from _free_key(run)
     woken, leased = yield from waitpoints.end_targets(run.id, waitpoints.ending_of(ended), now, end.lessee)
+    if run.thread is not None:
+        woken = [*woken, *(yield from steering.go_on(run, now))]
     return Ended(ended, [*woken, *others], leased)
 
 
@@ -205,6 +207,7 @@ def revive(run_id: str, now: int) -> Transaction[RunRecord]:
         version=dead.version,
         hooked=found[0]["hooks"] != "none",
         thread=dead.thread,
+        follows=dead.follows,
         # Above 0 says that there is a journal to be read.
         epoch=1,
     )

@@ -15,6 +15,7 @@ from agentflow.database import open_database
 from agentflow.database.port import BlockingDatabase, Database, Query, Rows, T, Transaction
 from agentflow.database.sqlite import SqliteDatabase
 from agentflow.engine.calls import performed
+from agentflow.engine.conversation import recall
 from agentflow.engine.queue import declared
 from agentflow.engine.starting import launcher, opened
 from agentflow.engine.step import Step
@@ -189,7 +190,10 @@ class Engine:
         record = await self.get(run)
         task = defined[record.task]
         waited = await self.app.database.read(waitpoints.of_run(record.key))
-        return await replay(task, record, await self.app.runs.journal(run.id), waited)
+        entries = await self.app.runs.journal(run.id)
+        looked = next((one.value for one in entries if one.key == "thread.history#0" and one.value is not None), None)
+        before = () if looked is None else (await self.app.database.read(recall(record.thread or "", looked))).messages
+        return await replay(task, record, entries, waited, before)
 
     def calls(self, function: Step[..., Any] | Task[..., Any]) -> int:
         """How often the body of a step or task was called in this test."""

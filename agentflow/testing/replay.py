@@ -20,7 +20,8 @@ from agentflow.engine.tries import recorded
 from agentflow.errors import ControlFlow, RunPaused
 from agentflow.records import EntryKind, JournalEntry, RunRecord, WaitKind, WaitpointRecord
 from agentflow.serde import loads
-from agentflow.storage.inputs import is_given_back
+from agentflow.storage.inputs import Message, is_given_back
+from agentflow.storage.steering import said
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +42,23 @@ class _Frontier(ControlFlow):
     """The code asked for something that is not recorded: the replay is over."""
 
 
-async def replay(task: Task[..., Any], run: RunRecord, journal: list[JournalEntry], waited: Sequence[WaitpointRecord] = ()) -> ReplayReport:
+async def replay(
+    task: Task[..., Any],
+    run: RunRecord,
+    journal: list[JournalEntry],
+    waited: Sequence[WaitpointRecord] = (),
+    before: Sequence[str] = (),
+) -> ReplayReport:
     """Run the code of a task against what a run has recorded, `waited` its waitpoints; nothing is executed and nothing is written.
+
+    `before` is what was said in its thread before it, as JSON texts.
 
     It ends where the record does: at a step that is not recorded, or a wait that has not ended.
 
     >>> report = await engine.replay(run)
     >>> assert not report.diverges, report
     """
-    context = _DryContext(run, journal, waited, task.code)
+    context = _DryContext(run, journal, waited, task.code, before)
     token, spot = current.set(context), branch.set(context.root)
     finished = False
     try:
@@ -66,7 +75,9 @@ async def replay(task: Task[..., Any], run: RunRecord, journal: list[JournalEntr
 class _DryContext:
     """A run's context that answers from the journal alone."""
 
-    def __init__(self, run: RunRecord, journal: list[JournalEntry], waited: Sequence[WaitpointRecord], code: str) -> None:
+    def __init__(
+        self, run: RunRecord, journal: list[JournalEntry], waited: Sequence[WaitpointRecord], code: str, before: Sequence[str]
+    ) -> None:
         self._run = run
         self._code = code
         self.waited = {one.key: one for one in sorted(waited, key=lambda one: one.attempt) if one.key and one.ended_at is not None}
@@ -84,7 +95,7 @@ class _DryContext:
         self.cancelled: str | None = None
         self.deadline: datetime | None = None
         self.log: Any = getLogger("agentflow.replay")
-        self.thread = None if run.thread is None else _DryThread(run.thread, self)
+        self.thread = None if run.thread is None else _DryThread(run.thread, self, before)
 
     def report(self, finished: bool) -> ReplayReport:
         passed = [key for key in self._recorded if key not in self._asked] if finished else []
@@ -95,6 +106,13 @@ class _DryContext:
         if found is None:
             raise _Frontier
         self._asked.append(key)
+        return found
+
+    def look(self, key: str) -> JournalEntry | None:
+        """What may be recorded, or not."""
+        found = self._replay.ask(key)
+        if found is not None:
+            self._asked.append(key)
         return found
 
     async def now(self) -> datetime:
@@ -159,15 +177,23 @@ class _DryContext:
 
 
 class _DryThread:
-    """A conversation that is not read again: what models were asked is compared by what is new for them."""
+    """A conversation as its run found it."""
 
-    def __init__(self, id: str, run: _DryContext) -> None:
+    def __init__(self, id: str, run: _DryContext, before: Sequence[str]) -> None:
         self.id = id
         self._run = run
+        self._before = before
 
     async def history(self) -> list[str]:
         self._run.find(self._run.key("thread.history"))
-        return []
+        return list(self._before)
 
     async def append(self, messages: Sequence[str]) -> None:
         self._run.find(self._run.key("thread.append"))
+
+    async def sum_up(self, count: int, summary: str) -> None:
+        """A replay writes nothing."""
+
+    async def heard(self, key: str) -> Any | None:
+        found = self._run.look(key)
+        return None if found is None or is_given_back(found) else said(Message.of(found.value or ""))

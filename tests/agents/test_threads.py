@@ -224,7 +224,7 @@ class Away(FlakyDatabase):
     away = 0
 
     async def read(self, transaction: Transaction[T]) -> T:
-        if self.away and getattr(transaction, "__name__", "") == "said":
+        if self.away and getattr(transaction, "__name__", "") == "recall":
             self.away -= 1
             raise ConnectionLost("The server is away.")
         return await super().read(transaction)

@@ -19,6 +19,7 @@ from agentflow.testing import Engine, ScriptedModel, scripted_model
 from agentflow.testing.models import Delta
 from cookbook import (
     approval_with_edits,
+    chat_thread,
     evaluator_optimizer,
     incident,
     long_sleep,
@@ -49,7 +50,17 @@ class Stage(FunctionModel):
             yield delta
 
 
-RECIPES = (approval_with_edits, evaluator_optimizer, incident, long_sleep, parallel_research, pr_reviewer, prompt_chaining, routing)
+RECIPES = (
+    approval_with_edits,
+    chat_thread,
+    evaluator_optimizer,
+    incident,
+    long_sleep,
+    parallel_research,
+    pr_reviewer,
+    prompt_chaining,
+    routing,
+)
 AGENTS: list[Agent[Any]] = [one for recipe in RECIPES for one in vars(recipe).values() if isinstance(one, Agent)]
 STAGES = {agent: Stage() for agent in AGENTS}
 for one in AGENTS:

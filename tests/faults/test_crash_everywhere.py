@@ -133,6 +133,9 @@ class Driver:
         await self._engine.settle()
         app = self._engine.app
         for one in await app.waitpoints.list(kind="approval"):
+            if self._work.steers is not None:
+                thread, said = self._work.steers
+                await app.thread(thread).send(said, mode="steer", agent="support", idempotency_key="the word")
             with suppress(WaitpointAlreadyAnswered):
                 await app.waitpoints.approve(one.id, by="maria")
         for number in self._work.sent:

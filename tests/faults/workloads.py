@@ -21,7 +21,8 @@ class Workload:
     """A task, what to start it with, and what must come out. `called` has the run and key of each body, as often as it was called.
 
     `sent` is what others send into its input stream, `said` what readers of its own streams must know in the end. `used` are the
-    tokens that it and its children used, of which people were `asked` so often.
+    tokens that it and its children used, of which people were `asked` so often. `steers` is a thread, and what is said there to the run at
+    work, before a person answers it.
     """
 
     task: Task[..., Any]
@@ -32,6 +33,7 @@ class Workload:
     said: Mapping[str, list[Any]] = field(default_factory=dict[str, list[Any]])
     used: int = 0
     asked: int = 0
+    steers: tuple[str, str] | None = None
 
 
 numbers = InputStream[int]("numbers")
@@ -139,14 +141,23 @@ def conversing() -> Workload:
 
 
 def in_a_thread() -> Workload:
-    """A thread of two runs that were started at once: the second has its turn after the first, and knows what that said, once."""
+    """A thread of two runs that were started at once, the first of which is steered while it waits for a person.
+
+    The second has its turn after it, and knows what it said and heard, once.
+    """
     called: list[str] = []
 
-    def count(messages: list[ModelMessage]) -> Sequence[Said]:
+    def hear(messages: list[ModelMessage]) -> Sequence[Said]:
         called.append(current_step().idempotency_key)
-        return [text(f"after {len(messages)}")]
+        heard = [str(part.content) for one in messages for part in one.parts if part.part_kind == "user-prompt"]
+        return [text(" ".join(heard))] if len(messages) > 1 else [call("allow", {}, id="c1")]
 
-    agent = Agent("support", model=scripted_model(count))
+    @task
+    async def allow() -> str:
+        """Ask a person."""
+        return str((await approve("Go on?", expires=None)).approved)
+
+    agent = Agent("support", model=scripted_model(*[hear] * 9), tools=[ai.tool(allow)])
 
     @task
     async def recall() -> int:
@@ -159,7 +170,7 @@ def in_a_thread() -> Workload:
         heard = await recall.using(thread="t-7").start()
         return [await said.result(), await heard.result()]
 
-    return Workload(talk, (), ["after 1", 2], called)
+    return Workload(talk, (), ["hello quick", 5], called, steers=("t-7", "quick"))
 
 
 def within_a_budget() -> Workload:

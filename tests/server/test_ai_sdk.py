@@ -11,13 +11,14 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic_ai.messages import ModelMessage
 
 from agentflow import Agent, Agentflow, ai
 from agentflow.clock import SECOND
 from agentflow.records import RunState
 from agentflow.server.projections.ai_sdk_routes import FRESH_AFTER_END
 from agentflow.testing.clock import ManualClock
-from agentflow.testing.models import call, scripted_model, text, thinking
+from agentflow.testing.models import Said, call, scripted_model, text, thinking
 from tests.server.site import PATIENCE, Site, site_of
 from tests.server.ui_message import UiMessage
 
@@ -100,15 +101,34 @@ async def test_the_same_request_again_gets_the_same_run_and_another_message_anot
         assert (UiMessage().read(again.content).text, len(model.requests)) == ("one", 1)
         assert (await said(site, user("edited"))).text == "two"
         assert (await said(site, user("hi"), chat="c-2")).text == "one"
-        assert (await said(site, user("edited"), trigger="regenerate-message")).text == "three"
+        assert (await said(site, user("edited"), trigger="regenerate-message")).text == "two"
+        assert len(model.requests) == 4
 
 
-async def test_regenerating_again_asks_the_model_again(tmp_path: Path, stream_server: str) -> None:
-    model = scripted_model(*[[text(f"answer {turn}")] for turn in range(4)])
-    async with chatting(tmp_path, stream_server, Agent("support", model=model)) as site:
+async def test_regenerating_again_asks_the_model_again_as_it_was_asked_first(tmp_path: Path, stream_server: str) -> None:
+    asked: list[int] = []
+
+    def count(messages: list[ModelMessage]) -> list[Said]:
+        asked.append(len(messages))
+        return [text(f"answer {len(asked)}")]
+
+    async with chatting(tmp_path, stream_server, Agent("support", model=scripted_model(count))) as site:
         answers = [(await said(site, user("hi"))).text]
         answers += [(await said(site, user("hi"), trigger="regenerate-message")).text for _ in range(2)]
-        assert answers == ["answer 0", "answer 1", "answer 2"]
+        assert (answers, asked) == (["answer 1", "answer 2", "answer 3"], [1, 1, 1])
+        shown = (await site.client.get("/v1/threads/c-1")).json()["messages"]
+        assert [part["content"] for one in shown for part in one["message"]["parts"]] == ["hi", "answer 3"]
+
+
+async def test_an_answer_that_is_under_way_is_stopped_for_the_one_that_is_made_anew(tmp_path: Path, stream_server: str) -> None:
+    model = scripted_model([call("refund", {"order": "o-1"}, id="c1")])
+    async with chatting(tmp_path, stream_server, Agent("support", model=model, tools=[ai.tool(refund, approval=True)])) as site:
+        await said(site, user("money back"))
+        [first] = await site.app.runs.list()
+        await said(site, user("money back"), trigger="regenerate-message")
+        second, same = await site.app.runs.list()
+        assert (same.id, same.state, same.cancel_reason) == (first.id, RunState.CANCELLED, "regenerated")
+        assert (second.state, second.follows) == (RunState.WAITING, 0)
 
 
 async def test_what_a_client_says_was_said_before_is_not_heard(tmp_path: Path, stream_server: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from starlette.responses import Response
 
@@ -15,7 +16,8 @@ from agentflow.app import Agentflow
 from agentflow.app.threads import only_agent
 from agentflow.auth.scopes import ANSWER
 from agentflow.clock import SECOND
-from agentflow.errors import WaitpointAlreadyAnswered, WaitpointNotFound, WaitpointTimedOut
+from agentflow.errors import ThreadBusy, WaitpointAlreadyAnswered, WaitpointNotFound, WaitpointTimedOut
+from agentflow.handle import RunHandle
 from agentflow.records import RunRecord, WaitKind, WaitpointRecord
 from agentflow.server import needs
 from agentflow.server.calls import Call, Operation
@@ -33,6 +35,9 @@ from agentflow.streams.events import ApprovalRequested, RunWaiting
 PROTOCOL = (b"x-vercel-ai-ui-message-stream", b"v1")
 FRESH_AFTER_END = 30 * SECOND
 """How long after its end a run is still the answer to who comes back to its chat: the connection may have broken at its last words."""
+
+GRACE = "60s"
+"""How long a run that is not wanted any more may clean up before the next answer is given up."""
 
 
 async def chat(call: Call[Chat, ChatQuery]) -> Response:
@@ -87,8 +92,20 @@ async def _say(call: Call[Chat, ChatQuery]) -> str:
     agent = call.query.agent or asked.agent or (known.agent if known else await only_agent(app))
     permit_start(call.caller, agent)
     key = asked.key(known.messages if known else 0)
-    started = await app.thread(asked.id).send(asked.last.text, agent=agent, idempotency_key=key)
-    return started.id
+    if asked.trigger == "regenerate-message" and known is not None:
+        return (await _say_anew(app, asked, agent, key)).id
+    return (await app.thread(asked.id).send(asked.last.text, agent=agent, idempotency_key=key)).id
+
+
+async def _say_anew(app: Agentflow, asked: Chat, agent: str, key: str | None) -> RunHandle[Any]:
+    """Have what the person says now answered in place of the last question. An answer that is under way is not wanted any more."""
+    thread, text = app.thread(asked.id), asked.last.text
+    try:
+        return await thread.regenerate(text, agent=agent, idempotency_key=key)
+    except ThreadBusy as busy:
+        await thread.stop(run=busy.details["run_id"], reason="regenerated")
+        await app.runs.ended(busy.details["run_id"], timeout=GRACE)
+    return await thread.regenerate(text, agent=agent, idempotency_key=key)
 
 
 async def _current(app: Agentflow, chat: str) -> str | None:

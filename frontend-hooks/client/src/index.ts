@@ -16,7 +16,7 @@ export type { Ask, GetToken, Requester, TokenReason } from "./request.ts";
 export { type EventListener, isLogged, type RunSnapshot, RunStore, type RunStoreOptions } from "./run-store.ts";
 export type { EventPage, ListedEvent, RunFilter, RunsApi, StartedRun } from "./runs.ts";
 export { type Frame, SseParser } from "./sse.ts";
-export type { Thread, ThreadInfo, ThreadMessage, ThreadPage, ThreadPart, ThreadsApi } from "./threads.ts";
+export type { SayOptions, Thread, ThreadInfo, ThreadMessage, ThreadPage, ThreadPart, ThreadsApi } from "./threads.ts";
 export type { MintedToken, Scope, TokensApi } from "./tokens.ts";
 export type * from "./view.ts";
 export type { Answer, WaitpointsApi } from "./waitpoints.ts";

@@ -1,6 +1,8 @@
 /** Threads over HTTP: conversations of many runs. */
 
+import type { RunDetail } from "./generated/index.ts";
 import type { Requester } from "./request.ts";
+import type { StartedRun } from "./runs.ts";
 
 /** A message as it is stored: one of pydantic-ai, its number from 1, and the run that said it. */
 export interface ThreadMessage {
@@ -38,18 +40,30 @@ export interface ThreadPage {
   readonly next: string | null;
 }
 
-/** A conversation. `active_run` is the run whose turn it is; `next` is the `after` of the messages that follow, if there are any. */
+/**
+ * A conversation. `active_run` is the run whose turn it is; `forked_from` the thread that it begins with, up to message `at`; `next` is the
+ * `after` of the messages that follow, if there are any.
+ */
 export interface Thread {
   readonly id: string;
   readonly agent: string;
   readonly active_run: string | null;
+  readonly forked_from?: { readonly id: string; readonly at: number } | null;
   readonly created_at: number;
   readonly touched_at: number;
   readonly messages: readonly ThreadMessage[];
   readonly next: number | null;
 }
 
-/** List and look at threads. */
+/** How something is said. `steer`: the run that is at work hears it between its turns; where none is, it is the next run. */
+export interface SayOptions {
+  readonly mode?: "queue" | "steer";
+  /** Who is to answer, if not whoever answered last. */
+  readonly agent?: string;
+  readonly idempotencyKey?: string;
+}
+
+/** List and look at threads, and talk in them. */
 export class ThreadsApi {
   readonly #requester: Requester;
 
@@ -77,5 +91,44 @@ export class ThreadsApi {
       after = page.next;
     }
     return { ...first, messages, next: null };
+  }
+
+  /** Say something. Returns the run that answers it: a new one, or with `mode: "steer"` the one that is at work and hears it. */
+  say(id: string, text: string, options: SayOptions = {}): Promise<StartedRun> {
+    const { idempotencyKey, ...chosen } = options;
+    return this.#begin(id, "messages", { text, ...chosen }, idempotencyKey);
+  }
+
+  /** Have the last question answered anew, or `text` in its place. Fails with `thread_busy` while a run is under way. */
+  regenerate(
+    id: string,
+    options: { readonly text?: string; readonly agent?: string; readonly idempotencyKey?: string } = {},
+  ): Promise<StartedRun> {
+    const { idempotencyKey, ...chosen } = options;
+    return this.#begin(id, "regenerate", chosen, idempotencyKey);
+  }
+
+  /**
+   * End the turn, not the conversation: that of `run`, if it still is, or of whoever is at work. What was said until then is kept. Returns
+   * the run; null where nobody was at work.
+   */
+  async stop(id: string, options: { readonly run?: string; readonly reason?: string } = {}): Promise<RunDetail | null> {
+    const { run } = await this.#post<{ readonly run: RunDetail | null }>(id, "stop", options);
+    return run;
+  }
+
+  /** A new conversation that begins with this one up to message number `at`, by default the last. A browser token names its `id`. */
+  fork(id: string, options: { readonly at?: number; readonly id?: string } = {}): Promise<Thread> {
+    return this.#post(id, "fork", options);
+  }
+
+  async #begin(id: string, verb: string, body: object, key: string | undefined): Promise<StartedRun> {
+    const run = await this.#post<StartedRun>(id, verb, body, key === undefined ? {} : { "idempotency-key": key });
+    if (run.token) this.#requester.grant(run.id, run.token);
+    return run;
+  }
+
+  #post<T>(id: string, verb: string, body: object, headers: Readonly<Record<string, string>> = {}): Promise<T> {
+    return this.#requester.json({ method: "POST", path: `/v1/threads/${encodeURIComponent(id)}/${verb}`, body, headers });
   }
 }

@@ -25,11 +25,13 @@ export interface UseAgentResult {
   readonly messages: readonly AgentMessage[];
   /** `submitted` until the agent says something, `waiting` for a person's answer. */
   readonly status: "ready" | "submitted" | "streaming" | "waiting" | "error";
-  /** Say something. While the agent works, it is the next turn. */
-  readonly send: (text: string) => Promise<{ readonly runId: string }>;
-  /** Say the last thing again. */
-  readonly regenerate: () => Promise<{ readonly runId: string }>;
-  /** Ask the run that works to stop. */
+  /** Say something. While the agent works it is the next turn, or with `mode: "steer"` the agent hears it between two steps of this one. */
+  readonly send: (text: string, options?: { readonly mode?: "queue" | "steer" }) => Promise<{ readonly runId: string }>;
+  /** Have the last question answered anew, or `text` in its place. What was answered before comes back if that fails. */
+  readonly regenerate: (text?: string) => Promise<{ readonly runId: string }>;
+  /** End the turn that is under way; what was said until then stays, and the next message has its turn. */
+  readonly stop: (reason?: string) => Promise<void>;
+  /** Ask the run of the last turn to stop. */
   readonly cancel: (reason?: string) => Promise<void>;
   /** Stop following; the runs go on. */
   readonly detach: () => void;
@@ -49,6 +51,8 @@ interface Turn {
   readonly text: string | null;
   readonly runId: string | null;
   readonly failed: AgentflowError | null;
+  /** The run whose answer this one takes the place of. */
+  readonly replaces: string | null;
 }
 
 const NO_RUN = { runs: [], loaded: true, connection: "idle", failure: null } as const;
@@ -74,10 +78,13 @@ export function useAgent(agent: string, options: UseAgentOptions = {}): UseAgent
   const initial = options.initialMessages;
   const messages = useMemo(() => {
     const mine = new Set(turns.map((turn) => turn.runId));
-    return [...(stored ?? initial ?? []).filter((one) => !mine.has(one.runId)), ...told(turns, views)].sort(byRun);
+    const old = replaced(turns, views);
+    const all = [...(stored ?? initial ?? []).filter((one) => !mine.has(one.runId)), ...told(turns, views)].sort(byRun);
+    return old.size === 0 ? all : all.filter((one) => one.runId === null || !old.has(one.runId));
   }, [initial, stored, turns, views]);
   const approvals = useMemo(() => views.flatMap((one) => one.approvals.filter((ask) => ask.decision === "")), [views]);
-  const acts = useActs(last?.runId ?? null, turns, begin);
+  const works = turns.find(({ runId }) => runId !== null && !views.find((one) => one.id === runId)?.ended)?.runId ?? null;
+  const acts = useActs({ threadId, runId: last?.runId ?? null, works, turns, messages }, begin);
   return {
     messages,
     status: statusOf(last, view),
@@ -107,7 +114,7 @@ function useStored(threadId: string | undefined) {
   const running = data?.running ?? null;
   const active = useMemo((): Turn | null => {
     const prompt = (running?.input as { prompt?: unknown } | null)?.prompt;
-    return running && { id: running.id, text: typeof prompt === "string" ? prompt : null, runId: running.id, failed: null };
+    return running && { id: running.id, text: typeof prompt === "string" ? prompt : null, runId: running.id, failed: null, replaces: null };
   }, [running]);
   return { stored: data?.messages ?? null, active, error };
 }
@@ -122,51 +129,98 @@ function useTurns(agent: string, threadId: string, active: Turn | null) {
   const client = useAgentflow();
   const [own, setOwn] = useState<{ readonly threadId: string; readonly turns: readonly Turn[] }>({ threadId, turns: [] });
   const begun = own.threadId === threadId ? own.turns : NO_TURNS;
-  const turns = useMemo(
+  const turns: readonly Turn[] = useMemo(
     () => (active === null || begun.some((turn) => turn.runId === active.runId) ? begun : [...begun, active].sort(byRun)),
     [active, begun],
   );
-  const begin = useCallback(
-    async (text: string) => {
+  const latest = useLatest(turns);
+  const begin = useCallback<Begin>(
+    async (text, { mode, replaces = null, edited } = {}) => {
       const id = `usr_${crypto.randomUUID()}`;
       const change = (change: (turns: readonly Turn[]) => readonly Turn[]) =>
         setOwn((last) => ({ threadId, turns: change(last.threadId === threadId ? last.turns : NO_TURNS) }));
       const become = (now: Partial<Turn>) => change((last) => last.map((turn) => (turn.id === id ? { ...turn, ...now } : turn)));
-      change((last) => [...last, { id, text, runId: null, failed: null }]);
+      const ask = () => {
+        if (replaces !== null) return client.threads.regenerate(threadId, { ...edited, agent, idempotencyKey: id });
+        if (mode === "steer") return client.threads.say(threadId, text, { mode, agent, idempotencyKey: id });
+        return client.runs.start(agent, { prompt: text }, { thread: threadId, idempotencyKey: id });
+      };
+      change((last) => [...last, { id, text, runId: null, failed: null, replaces }]);
       try {
-        const run = await client.runs.start(agent, { prompt: text }, { thread: threadId, idempotencyKey: id });
-        become({ runId: run.id });
-        return { runId: run.id };
+        const { id: runId } = await ask();
+        // What a run hears is no turn of its own: the run tells of it when it has.
+        if (mode === "steer" && latest.current.some((turn) => turn.runId === runId))
+          change((last) => last.filter((turn) => turn.id !== id));
+        else become({ runId });
+        return { runId };
       } catch (error) {
         become({ failed: errorOf(error) });
         throw errorOf(error);
       }
     },
-    [client, agent, threadId],
+    [client, agent, threadId, latest],
   );
   return { turns, begin };
 }
 
 const NO_TURNS: readonly Turn[] = [];
 
-function useActs(runId: string | null, turns: readonly Turn[], begin: (text: string) => Promise<{ readonly runId: string }>) {
+type Begin = (
+  text: string,
+  how?: { readonly mode?: "queue" | "steer"; readonly replaces?: string | null; readonly edited?: { readonly text?: string } },
+) => Promise<{ readonly runId: string }>;
+
+/** What there is to act on. `works` is the run whose turn it is, as far as this page knows. */
+interface Scene {
+  readonly threadId: string;
+  readonly runId: string | null;
+  readonly works: string | null;
+  readonly turns: readonly Turn[];
+  readonly messages: readonly AgentMessage[];
+}
+
+function useActs(scene: Scene, begin: Begin) {
   const client = useAgentflow();
-  const latest = useLatest(turns);
-  const regenerate = useCallback(() => {
-    const text = latest.current.findLast((turn) => turn.text !== null)?.text;
-    return text ? begin(text) : Promise.reject(new TypeError("There is nothing to say again yet."));
-  }, [latest, begin]);
+  const latest = useLatest(scene);
+  const send = useCallback((text: string, options: { readonly mode?: "queue" | "steer" } = {}) => begin(text, options), [begin]);
+  const regenerate = useCallback(
+    (text?: string) => {
+      const asked = latest.current.messages.findLast((one) => one.role === "user" && one.runId !== null);
+      if (asked === undefined) return Promise.reject(new TypeError("There is nothing to say again yet."));
+      return begin(text ?? textOf(asked), { replaces: asked.runId, edited: text === undefined ? {} : { text } });
+    },
+    [latest, begin],
+  );
+  const stop = useCallback(
+    async (reason?: string) => {
+      const { threadId, works } = latest.current;
+      await client.threads.stop(threadId, { ...(works !== null && { run: works }), ...(reason !== undefined && { reason }) });
+    },
+    [client, latest],
+  );
   const cancel = useCallback(
     async (reason?: string) => {
+      const { runId } = latest.current;
       if (runId !== null) await client.runs.cancel(runId, reason);
     },
-    [client, runId],
+    [client, latest],
   );
   const detach = useCallback(() => {
-    for (const turn of latest.current) if (turn.runId !== null) client.watch(turn.runId).detach();
+    for (const turn of latest.current.turns) if (turn.runId !== null) client.watch(turn.runId).detach();
   }, [client, latest]);
   const resolve = useCallback(async (id: string, answer: Answer) => approvalStatus(await decided(client.waitpoints, id, answer)), [client]);
-  return { send: begin, regenerate, cancel, detach, resolve };
+  return { send, regenerate, stop, cancel, detach, resolve };
+}
+
+function textOf(message: AgentMessage): string {
+  return message.parts.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("\n");
+}
+
+/** The runs whose answers are not to be seen, since others take their place. */
+function replaced(turns: readonly Turn[], views: readonly RunView[]): ReadonlySet<string> {
+  const isVoid = (turn: Turn) =>
+    turn.failed !== null || ["failed", "expired"].includes(views.find((one) => one.id === turn.runId)?.status ?? "");
+  return new Set(turns.flatMap((turn) => (turn.replaces === null || isVoid(turn) ? [] : [turn.replaces])));
 }
 
 /** In the order in which the runs were started, which is that of their ids; what is not on the server yet comes last. */

@@ -135,19 +135,66 @@ test("a conversation goes from what was said, over a turn with a tool and an app
   expect(result.current.approvals).toEqual([]);
   expect(ends).toEqual(["run_1"]);
 
+  site.server.on("POST /v1/threads/t-7/regenerate", (_, reply) => reply.json({ id: "run_2" }, 201));
   await result.current.regenerate();
-  (await started("run_2")).tell(
+  const failing = await started("run_2");
+  await waitFor(() => expect(texts(result.current.messages).slice(2)).toEqual([["user", "Refund it."], ["assistant"]]));
+  failing.tell(
     ...log([
       { type: "run.failed", error: { code: "error", message: "no" } },
       { type: "end", status: "failed" },
     ]),
   );
   await waitFor(() => expect(result.current.messages.at(-1)).toMatchObject({ state: "failed", error: { message: "no" } }));
-  const bodies = site.server
-    .to("POST /v1/runs")
-    .map(({ body }) => body as { task: string; payload: object; options: { thread: string; idempotency_key: string } });
-  expect(bodies).toMatchObject([0, 1].map(() => ({ task: "support", payload: { prompt: "Refund it." }, options: { thread: "t-7" } })));
-  expect(new Set(bodies.map(({ options }) => options.idempotency_key)).size).toBe(2);
+  expect(texts(result.current.messages).slice(2, 4), "the old answer is back").toEqual([
+    ["user", "Refund it."],
+    ["assistant", "Hm.", "tool", "Done."],
+  ]);
+  const again = site.server.to("POST /v1/threads/t-7/regenerate")[0];
+  expect(again?.body).toEqual({ agent: "support" });
+  const [start] = site.server.to("POST /v1/runs");
+  expect(start?.body).toMatchObject({ task: "support", payload: { prompt: "Refund it." }, options: { thread: "t-7" } });
+});
+
+test("while an agent works it is steered, and its turn is stopped by its name", async () => {
+  site.server.on("GET /v1/threads/t-7", (_, reply) => reply.json(thread({ messages: [] })));
+  site.server.on("POST /v1/threads/t-7/messages", ({ body }, reply) => reply.json({ id: (body as { text: string }).text }, 200));
+  site.server.on("POST /v1/threads/t-7/stop", (_, reply) => reply.json({ run: { id: "run_1" } }));
+  const { started } = runs();
+  const { result } = renderHook(() => useAgent("support", { threadId: "t-7" }), wrapper);
+  await result.current.send("Refund it.");
+  const reply = await started("run_1");
+  reply.tell(...SAID);
+  await waitFor(() => expect(result.current.status).toBe("waiting"));
+  // The server answers with the run that hears it: the one at work.
+  await expect(result.current.send("run_1", { mode: "steer" })).resolves.toEqual({ runId: "run_1" });
+  await waitFor(() => expect(result.current.messages.filter(({ role }) => role === "user")).toHaveLength(1));
+  const [said] = site.server.to("POST /v1/threads/t-7/messages");
+  expect(said?.body).toEqual({ text: "run_1", mode: "steer", agent: "support" });
+  expect(said?.headers["idempotency-key"]).toMatch(/^usr_/);
+  await result.current.send("Next.");
+  await result.current.stop("enough");
+  expect(site.server.to("POST /v1/threads/t-7/stop")[0]?.body).toEqual({ run: "run_1", reason: "enough" });
+});
+
+test("in a thread there is more to do than to read it", async () => {
+  site.server.on("GET /v1/threads/t-7", (_, reply) => reply.json(thread({ active_run: "run_1" })));
+  for (const verb of ["messages", "regenerate"])
+    site.server.on(`POST /v1/threads/t-7/${verb}`, (_, reply) => reply.json({ id: "run_2" }, 201));
+  site.server.on("POST /v1/threads/t-7/stop", (_, reply) => reply.json({ run: null }));
+  site.server.on("POST /v1/threads/t-7/fork", (_, reply) => reply.json(thread({ id: "t-8" }), 201));
+  const { result } = renderHook(() => ({ here: useThread("t-7"), nowhere: useThread(null) }), wrapper);
+  await waitFor(() => expect(result.current.here.activeRun).toBe("run_1"));
+  const { send, regenerate, stop, fork } = result.current.here;
+  expect(await send("Hello", { mode: "steer", idempotencyKey: "k" })).toEqual({ runId: "run_2" });
+  expect(await regenerate("Hi")).toEqual({ runId: "run_2" });
+  await stop();
+  expect(await fork({ at: 2 })).toBe("t-8");
+  expect(site.server.to("POST /v1/threads/t-7/messages")[0]).toMatchObject({ body: { text: "Hello", mode: "steer" } });
+  expect(site.server.to("POST /v1/threads/t-7/regenerate")[0]?.body).toEqual({ text: "Hi" });
+  expect(site.server.to("POST /v1/threads/t-7/stop")[0]?.body).toEqual({ run: "run_1" });
+  expect(site.server.to("POST /v1/threads/t-7/fork")[0]?.body).toEqual({ at: 2 });
+  await expect(result.current.nowhere.send("Hello")).rejects.toThrow("There is no thread yet.");
 });
 
 test("who comes while a run is under way sees its turn from the start", async () => {

@@ -1,1 +1,1 @@
-UPDATE runs SET thread = :thread, turn = :turn WHERE key = :run;
+UPDATE runs SET thread = :thread, turn = :turn, follows = :follows WHERE key = :run;

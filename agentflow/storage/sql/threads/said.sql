@@ -1,2 +1,1 @@
-SELECT messages.* FROM threads JOIN messages ON messages.thread = threads.key
-WHERE threads.id = :id AND seq > :after AND seq <= :upto ORDER BY seq;
+SELECT * FROM messages WHERE thread = :thread AND seq > :after AND seq <= :upto ORDER BY seq;

@@ -1,6 +1,18 @@
 // Written by tools/typescript.py from the Python definitions: change those, then run `make types`.
 
-import type { UsageTotal } from "./models.ts";
+import type { RunDetail, UsageTotal } from "./models.ts";
+
+/** `at`: the number of the last message that the new thread has; 0 for none. `id`: its id, by default a new one. */
+export interface ForkThread {
+  at?: number;
+  id?: string;
+}
+
+/** The thread that a fork was made of: it has the messages that lead to number `at` there. */
+export interface ForkedFrom {
+  id: string;
+  at: number;
+}
 
 /** A message of pydantic-ai, its number in the thread from 1, and the run that said it, which may be deleted by now. */
 export interface Message {
@@ -10,11 +22,36 @@ export interface Message {
   message: unknown;
 }
 
+/** `text` takes the place of the last question. */
+export interface RegenerateThread {
+  text?: string;
+  agent?: string;
+}
+
+/** What a person says. `steer`: the run that is at work hears it between its turns; else, and where none is, it is the next run. */
+export interface SayInThread {
+  text: string;
+  mode?: "queue" | "steer";
+  agent?: string;
+}
+
+/** `run`: the run that was shown when somebody pressed stop; one that has ended is left as it is. By default, whose turn it is. */
+export interface StopThread {
+  run?: string;
+  reason?: string;
+}
+
+/** The run that was stopped, as it is now; null where nobody was at work. */
+export interface StoppedRun {
+  run: RunDetail | null;
+}
+
 /** A conversation with its messages; `next` is the `after` of those that follow, null when these are the last ones. */
 export interface ThreadDetail {
   id: string;
   agent: string;
   active_run: string | null;
+  forked_from: ForkedFrom | null;
   created_at: number;
   touched_at: number;
   usage: UsageTotal;
@@ -22,7 +59,7 @@ export interface ThreadDetail {
   next: number | null;
 }
 
-/** A conversation: how many runs took a turn in it or wait for one, how many messages it has, and whose run came last. */
+/** A conversation: how many places in its line were given, the number of its last message, and whose run came last. */
 export interface ThreadInfo {
   id: string;
   agent: string;

@@ -1,0 +1,1 @@
+INSERT INTO stretches (thread, first, follows) VALUES (:thread, :first, :follows);
