@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Unpack, overload
 
 from agentflow.agents.options import AgentOptions
 from agentflow.agents.tools import as_tool
@@ -29,8 +29,8 @@ class Agent(Task[[str], R]):
     Every turn of the model and every tool call is recorded; thoughts, text and calls go to the run's stream while the model speaks. Called
     outside of a run it talks to the model and records nothing. `options` are those of `AgentOptions`; `output` is the type of the result.
 
-    What a tool raises: `ModelRetry` (of pydantic-ai) asks the model to try again, `ToolFailed` tells it that this way is closed, a failed
-    child run is told like that too; any other exception fails the run.
+    What a tool raises: `TellModel` tells the model why the call failed, as does `ToolFailed` of pydantic-ai; `ModelRetry` asks it to try
+    again. Of a failed child run it hears that the tool failed; any other exception fails the run. `errors` of `ai.tool` changes that.
 
         support = Agent("support", model="anthropic:claude-sonnet-4-6", instructions="You help.", output=Answer,
                         tools=[ai.tool(fulfil), ai.tool(refund, approval=True), look_up])
@@ -103,7 +103,10 @@ class Agent(Task[[str], R]):
             with budget.turns_as_budget(name, turns):
                 return await binding.converse(self.pydantic, prompt, turns)
 
-        converse.__annotations__["return"] = output
+        from pydantic import Field
+
+        asked = "What the agent is asked. It knows nothing else of this conversation."
+        converse.__annotations__ |= {"prompt": Annotated[str, Field(description=asked)], "return": output}
         converse.__name__ = converse.__qualname__ = name
         converse.__doc__ = self.agent_options.get("description") or f"The agent {name}."
         return converse

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -25,6 +26,7 @@ from pydantic_ai.durable_exec import (
     durable_unit_scope,
     record_durable_unit,
 )
+from pydantic_ai.exceptions import ApprovalRequired, CallDeferred, ModelRetry, ToolFailed
 from pydantic_ai.messages import (
     FunctionToolResultEvent,
     ModelMessage,
@@ -36,6 +38,7 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.toolsets import ToolsetTool
 
+from agentflow.agents.answers import Errors, told
 from agentflow.agents.approval import Approval
 from agentflow.agents.budget import said_so_far
 from agentflow.agents.events import Narrator, plain
@@ -51,7 +54,7 @@ SETTINGS = "agentflow"
 """The key of our settings in a pydantic-ai tool's metadata."""
 
 _TOOL = StepOptions(kind="tool")
-_KNOWN = frozenset({"inline", "approval", "retry", "timeout"})
+_KNOWN = frozenset({"inline", "approval", "retry", "timeout", "errors", "limit"})
 
 narrator: ContextVar[Narrator | None] = ContextVar("agentflow_narrator", default=None)
 """Tells the model request that is running in this step's body."""
@@ -62,11 +65,14 @@ class ToolSettings:
     """What a tool's metadata says: `{"agentflow": {"approval": True, "retry": Retry(3), "timeout": "30s", "inline": False}}`.
 
     `inline` runs the tool in the agent's own code and not as a step: it may wait and start runs, and must be safe to run again.
+    `errors` and `limit` are those of `ai.tool`.
     """
 
     inline: bool = False
     approval: Approval | None = None
     options: StepOptions = _TOOL
+    errors: Errors = "raise"
+    limit: int | None = None
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any] | None) -> ToolSettings:
@@ -83,7 +89,18 @@ class ToolSettings:
         approval = found.get("approval") or None
         timeout = found.get("timeout")
         options = StepOptions(kind="tool", retry=found.get("retry", NO_RETRY), timeout=None if timeout is None else microseconds(timeout))
-        return cls(bool(found.get("inline")), Approval() if approval is True else approval, options)
+        asked = Approval() if approval is True else approval
+        return cls(bool(found.get("inline")), asked, options, found.get("errors", "raise"), found.get("limit"))
+
+    @contextmanager
+    def telling(self) -> Generator[None]:
+        """Turn an error of a tool into what the model is told of it, if it is for the model."""
+        try:
+            yield
+        except (ModelRetry, ToolFailed, ApprovalRequired, CallDeferred, ValidationError):
+            raise
+        except Exception as error:
+            raise ToolFailed(told(error, self.errors)) from error
 
 
 _DEFAULT = ToolSettings()
@@ -144,6 +161,7 @@ class _Unit:
     name: str
     digest: str
     options: StepOptions
+    errors: Errors | None = None
 
 
 class Backend(DurableOperationBackend[Any]):
@@ -157,9 +175,9 @@ class Backend(DurableOperationBackend[Any]):
 
     def config_for_tool(
         self, operation: DurableOperation[Any, Any, Any], *, tool: object | None, tool_name: str
-    ) -> StepOptions | Literal[False]:
+    ) -> ToolSettings | Literal[False]:
         settings = ToolSettings.of(tool.tool_def.metadata) if isinstance(tool, ToolsetTool) else _DEFAULT
-        return False if settings.inline else settings.options
+        return False if settings.inline else settings
 
     def registrations(self) -> Sequence[Any]:
         return ()
@@ -201,7 +219,13 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
                 _tell_outcome(params.ctx.tool_call_id, payload)
             return payload
 
-        payload = await loop.task.step(loop.key(unit.place), StepCall(unit.name, body, ANY, unit.digest, unit.options))
+        def rescue(error: Exception) -> Any:
+            payload = {"kind": "tool_failed", "message": told(error, unit.errors or "raise")}
+            _tell_outcome(params.ctx.tool_call_id, payload)
+            return payload
+
+        step = StepCall(unit.name, body, ANY, unit.digest, unit.options, None if unit.errors is None else rescue)
+        payload = await loop.task.step(loop.key(unit.place), step)
         record_durable_unit(executed=ran)
         try:
             return self._operation.result_codec.load(payload)
@@ -233,8 +257,8 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
             place = call_place(params.ctx.run_step, params.name, params.ctx.tool_call_id)
             if isinstance(self._operation.operation_id, ToolsetValidateToolArgumentsId):
                 return _Unit(f"{place}/validate", f"{params.name}.validate", digest(plain(params.tool_args)), _TOOL)
-            options = config if isinstance(config, StepOptions) else _TOOL
-            return _Unit(place, params.name, digest(plain(params.tool_args)), options)
+            settings = config if isinstance(config, ToolSettings) else _DEFAULT
+            return _Unit(place, params.name, digest(plain(params.tool_args)), settings.options, settings.errors)
         name = _name(self._operation.operation_id)
         return _Unit(name, name, "", self._model if self._operation.config_role == "model" else _TOOL)
 

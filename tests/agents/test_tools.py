@@ -72,7 +72,7 @@ async def test_a_failed_child_is_told_to_the_model_and_the_agent_goes_on() -> No
     support, journal = Agent("support", model=model, tools=[fulfil]), Journal()
     run = MemoryRun(journal)
     one = going(run, lambda: support.plain("send it"))
-    failure = {"code": "error", "type": "ValueError", "message": "no stock"}
+    failure = {"code": "error", "type": "TellModel", "message": "no stock"}
     run.answer((await run.waiting())[0], failure, WaitState.FAILED)
     assert await asyncio.wait_for(one, PATIENCE) == "sorry"
     told = model.requests[1].messages[-1].parts[0]
