@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any, Literal, cast
 from weakref import WeakKeyDictionary
@@ -49,22 +50,38 @@ def _origin(error: Exception) -> tuple[str, str]:
 
 
 def shortened(run: TaskContext | None, text: str, limit: int | None) -> str:
-    """The text, or its beginning and its end around a notice that says how to read on: `limit` bytes, and the notice.
+    """The text, or its beginning and its end around a notice that says how to read on.
 
     Inside a run the whole is kept for `read_result` under a name made of what it says: a replay gives it the same.
     """
+    if run is None:
+        return cut(text, limit)
+    name = blake2b(text.encode(), digest_size=4).hexdigest()
+    told = cut(text, limit, lambda offset: f'read_result(result="{name}", offset={offset})')
+    if told != text:
+        _kept.setdefault(run, {})[name] = text
+    return told
+
+
+def cut(text: str, limit: int | None, reads_on: Callable[[int], str] | None = None) -> str:
+    """A text of at most `limit` bytes and a notice where it was cut; `reads_on` is the call that goes on from a character."""
     encoded = text.encode()
     if limit is None or len(encoded) <= limit:
         return text
     head = encoded[: limit * 3 // 4].decode(errors="ignore")
     tail = encoded[-(limit // 4) :].decode(errors="ignore") if limit >= 4 else ""
-    left_out = len(text) - len(head) - len(tail)
-    notice = f"{left_out} of {len(text)} characters are left out here."
-    if run is not None:
-        name = blake2b(encoded, digest_size=4).hexdigest()
-        _kept.setdefault(run, {})[name] = text
-        notice += f' read_result(result="{name}", offset={len(head)}) reads on.'
+    notice = f"{len(text) - len(head) - len(tail)} of {len(text)} characters are left out here."
+    if reads_on is not None:
+        notice += f" {reads_on(len(head))} reads on."
     return f"{head}\n[… {notice} …]\n{tail}"
+
+
+def page(text: str, offset: int, limit: int, reads_on: Callable[[int], str]) -> str:
+    """A stretch of a text, and where it is in the whole."""
+    begin = max(0, offset)
+    end = begin + max(1, min(limit, LONGEST_PAGE))
+    more = f"{reads_on(end)} reads on." if end < len(text) else "This is the end."
+    return f"{text[begin:end]}\n[… characters {begin} to {min(end, len(text))} of {len(text)}. {more} …]"
 
 
 def keeps() -> bool:
@@ -85,7 +102,4 @@ async def read_result(result: str, offset: int = 0, limit: int = LONGEST_PAGE) -
     text = None if run is None else _kept.get(run, {}).get(result)
     if text is None:
         raise TellModel(f"There is no result {result!r} in this run. Call the tool again that gave it.")
-    begin = max(0, offset)
-    end = begin + max(1, min(limit, LONGEST_PAGE))
-    more = f'read_result(result="{result}", offset={end}) reads on.' if end < len(text) else "This is the end."
-    return f"{text[begin:end]}\n[… characters {begin} to {min(end, len(text))} of {len(text)}. {more} …]"
+    return page(text, offset, limit, lambda place: f'read_result(result="{result}", offset={place})')

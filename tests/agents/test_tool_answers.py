@@ -17,7 +17,7 @@ from agentflow.serde import ANY
 from agentflow.streams.events import ToolError, ToolOutput
 from agentflow.testing import Engine
 from agentflow.testing.models import call, scripted_model, text
-from tests.agents.loops import LOOPS, TWICE, Make, Told
+from tests.agents.loops import LETTING_OUT, LOOPS, TWICE, Make, claude_sdk
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -61,42 +61,44 @@ async def test_an_error_for_the_model_is_told_word_for_word_and_tried_once(engin
     tool = one if one.task is not None else ai.tool(one, retry=Retry(attempts=3, initial=0))
     made = loop([tool], [("tool", {"order": "o-0"})])
     assert await (await engine.start(made.task, "go")).result() == "done"
-    assert made.told == [Told("There is no order o-0.", failed=True)]
+    assert made.told == [made.failure("There is no order o-0.")]
     assert calls == ["o-0"]
 
 
-@pytest.mark.parametrize(
-    ("errors", "told"), [("hide", "The tool failed."), ("show", "The tool failed: ValueError: password=hunter2"), (None, None)]
-)
-async def test_another_error_of_a_function_is_raised_hidden_or_shown(engine: Engine, loop: Make, errors: Any, told: str | None) -> None:
-    made = loop([ai.tool(stock, errors=errors, retry=Retry(attempts=2, initial=0, jitter=0))], [("stock", {"order": "o-1"})])
+@pytest.mark.parametrize(("errors", "told"), [("hide", "The tool failed."), ("show", "The tool failed: ValueError: password=hunter2")])
+async def test_another_error_of_a_function_is_hidden_or_shown_when_its_tries_are_used_up(
+    engine: Engine, loop: Make, errors: Any, told: str
+) -> None:
+    made = loop([ai.tool(stock, errors=errors, retry=TWICE)], [("stock", {"order": "o-1"})])
     run = await engine.start(made.task, "go")
-    if told is None:
-        with pytest.raises(RunFailed, match="hunter2"):
-            await run.result()
-        # Two tries of the step in each of the two attempts of the run.
-        assert calls == ["o-1"] * 4
-        return
     assert await run.result() == "done"
-    assert made.told == [Told(told, failed=True)]
+    assert made.told == [made.failure(told)]
     assert calls == ["o-1"] * 2
     told_viewers = [one.event for one in await engine.events(run) if isinstance(one.event, ToolError)]
     assert [event.error for event in told_viewers] == [{"code": "failed", "message": told}]
 
 
-@pytest.mark.parametrize(
-    ("errors", "told"), [(None, "The tool failed."), ("show", "The tool failed: ValueError: password=hunter2"), ("raise", None)]
-)
-async def test_another_error_of_a_child_run_is_hidden_shown_or_raised(engine: Engine, loop: Make, errors: Any, told: str | None) -> None:
+@pytest.mark.parametrize(("errors", "told"), [(None, "The tool failed."), ("show", "The tool failed: ValueError: password=hunter2")])
+async def test_another_error_of_a_child_run_is_hidden_or_shown(engine: Engine, loop: Make, errors: Any, told: str) -> None:
     made = loop([ai.tool(refund, errors=errors)], [("answers-refund", {"order": "o-1"})])
-    run = await engine.start(made.task, "go")
-    if told is None:
-        with pytest.raises(RunFailed, match="hunter2"):
-            await run.result()
-        assert calls == ["o-1"] * 2
-        return
-    assert await run.result() == "done"
-    assert made.told == [Told(told, failed=True)]
+    assert await (await engine.start(made.task, "go")).result() == "done"
+    assert made.told == [made.failure(told)]
+
+
+@pytest.mark.parametrize("make", LETTING_OUT)
+@pytest.mark.parametrize("tool", [ai.tool(stock, retry=TWICE), ai.tool(refund, name="stock", errors="raise")], ids=["step", "child"])
+async def test_an_error_that_is_raised_fails_the_run_after_its_tries(engine: Engine, make: Make, tool: Tool) -> None:
+    made = make([tool], [("stock", {"order": "o-1"})])
+    with pytest.raises(RunFailed, match="hunter2"):
+        await (await engine.start(made.task, "go")).result()
+    # Two attempts of the run, and two tries of the step in each.
+    assert calls == ["o-1"] * (2 if tool.task else 4)
+
+
+async def test_the_claude_sdk_lets_no_error_out_and_the_model_hears_nothing_of_it(engine: Engine) -> None:
+    made = claude_sdk([ai.tool(stock)], [("stock", {"order": "o-1"})])
+    assert await (await engine.start(made.task, "go")).result() == "done"
+    assert made.told == [made.failure("The tool failed.")]
 
 
 async def slow(order: str) -> str:
@@ -112,7 +114,7 @@ async def test_a_tool_that_takes_too_long_is_told_without_details(engine: Engine
     await _called()
     await engine.clock.advance("6s")
     assert await run.result() == "done"
-    assert made.told == [Told("The tool took too long.", failed=True)]
+    assert made.told == [made.failure("The tool took too long.")]
 
 
 async def _called() -> None:
@@ -136,7 +138,7 @@ async def test_what_the_model_was_told_of_a_failure_stands_in_the_next_attempt(e
     run = await engine.start(failing_once, "go")
     assert await run.result() == "done"
     assert sorted(calls) == ["o-1", "o-2"]
-    assert made.told == [Told("The tool failed.", failed=True)] * 2
+    assert made.told == [made.failure("The tool failed.")] * 2
 
 
 # -- long results --------------------------------------------------------------------------------------------------------------------------
