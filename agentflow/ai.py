@@ -12,7 +12,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Unpack, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from agentflow.agents import answers
 from agentflow.agents.approval import Approval
@@ -21,7 +21,10 @@ from agentflow.agents.tools import Tool, ToolOptions, as_tool
 from agentflow.engine.context import recording
 from agentflow.errors import NotInRun
 
-__all__ = ["Approval", "Tool", "read_result", "run_tools", "tool"]
+if TYPE_CHECKING:
+    import claude_agent_sdk
+
+__all__ = ["Approval", "Tool", "claude_hooks", "read_result", "run_tools", "tool"]
 
 
 def tool(target: Callable[..., Any] | Tool, **options: Unpack[ToolOptions]) -> Tool:
@@ -52,6 +55,19 @@ def tool(target: Callable[..., Any] | Tool, **options: Unpack[ToolOptions]) -> T
 
 read_result = Tool(answers.read_result, "read_result", limit=None)
 """The tool with which a model reads on in a result that was too long to be told. Agents and `Durability` have it by themselves."""
+
+
+def claude_hooks() -> dict[Any, list[claude_agent_sdk.HookMatcher]]:
+    """Hooks for `ClaudeAgentOptions(hooks=…)`, with which calls of `to_claude_agent_sdk()` tools have the ids that the model gave them.
+
+    Raises `ConfigurationError` where the Claude Agent SDK is missing.
+
+        shop = create_sdk_mcp_server("shop", tools=[ai.tool(refund).to_claude_agent_sdk()])
+        options = ClaudeAgentOptions(mcp_servers={"shop": shop}, hooks=ai.claude_hooks())
+    """
+    from agentflow.agents.foreign import claude
+
+    return claude.hooks()
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,11 +72,10 @@ class Tool(Definition):
     def to_claude_agent_sdk(self) -> claude_agent_sdk.SdkMcpTool[Any]:
         """For `create_sdk_mcp_server(tools=…)` of the Claude Agent SDK (`pip install claude-agent-sdk`).
 
-        Inside a run a call is a child run or a step. The SDK does not say which call of the model it is: the key is made of the arguments
-        and of how many calls with these arguments there were before, so a run whose conversation is replayed from its beginning finds its
-        answers. One that resumes a session (`resume=`) does not begin there, and must not be given tools of this kind that it called
-        before with the same arguments. The SDK lets no error out, so `errors="raise"` is as `"hide"` here.
-        Raises `ConfigurationError` where the SDK is missing.
+        Inside a run a call is a child run or a step under the id that the model gave it. The SDK does not tell a tool that id; the hooks of
+        `ai.claude_hooks()` do. Without them the key is made of the arguments and of how many calls with these arguments there were before:
+        that finds the recorded answers when the conversation is replayed from its beginning, not when a session is resumed.
+        The SDK lets no error out, so `errors="raise"` is as `"hide"` here. Raises `ConfigurationError` where the SDK is missing.
         """
         from agentflow.agents.foreign import claude
 

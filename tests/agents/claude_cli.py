@@ -26,7 +26,8 @@ HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"na
 class ScriptedCli(Transport):
     """Makes one call of each tool that it is given, and keeps what it was answered in `results`, in that order."""
 
-    def __init__(self, server: str, calls: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    def __init__(self, server: str, calls: Sequence[tuple[str, Mapping[str, Any]]], session: str = "1") -> None:
+        self._session = session
         self.results: list[dict[str, Any]] = []
         self.listed: list[dict[str, Any]] = []
         self._server = server
@@ -34,15 +35,18 @@ class ScriptedCli(Transport):
         self._said: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._asked: dict[str, asyncio.Future[Any]] = {}
         self._work: asyncio.Task[None] | None = None
+        self._hooks: list[str] = []
 
     async def connect(self) -> None:
         """Nothing has to be started."""
 
     async def write(self, data: str) -> None:
         """Hear the SDK."""
-        said = json.loads(data)
+        said: dict[str, Any] = json.loads(data)
         match said["type"]:
             case "control_request":
+                hooks: dict[str, Any] = said["request"].get("hooks") or {}
+                self._hooks += [one for matcher in hooks.get("PreToolUse", ()) for one in matcher["hookCallbackIds"]]
                 told: dict[str, Any] = {"subtype": "success", "request_id": said["request_id"], "response": {"commands": []}}
                 self._said.put_nowait({"type": "control_response", "response": told})
             case "control_response":
@@ -79,12 +83,22 @@ class ScriptedCli(Transport):
         self._said.put_nowait(ENDED)
 
     async def _call(self, number: int, params: dict[str, Any]) -> dict[str, Any]:
+        for hook in self._hooks:
+            told = {
+                "hook_event_name": "PreToolUse",
+                "tool_name": f"mcp__{self._server}__{params['name']}",
+                "tool_input": params["arguments"],
+            }
+            request = {"subtype": "hook_callback", "callback_id": hook, "tool_use_id": f"toolu_{self._session}_{number}", "input": told}
+            await self._control(f"h{number}", request)
         return await self._ask(number, "tools/call", params)
 
     async def _ask(self, number: int, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        asked = self._asked[f"r{number}"] = asyncio.get_running_loop().create_future()
         message = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
-        request = {"subtype": "mcp_message", "server_name": self._server, "message": message}
-        self._said.put_nowait({"type": "control_request", "request_id": f"r{number}", "request": request})
-        answered = await asked
+        answered = await self._control(f"r{number}", {"subtype": "mcp_message", "server_name": self._server, "message": message})
         return answered["response"]["mcp_response"] if answered["subtype"] == "success" else {"error": answered["error"]}
+
+    async def _control(self, number: str, request: dict[str, Any]) -> dict[str, Any]:
+        asked = self._asked[number] = asyncio.get_running_loop().create_future()
+        self._said.put_nowait({"type": "control_request", "request_id": number, "request": request})
+        return await asked

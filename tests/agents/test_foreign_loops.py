@@ -115,10 +115,10 @@ async def test_people_are_asked_in_the_openai_sdk_and_may_change_the_arguments()
     assert [event.call for event in journal.of(ToolInput)] == ["c1", "c2"]
 
 
-async def by_claude(*calls: tuple[str, dict[str, Any]]) -> ScriptedCli:
-    cli = ScriptedCli("shop", calls)
+async def by_claude(*calls: tuple[str, dict[str, Any]], session: str = "1", hooks: Any = None) -> ScriptedCli:
+    cli = ScriptedCli("shop", calls, session)
     server = create_sdk_mcp_server("shop", tools=[ai.tool(one).to_claude_agent_sdk() for one in (refund, ship)])
-    async with ClaudeSDKClient(ClaudeAgentOptions(mcp_servers={"shop": server}), transport=cli) as client:
+    async with ClaudeSDKClient(ClaudeAgentOptions(mcp_servers={"shop": server}, hooks=hooks), transport=cli) as client:
         await client.query("go")
         async for _ in client.receive_response():
             pass
@@ -136,6 +136,16 @@ async def test_the_calls_of_claude_are_told_apart_by_their_arguments_and_their_n
     assert {key[-2:] for key in journal.results} == {"#1", "#2"}
     assert [one["name"] for one in first.listed] == ["refund", "foreign-ship"]
     assert first.listed[0]["inputSchema"]["properties"]["order"] == {"type": "string"}
+
+
+async def test_with_the_hooks_calls_of_claude_have_its_own_ids_so_that_a_resumed_session_calls_anew() -> None:
+    journal = Journal()
+    same = ("refund", {"order": "o-1"})
+    for session in ("1", "1", "2"):
+        told = await MemoryRun(journal).drive(lambda session=session: by_claude(same, same, session=session, hooks=ai.claude_hooks()))
+        assert [one["content"][0]["text"] for one in told.results] == ["refunded 5", "refunded 5"]
+    assert sorted(journal.results) == [f"tool/refund:toolu_{session}_{number}" for session in (1, 2) for number in (3, 4)]
+    assert worked == ["o-1 5"] * 4
 
 
 async def test_arguments_that_do_not_fit_are_told_to_claude() -> None:

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from agentflow import Agent, TellModel, ai, approve, context, current_step, step, task
+from agentflow import Agent, Approval, TellModel, ai, approve, context, current_step, step, task
 from agentflow.agents.tools import Tool
 from agentflow.errors import RunFailed
 from agentflow.handle import RunHandle
 from agentflow.retry import Retry
-from agentflow.serde import ANY
+from agentflow.serde import ANY, loads
 from agentflow.streams.events import ToolError, ToolOutput
 from agentflow.testing import Engine
+from agentflow.testing.engine import Waiting
 from agentflow.testing.models import call, scripted_model, text
 from tests.agents.loops import LETTING_OUT, LOOPS, TWICE, Make, claude_sdk
 
@@ -289,3 +290,49 @@ async def test_a_run_has_the_key_that_it_was_started_with_or_its_id(engine: Engi
 def test_tools_of_every_kind_say_what_is_done_with_errors() -> None:
     defaults: dict[str, Tool] = {"function": ai.tool(stock), "step": ai.tool(report), "task": ai.tool(refund)}
     assert {name: one.errors for name, one in defaults.items()} == {"function": "raise", "step": "raise", "task": "hide"}
+
+
+# -- people --------------------------------------------------------------------------------------------------------------------------------
+
+
+@step(name="answers-transfer")
+async def transfer(order: str, cents: int) -> str:
+    """Transfer money."""
+    calls.append(f"{order} {cents}")
+    return f"transferred {cents} of {order}"
+
+
+def order_of(waiting: Waiting) -> str:
+    return loads(waiting.record.subject)["body"]["order"]
+
+
+async def test_two_questions_of_one_turn_are_answered_in_reverse_order_after_a_crash(engine: Engine, loop: Make) -> None:
+    asked = [("answers-transfer", {"order": f"o-{n}", "cents": n}) for n in (1, 2)]
+    made = loop([ai.tool(transfer, approval=True)], asked)
+    run = await engine.start(made.task, "go")
+    await engine.waiting(run, 2)
+    await engine.crash()
+    first, second = sorted(await engine.waiting(run, 2), key=order_of)
+    await second.approve(by="maria", edits={"order": "o-2", "cents": 7})
+    await first.deny(by="maria", reason="too late")
+    assert await run.result() == "done"
+    assert calls == ["o-2 7"]
+    assert [one.text for one in made.told] == ["The call was denied: too late", "transferred 7 of o-2"]
+
+
+async def test_a_person_is_asked_about_a_child_run_before_it_begins(engine: Engine, loop: Make) -> None:
+    made = loop([ai.tool(give, approval=Approval(when=lambda a: a.cents > 10))], [("answers-give", {"cents": c}) for c in (5, 50)])
+    run = await engine.start(made.task, "go")
+    [waiting] = await engine.waiting(run, 1)
+    assert loads(waiting.record.subject)["body"] == {"cents": 50}
+    assert calls == ["5"]
+    await waiting.approve(by="maria")
+    assert await run.result() == "done"
+    assert calls == ["5", "50"]
+
+
+@task(name="answers-give")
+async def give(cents: int) -> str:
+    """Give money back."""
+    calls.append(str(cents))
+    return f"gave {cents}"

@@ -12,7 +12,7 @@ from agentflow.errors import ConfigurationError
 from agentflow.serde import dumps
 
 try:
-    from claude_agent_sdk import SdkMcpTool
+    from claude_agent_sdk import HookMatcher, SdkMcpTool
 except ImportError as error:
     raise ConfigurationError("The Claude Agent SDK is not installed.", hint="pip install claude-agent-sdk") from error
 
@@ -28,6 +28,18 @@ def sdk_tool(tool: Definition) -> SdkMcpTool[Any]:
         return {"content": [{"type": "text", "text": said.text}], "is_error": said.failed}
 
     return SdkMcpTool(tool.name, tool.description, tool.schema, handle)
+
+
+def hooks() -> dict[Any, list[HookMatcher]]:
+    """The hooks that say which call of the model the next call of a tool is."""
+    return {"PreToolUse": [HookMatcher(matcher="mcp__.*", hooks=[_announce], on_failure="block")]}
+
+
+async def _announce(told: Any, tool_use_id: str | None, context: Any) -> Any:
+    run = recording()
+    if run is not None and tool_use_id is not None:
+        desk(run).announce(told["tool_name"].rpartition("__")[2], tool_use_id, dumps(told["tool_input"]))
+    return {}
 
 
 async def _answered(tool: Definition, arguments: str) -> Answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
@@ -11,8 +11,6 @@ from agentflow.agents.calls import Answer, Call, answer, at_rest
 from agentflow.agents.definition import Definition
 from agentflow.engine.context import TaskContext
 from agentflow.serde import digest, loads
-
-Given = tuple[str, str]
 
 
 @dataclass(eq=False, slots=True)
@@ -23,6 +21,7 @@ class Desk:
     _answers: dict[str, asyncio.Future[Answer]] = field(default_factory=dict[str, "asyncio.Future[Answer]"])
     _given: dict[str, str] = field(default_factory=dict[str, str])
     _counts: Counter[str] = field(default_factory=Counter[str])
+    _coming: defaultdict[str, deque[str]] = field(default_factory=lambda: defaultdict(deque[str]))
 
     def named(self, tool: str, call_id: str, arguments: str) -> Call:
         """A call with an id of its own. The same id again is the same call, unless it has other arguments."""
@@ -31,9 +30,15 @@ class Desk:
             key = f"{key}.{given}"
         return Call(call_id, tool, arguments, key)
 
+    def announce(self, tool: str, call_id: str, arguments: str) -> None:
+        """A call with this id is about to come, without it."""
+        self._coming[f"{tool}:{digest(_value(arguments))}"].append(call_id)
+
     def counted(self, tool: str, arguments: str) -> Call:
-        """A call without an id: how many there were before of this tool with these arguments is its name."""
+        """A call without an id: that of one that was announced, or else how many there were of this tool with these arguments."""
         given = f"{tool}:{digest(_value(arguments))}"
+        if self._coming[given]:
+            return self.named(tool, self._coming[given].popleft(), arguments)
         self._counts[given] += 1
         return Call(f"{given}#{self._counts[given]}", tool, arguments, f"tool/{given}#{self._counts[given]}")
 
