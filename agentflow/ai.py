@@ -12,7 +12,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import Any, Unpack, cast
 
 from agentflow.agents import answers
 from agentflow.agents.approval import Approval
@@ -20,9 +20,6 @@ from agentflow.agents.calls import Answer, Call, answer
 from agentflow.agents.tools import Tool, ToolOptions, as_tool
 from agentflow.engine.context import recording
 from agentflow.errors import NotInRun
-
-if TYPE_CHECKING:
-    import claude_agent_sdk
 
 __all__ = ["Approval", "Tool", "claude_hooks", "read_result", "run_tools", "tool"]
 
@@ -57,7 +54,7 @@ read_result = Tool(answers.read_result, "read_result", limit=None)
 """The tool with which a model reads on in a result that was too long to be told. Agents and `Durability` have it by themselves."""
 
 
-def claude_hooks() -> dict[Any, list[claude_agent_sdk.HookMatcher]]:
+def claude_hooks() -> dict[Any, Any]:
     """Hooks for `ClaudeAgentOptions(hooks=…)`, with which calls of `to_claude_agent_sdk()` tools have the ids that the model gave them.
 
     Raises `ConfigurationError` where the Claude Agent SDK is missing.

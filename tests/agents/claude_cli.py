@@ -47,7 +47,11 @@ class ScriptedCli(Transport):
             case "control_request":
                 hooks: dict[str, Any] = said["request"].get("hooks") or {}
                 self._hooks += [one for matcher in hooks.get("PreToolUse", ()) for one in matcher["hookCallbackIds"]]
-                told: dict[str, Any] = {"subtype": "success", "request_id": said["request_id"], "response": {"commands": []}}
+                told: dict[str, Any] = {
+                    "subtype": "success",
+                    "request_id": said["request_id"],
+                    "response": {"commands": [], "hook_on_failure_supported": True},
+                }
                 self._said.put_nowait({"type": "control_response", "response": told})
             case "control_response":
                 answered = said["response"]
