@@ -69,7 +69,13 @@ class Calls:
         """The MCP server of these calls."""
         from importlib.metadata import version
 
-        made: Server[Any] = Server("agentflow", version=version("agentflow"), on_list_tools=self._list, on_call_tool=self._call)
+        made: Server[Any] = Server(
+            "agentflow",
+            version=version("agentflow"),
+            instructions=f"A call starts a run. If it takes long you are told its id: {GET} has its result later, {CANCEL} stops it.",
+            on_list_tools=self._list,
+            on_call_tool=self._call,
+        )
         made.middleware.append(self._hear)
         return made
 
