@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +36,9 @@ def mcp(
     A call starts a run. One that takes longer than --wait goes on: its client is told its id, and asks `get_run` for the result. Runs
     survive the server.
     """
-    settings, loaded = prepare(target, {**listening.given(), **working.given(), **connection.given()}, works=True)
+    # What the user's modules print when they are loaded is no message of the protocol.
+    with redirect_stdout(sys.stderr):
+        settings, loaded = prepare(target, {**listening.given(), **working.given(), **connection.given()}, works=True)
     log_to_screen()
     try:
         import_module("agentflow.server.mcp.serving")

@@ -28,6 +28,8 @@ import os
 from pathlib import Path
 from agentflow import Agentflow, WorkerSettings, sleep, step, task
 
+print("loaded")
+
 @step
 async def knead(flour: int) -> str:
     print("this is no message of the protocol")
