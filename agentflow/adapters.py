@@ -214,6 +214,10 @@ class ModelCall:
         key = self._key if part is None else f"{self._key}/{part}"
         return await self._run.step(key, StepCall(self._name, body, ANY, self._asked, self._options))
 
+    async def aside(self, part: str, body: Callable[[], Awaitable[Any]]) -> Any:
+        """The recorded JSON of something that belongs to the call and asks no model."""
+        return await self._run.step(f"{self._key}/{part}", StepCall(f"{self._name}.{part}", body, ANY, ""))
+
     def ends(self, stopped: asyncio.CancelledError) -> bool:
         """Whether what stopped the call is the end of the run: somebody cancelled it, or its time is over. Else only this process ends."""
         return self._run.cancelled is not None or stopped.args[:1] == ("max_duration",)

@@ -49,11 +49,11 @@ async def client() -> AsyncGenerator[Make]:
         await one.close()
 
 
-async def create(model: anthropic.AsyncAnthropic, **given: Any) -> anthropic.types.Message:
-    return await model.messages.create(model=MODEL, max_tokens=9, messages=ASK, **given)
+async def create(model: anthropic.AsyncAnthropic) -> anthropic.types.Message:
+    return await model.messages.create(model=MODEL, max_tokens=9, messages=ASK)
 
 
-def recorded(name: str) -> list[dict[str, Any]]:
+def recorded(name: str) -> list[Any]:
     """The messages of a cassette, as the SDK reads them."""
     return [json.loads(b"".join(one.chunks)) for one in cassette(name)]
 
