@@ -8,6 +8,7 @@ from typing import Any
 
 from agentflow.adapters import Narrator
 
+_PASSING = ("choices", "obfuscation")
 _THOUGHTS = ("reasoning_content", "reasoning")
 """Where servers that speak this API put thoughts."""
 
@@ -30,7 +31,7 @@ class Hearing:
 
     def hear(self, event: dict[str, Any]) -> None:
         """Take a chunk in."""
-        self._head.update({name: value for name, value in event.items() if name != "choices" and value is not None})
+        self._head.update({name: value for name, value in event.items() if name not in _PASSING and value is not None})
         for choice in event.get("choices") or ():
             index = choice["index"]
             if index not in self._choices:
@@ -64,7 +65,7 @@ class _Choice:
                     self._called(call)
             elif isinstance(value, str) and name != "role":
                 self._said(name, value)
-            elif value is not None:
+            elif value is not None or name not in self._message:
                 self._message[name] = value
         self._note_logprobs(choice)
         if choice.get("finish_reason") is not None:
@@ -93,7 +94,7 @@ class _Choice:
             return
         known: dict[str, Any] = self._rest.setdefault("logprobs", None) or {}
         given: dict[str, Any] = choice["logprobs"] or {}
-        more = {name: [*(known.get(name) or []), *value] if value else known.get(name) for name, value in given.items()}
+        more: dict[str, Any] = {name: [*(known.get(name) or []), *value] if value else known.get(name) for name, value in given.items()}
         self._rest["logprobs"] = {**known, **more} or None
 
     def _end(self) -> None:
