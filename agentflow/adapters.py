@@ -11,7 +11,9 @@ An integration imports from here and from `agentflow` itself, nothing else.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -232,6 +234,7 @@ def model_call(name: str, asked: Any, *, retry: Retry = MODEL_RETRY, idle_timeou
     run = recording()
     if run is None:
         return None
+    _warm()
     options = StepOptions(kind="llm", retry=retry, idle_timeout=microseconds(idle_timeout))
     return ModelCall(run, name, digest(plain(asked)), options)
 
@@ -239,6 +242,12 @@ def model_call(name: str, asked: Any, *, retry: Retry = MODEL_RETRY, idle_timeou
 def plain(value: Any) -> Any:
     """A value as JSON; what JSON cannot say is told by its `str`."""
     return to_jsonable_python(value, fallback=str, serialize_unknown=True)
+
+
+@cache
+def _warm() -> None:
+    """Prices take a second to load: once, while the model thinks."""
+    threading.Thread(target=_used, args=({}, "openai", "chat"), name="agentflow-prices", daemon=True).start()
 
 
 def _used(response: Mapping[str, Any], provider: str, flavor: str) -> dict[str, Any]:
