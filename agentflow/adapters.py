@@ -213,8 +213,8 @@ class ModelCall:
         async def body() -> Any:
             return await speak(Narrator(current_step()))
 
-        key = self._key if part is None else f"{self._key}/{part}"
-        return await self._run.step(key, StepCall(self._name, body, ANY, self._asked, self._options))
+        key, name = (self._key, self._name) if part is None else (f"{self._key}/{part}", f"{self._name}.{part}")
+        return await self._run.step(key, StepCall(name, body, ANY, self._asked, self._options))
 
     async def aside(self, part: str, body: Callable[[], Awaitable[Any]]) -> Any:
         """The recorded JSON of something that belongs to the call and asks no model."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 import anthropic
 import openai
@@ -15,9 +14,10 @@ from agentflow_openai import durable as durable_openai
 from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.messages import ModelRequest, ToolReturnPart
 
-from agentflow import Agent, Durability, ai, task
+from agentflow import Agent, Durability, task
 from agentflow.testing import ScriptedModel, scripted_model
 from agentflow.testing.contracts import REFUSED, TOOLS, Conversation, IntegrationContract, Pace, Turn
+from tests.integrations.loops import on_anthropic, on_chat, on_responses
 from tests.integrations.scripted import ANTHROPIC, CHAT, RESPONSES, scripted
 
 
@@ -69,21 +69,8 @@ class TestDurability(IntegrationContract):
 class TestAnthropic(IntegrationContract):
     @asynccontextmanager
     async def conversing(self, *turns: Turn, pace: Pace | None = None) -> AsyncGenerator[Conversation]:
-        tools: Any = [tool.to_anthropic() for tool in TOOLS]
         async with scripted(ANTHROPIC, turns, pace) as model, anthropic.AsyncAnthropic(base_url=model.url, api_key="key") as plain:
-            client = durable_anthropic(plain)
-
-            @task(name="contract_anthropic")
-            async def converse(prompt: str) -> str:
-                messages: list[Any] = [{"role": "user", "content": prompt}]
-                while True:
-                    message = await client.messages.create(model="claude-sonnet-4-6", max_tokens=99, messages=messages, tools=tools)
-                    told: Any = await ai.run_tools(message, TOOLS)
-                    if not told:
-                        return "".join(block.text for block in message.content if block.type == "text")
-                    messages += [{"role": "assistant", "content": message.content}, {"role": "user", "content": told}]
-
-            yield Conversation(converse, model.asked, model.results)
+            yield Conversation(on_anthropic(durable_anthropic(plain), TOOLS, "contract_anthropic"), model.asked, model.results)
 
 
 class TestResponses(IntegrationContract):
@@ -91,21 +78,9 @@ class TestResponses(IntegrationContract):
 
     @asynccontextmanager
     async def conversing(self, *turns: Turn, pace: Pace | None = None) -> AsyncGenerator[Conversation]:
-        tools: Any = [tool.to_openai() for tool in TOOLS]
         async with scripted(RESPONSES, turns, pace) as model, openai.AsyncOpenAI(base_url=model.openai_url, api_key="key") as plain:
-            client = durable_openai(plain)
-
-            @task(name="contract_responses")
-            async def converse(prompt: str) -> str:
-                given: list[Any] = [{"type": "message", "role": "user", "content": prompt}]
-                while True:
-                    response = await client.responses.create(model="gpt-5", input=given, tools=tools, background=self.background)
-                    told = await ai.run_tools(response, TOOLS)
-                    if not told:
-                        return response.output_text
-                    given += [*response.output, *told]
-
-            yield Conversation(converse, model.asked, model.results)
+            loop = on_responses(durable_openai(plain), TOOLS, "contract_responses", background=self.background)
+            yield Conversation(loop, model.asked, model.results)
 
 
 class TestBackgroundResponses(TestResponses):
@@ -115,18 +90,5 @@ class TestBackgroundResponses(TestResponses):
 class TestChatCompletions(IntegrationContract):
     @asynccontextmanager
     async def conversing(self, *turns: Turn, pace: Pace | None = None) -> AsyncGenerator[Conversation]:
-        tools: Any = [tool.to_openai("chat") for tool in TOOLS]
         async with scripted(CHAT, turns, pace) as model, openai.AsyncOpenAI(base_url=model.openai_url, api_key="key") as plain:
-            client = durable_openai(plain)
-
-            @task(name="contract_chat")
-            async def converse(prompt: str) -> str:
-                messages: list[Any] = [{"role": "user", "content": prompt}]
-                while True:
-                    answer = await client.chat.completions.create(model="gpt-4o", messages=messages, tools=tools)
-                    told = await ai.run_tools(answer, TOOLS)
-                    if not told:
-                        return answer.choices[0].message.content or ""
-                    messages += [answer.choices[0].message, *told]
-
-            yield Conversation(converse, model.asked, model.results)
+            yield Conversation(on_chat(durable_openai(plain), TOOLS, "contract_chat"), model.asked, model.results)

@@ -125,7 +125,8 @@ async def _speak(request: APIRequest, call_next: Next, told: Narrator) -> Any:
         # The provider gave up while it spoke, under a status that said all is well.
         raise ModelRefused.of(_STATUS.get(error.type or "", 500), error.response.headers, error.body) from None
     except (APIConnectionError, httpx2.TransportError) as error:
-        raise ModelUnreachable(f"Anthropic did not answer: {error.__cause__ or error}", hint="Look at the network.") from None
+        said = str(error.__cause__ or error).rstrip(".")
+        raise ModelUnreachable(f"Anthropic did not answer: {said}.", hint="Look at the network, or at its status page.") from None
     if not heard.whole:
         raise ModelUnreachable("The stream of Anthropic ended before it said why it stopped.")
     told.used(heard.message, provider="anthropic")

@@ -69,7 +69,8 @@ def translated() -> Generator[None]:
     except APIStatusError as error:
         raise ModelRefused.of(error.status_code, error.response.headers, error.body) from None
     except (APIConnectionError, httpx2.TransportError) as error:
-        raise ModelUnreachable(f"OpenAI did not answer: {error.__cause__ or error}", hint="Look at the network.") from None
+        said = str(error.__cause__ or error).rstrip(".")
+        raise ModelUnreachable(f"OpenAI did not answer: {said}.", hint="Look at the network, or at its status page.") from None
     except APIError as error:
         raise refused(error.code, error.message) from None
 
