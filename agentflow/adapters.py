@@ -17,7 +17,7 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any, cast
 
-from pydantic_core import to_jsonable_python
+from pydantic_core import from_json, to_jsonable_python
 
 from agentflow.clock import Duration, microseconds
 from agentflow.engine.context import StepCall, StepOptions, StepScope, TaskContext, current_step, recording
@@ -40,7 +40,17 @@ from agentflow.streams.events import (
     Usage,
 )
 
-__all__ = ["IDLE_TIMEOUT", "MODEL_RETRY", "Duration", "ModelCall", "ModelRefused", "ModelUnreachable", "Narrator", "model_call"]
+__all__ = [
+    "IDLE_TIMEOUT",
+    "MODEL_RETRY",
+    "Duration",
+    "ModelCall",
+    "ModelRefused",
+    "ModelUnreachable",
+    "Narrator",
+    "arguments",
+    "model_call",
+]
 
 _CURABLE = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS})
 _SPENT = frozenset({"billing_error", "billing_hard_limit_reached", "insufficient_quota"})
@@ -166,11 +176,11 @@ class Narrator:
     def called(self, id: str, tool: str, given: Any, *, provider: bool = False) -> None:
         """A tool call is complete; `provider`: the provider runs the tool itself."""
         self.call(id, tool)
-        self._say(ToolInput(id, tool, plain(given), "provider" if provider else "server", self._message, self._step.id))
+        self._say(ToolInput(id, tool, _plain(given), "provider" if provider else "server", self._message, self._step.id))
 
     def returned(self, id: str, output: Any) -> None:
         """A tool that the provider runs has its result."""
-        self._say(ToolOutput(id, plain(output)))
+        self._say(ToolOutput(id, _plain(output)))
 
     def alive(self) -> None:
         """Something came that says nothing: the idle timeout begins anew."""
@@ -236,10 +246,18 @@ def model_call(name: str, asked: Any, *, retry: Retry = MODEL_RETRY, idle_timeou
         return None
     _warm()
     options = StepOptions(kind="llm", retry=retry, idle_timeout=microseconds(idle_timeout))
-    return ModelCall(run, name, digest(plain(asked)), options)
+    return ModelCall(run, name, digest(_plain(asked)), options)
 
 
-def plain(value: Any) -> Any:
+def arguments(text: str) -> Any:
+    """The arguments of a call as a model wrote them: JSON, or the text where it is none, for people to see."""
+    try:
+        return from_json(text or "{}")
+    except ValueError:
+        return text
+
+
+def _plain(value: Any) -> Any:
     """A value as JSON; what JSON cannot say is told by its `str`."""
     return to_jsonable_python(value, fallback=str, serialize_unknown=True)
 

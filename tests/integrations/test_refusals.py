@@ -146,3 +146,10 @@ async def test_azure_is_openai_with_other_addresses(scripted_provider: Script, e
     assert played.requests[0].path == "/openai/deployments/gpt-4o/chat/completions"
     assert isinstance(azure, openai.AsyncAzureOpenAI)
     await azure.close()
+
+
+def test_a_client_that_cannot_be_durable_is_refused() -> None:
+    with pytest.raises(TypeError, match="AsyncAnthropic"):
+        durable_anthropic(anthropic.Anthropic(api_key="key"))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="AsyncOpenAI"):
+        durable_openai(openai.OpenAI(api_key="key"))  # pyright: ignore[reportArgumentType]

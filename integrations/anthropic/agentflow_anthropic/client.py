@@ -59,6 +59,8 @@ def durable(client: Client, *, retry: Retry = MODEL_RETRY, idle_timeout: Duratio
             message = await client.messages.create(model="claude-sonnet-4-6", max_tokens=99, messages=[{"role": "user", "content": name}])
             return message.content[0].text
     """
+    if AsyncAnthropic not in type(client).__mro__:
+        raise TypeError(f"durable() takes an AsyncAnthropic, not {type(client).__name__}.")
     return client.with_middleware(Recorder(client, retry, idle_timeout))
 
 

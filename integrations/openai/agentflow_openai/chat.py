@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from agentflow.adapters import Narrator
+from agentflow.adapters import Narrator, arguments
 
 _PASSING = ("choices", "obfuscation")
 _THOUGHTS = ("reasoning_content", "reasoning")
@@ -83,11 +83,11 @@ class _Choice:
     def _called(self, delta: Mapping[str, Any]) -> None:
         call = self._calls.setdefault(delta.get("index", len(self._calls)), {"type": "function", "function": {"arguments": []}})
         function = dict(delta.get("function") or {})
-        arguments = function.pop("arguments", None) or ""
+        more = function.pop("arguments", None) or ""
         call.update({name: value for name, value in delta.items() if name not in ("index", "function") and value is not None})
         call["function"].update({name: value for name, value in function.items() if value is not None})
-        call["function"]["arguments"].append(arguments)
-        self._told.call(call["id"], call["function"]["name"], arguments)
+        call["function"]["arguments"].append(more)
+        self._told.call(call["id"], call["function"]["name"], more)
 
     def _note_logprobs(self, choice: Mapping[str, Any]) -> None:
         if "logprobs" not in choice:
@@ -101,18 +101,11 @@ class _Choice:
         for name in ("thought", "content", "refusal"):
             self._told.end(f"{self._place}.{name}")
         for call in map(_joined, self._calls.values()):
-            self._told.called(call["id"], call["function"]["name"], _read(call["function"]["arguments"]))
+            self._told.called(call["id"], call["function"]["name"], arguments(call["function"]["arguments"]))
 
 
 def _joined(call: Mapping[str, Any]) -> dict[str, Any]:
     return {**call, "function": {**call["function"], "arguments": "".join(call["function"]["arguments"])}}
-
-
-def _read(arguments: str) -> Any:
-    try:
-        return json.loads(arguments or "{}")
-    except ValueError:
-        return arguments
 
 
 def streamed(body: Mapping[str, Any]) -> dict[str, Any]:

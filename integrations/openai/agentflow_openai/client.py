@@ -39,6 +39,8 @@ def durable(client: Client, *, retry: Retry = MODEL_RETRY, idle_timeout: Duratio
         async def greet(name: str) -> str:
             return (await client.responses.create(model="gpt-5", input=f"Greet {name}.", background=True)).output_text
     """
+    if AsyncOpenAI not in type(client).__mro__:
+        raise TypeError(f"durable() takes an AsyncOpenAI, not {type(client).__name__}.")
     options = {"_retry": retry, "_idle_timeout": idle_timeout}
     # The SDK copies a client by its class, so `with_options` gives a durable one, too.
     kind = type(f"Durable{type(client).__name__.removeprefix('Durable')}", (Recorder, type(client)), options)

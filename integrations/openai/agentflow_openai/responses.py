@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from agentflow.adapters import Narrator
+from agentflow.adapters import Narrator, arguments
 
 _ENDED = frozenset({"completed", "incomplete", "cancelled", "failed"})
 _OURS = frozenset({"function_call", "custom_tool_call"})
@@ -56,7 +56,7 @@ class Hearing:
     def _done(self, item: Mapping[str, Any]) -> None:
         kind = item["type"]
         if kind in _OURS:
-            given = _read(item["arguments"]) if kind == "function_call" else item["input"]
+            given = arguments(item["arguments"]) if kind == "function_call" else item["input"]
             self._told.called(item["call_id"], item["name"], given)
         elif kind in _THEIRS:
             given = {name: item[name] for name in _GIVEN if item.get(name)}
@@ -68,13 +68,6 @@ def _place(event: Mapping[str, Any]) -> str:
     inner = f"s{event['summary_index']}" if "summary_index" in event else str(event.get("content_index", ""))
     kind = "r" if "reasoning_text" in event["type"] else ""
     return f"{event.get('output_index', 0)}.{kind}{inner}"
-
-
-def _read(arguments: str) -> Any:
-    try:
-        return json.loads(arguments or "{}")
-    except ValueError:
-        return arguments
 
 
 def streamed(body: Mapping[str, Any]) -> dict[str, Any]:
