@@ -48,6 +48,7 @@ __all__ = [
     "ModelRefused",
     "ModelUnreachable",
     "Narrator",
+    "StepTimeout",
     "arguments",
     "model_call",
 ]

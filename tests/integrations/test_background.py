@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import openai
 import pytest
 from agentflow_openai import durable
 
-from agentflow import RunCancelled, task
+from agentflow import RunCancelled, RunFailed, task
+from agentflow.adapters import MODEL_RETRY
 from agentflow.records import RunState
 from agentflow.streams.events import Event, RunAttempt, TextDelta, Usage
 from agentflow.testing import Engine
 from tests.integrations.test_openai import response, told
 from tests.traffic.answers import Answer, cassette, document, failed
 from tests.traffic.fixtures import Play, Script
+from tests.traffic.provider import Provider
 
 PATIENCE = 10.0
 NAMED, SPOKEN = "openai.responses#0/created", "openai.responses#0"
@@ -30,8 +33,8 @@ def engine_database(request: pytest.FixtureRequest) -> str | None:
 
 @task
 async def ask_in_background(url: str, more: dict[str, Any]) -> str:
-    """Ask a model in the background."""
-    async with durable(openai.AsyncOpenAI(base_url=url, api_key="key")) as client:
+    """Ask a model in the background; when it is silent for five minutes, look at once whether it is still there."""
+    async with durable(openai.AsyncOpenAI(base_url=url, api_key="key"), retry=replace(MODEL_RETRY, attempts=3)) as client:
         answered = await client.responses.create(model="gpt-5", input="2 + 2?", background=True, extra_body=more)
         return answered.output_text or f"{answered.status}"
 
@@ -108,6 +111,40 @@ async def test_a_stream_that_breaks_off_is_taken_up_again_and_not_asked_for(engi
             await engine.clock.advance("1s")
     assert await run.result() == "four"
     assert [request.method for request in played.requests] == ["POST", "GET", "GET"]
+
+
+async def test_a_model_may_be_silent_for_longer_than_any_timeout(engine: Engine, scripted_provider: Script) -> None:
+    alive = replace(document(response("in_progress", output=[], usage=None)), method="GET", path="/v1/responses/resp_1")
+    played = await scripted_provider(told(*answer()))
+    played.gate.hold(after=1)
+    run = await engine.start(ask_in_background, played.openai_url, {})
+    # Each of its three tries hears nothing; then the response is looked at, and followed anew.
+    for requests in (2, 3):
+        played.then(found_again(*answer()))
+        await let_pass(engine, played, requests)
+    played.then(alive)
+    await let_pass(engine, played, 4)
+    played.then(found_again(*answer()))
+    await played.gate.open()
+    assert await run.result() == "four"
+    assert [request.method for request in played.requests] == ["POST", *["GET"] * 4]
+    assert "openai.responses#0/again.2" in {entry.key for entry in await engine.app.runs.journal(run.id)}
+
+
+async def let_pass(engine: Engine, played: Provider, requests: int) -> None:
+    """Let time pass until the provider has got so many requests."""
+    async with asyncio.timeout(PATIENCE):
+        while len(played.requests) < requests:
+            await engine.clock.advance("30s")
+
+
+async def test_a_response_that_failed_in_the_background_is_not_followed_again(engine: Engine, scripted_provider: Script) -> None:
+    broken = response("failed", error={"code": "server_error", "message": "sorry"}, output=[], usage=None)
+    played = await scripted_provider(told(answer()[0], {"type": "response.failed", "response": broken}))
+    run = await engine.start(ask_in_background, played.openai_url, {})
+    with pytest.raises(RunFailed, match="sorry"):
+        await run.result()
+    assert len(played.requests) == 1
 
 
 @pytest.mark.parametrize("crashed", [False, True], ids=["at once", "after a crash"])

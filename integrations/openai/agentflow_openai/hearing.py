@@ -75,26 +75,27 @@ def translated() -> Generator[None]:
         raise refused(error.code, error.message) from None
 
 
-async def hear(opening: Awaitable[AsyncStream[object]], heard: Hearing) -> dict[str, Any]:
-    """Hear a stream to its end. Raises `ModelRefused` or `ModelUnreachable`."""
+async def hear(opening: Awaitable[AsyncStream[object]], heard: Hearing, *, curable: bool = True) -> dict[str, Any]:
+    """Hear a stream to its end. Raises `ModelRefused` or `ModelUnreachable`. `curable`: what failed while it was made may be made again."""
     with translated():
         async with await opening as stream:
             async for event in stream:
-                heard.hear(sound(event))
+                heard.hear(sound(event, curable=curable))
     if heard.final is None:
         raise ModelUnreachable("The stream of OpenAI ended before it said how the answer ends.")
     return heard.final
 
 
-def refused(code: str | None, message: str) -> ModelRefused:
+def refused(code: str | None, message: str, *, curable: bool = True) -> ModelRefused:
     """An error that came in a stream, under a status that said all is well."""
-    return ModelRefused.of(_STATUS.get(code, HTTPStatus.BAD_REQUEST), {}, {"error": {"code": code, "message": message}})
+    headers = {} if curable else {"x-should-retry": "false"}
+    return ModelRefused.of(_STATUS.get(code, HTTPStatus.BAD_REQUEST), headers, {"error": {"code": code, "message": message}})
 
 
-def sound(event: object) -> dict[str, Any]:
+def sound(event: object, *, curable: bool = True) -> dict[str, Any]:
     """The event, unless it tells of a failure."""
     told = cast("dict[str, Any]", event)
     failed: Any = told if told.get("type") == "error" else told.get("type") == "response.failed" and told["response"].get("error")
     if failed:
-        raise refused(failed.get("code"), failed.get("message") or "The model failed.")
+        raise refused(failed.get("code"), failed.get("message") or "The model failed.", curable=curable)
     return told
