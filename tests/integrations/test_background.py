@@ -39,6 +39,18 @@ async def ask_in_background(url: str, more: dict[str, Any]) -> str:
         return answered.output_text or f"{answered.status}"
 
 
+@task
+async def ask_twice_at_once(urls: list[str]) -> list[str]:
+    """Ask two models at once."""
+    return list(await asyncio.gather(*(ask_plainly(url) for url in urls)))
+
+
+async def ask_plainly(url: str) -> str:
+    """Ask a model in the background."""
+    async with durable(openai.AsyncOpenAI(base_url=url, api_key="key")) as client:
+        return (await client.responses.create(model="gpt-5", input="2 + 2?", background=True)).output_text
+
+
 async def until(test: Callable[[list[Event]], bool], engine: Engine, run: Any) -> list[Event]:
     """What the run has said, once it has said enough."""
     async with asyncio.timeout(PATIENCE):
@@ -51,18 +63,22 @@ def speaks(events: list[Event]) -> bool:
     return any(isinstance(event, TextDelta) for event in events)
 
 
-def answer(text: str = "four") -> tuple[dict[str, Any], ...]:
+def answer(text: str = "four", name: str = "resp_1") -> tuple[dict[str, Any], ...]:
     """The events of a background response."""
     at: dict[str, Any] = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
-    begun = response("in_progress", output=[], usage=None)
+    begun = response("in_progress", output=[], usage=None, id=name)
     pieces: list[dict[str, Any]] = [{"type": "response.output_text.delta", **at, "delta": letter, "logprobs": []} for letter in text]
-    return ({"type": "response.created", "response": begun}, *pieces, {"type": "response.completed", "response": response(text=text)})
+    return (
+        {"type": "response.created", "response": begun},
+        *pieces,
+        {"type": "response.completed", "response": response(text=text, id=name)},
+    )
 
 
 def found_again(*events: dict[str, Any]) -> Answer:
     """The same response, asked for after its first event."""
-    whole = told(*events)
-    return Answer(whole.chunks[1:], headers=whole.headers, stream=True, method="GET", path="/v1/responses/resp_1")
+    whole, path = told(*events), f"/v1/responses/{events[0]['response']['id']}"
+    return Answer(whole.chunks[1:], headers=whole.headers, stream=True, method="GET", path=path)
 
 
 async def test_the_stream_that_named_the_response_is_heard_to_its_end(engine: Engine, scripted_provider: Script) -> None:
@@ -98,6 +114,21 @@ async def test_after_a_crash_the_second_worker_goes_on_with_the_same_response(en
     after = events[events.index(lost) :]
     assert "".join(event.delta for event in after if isinstance(event, TextDelta)) == "2 + 2 equals 4."
     assert len([event for event in events if isinstance(event, Usage)]) == 1
+
+
+async def test_two_responses_at_once_are_each_found_again(engine: Engine, scripted_provider: Script) -> None:
+    both = [answer(), answer("nine", "resp_2")]
+    played = [await scripted_provider(told(*one), found_again(*one)) for one in both]
+    for one in played:
+        one.gate.hold(after=2)
+    run = await engine.start(ask_twice_at_once, [one.openai_url for one in played])
+    await until(lambda events: sum(isinstance(event, TextDelta) for event in events) == 2, engine, run)
+    await engine.stop()
+    for one in played:
+        await one.gate.open()
+    await engine.go_on()
+    assert await run.result() == ["four", "nine"]
+    assert [[request.method for request in one.requests] for one in played] == [["POST", "GET"]] * 2
 
 
 async def test_a_stream_that_breaks_off_is_taken_up_again_and_not_asked_for(engine: Engine, scripted_provider: Script) -> None:
