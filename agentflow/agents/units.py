@@ -15,7 +15,6 @@ from pydantic_ai.durable_exec import (
     DurableOperation,
     DurableOperationBackend,
     DynamicToolsetCallToolParams,
-    EventStreamHandlerParams,
     ModelRequestParams,
     ToolsetCallToolId,
     ToolsetCallToolParams,
@@ -26,7 +25,6 @@ from pydantic_ai.durable_exec import (
     record_durable_unit,
 )
 from pydantic_ai.messages import (
-    FunctionToolResultEvent,
     ModelMessage,
     ModelRequest,
     ModelResponse,
@@ -39,9 +37,10 @@ from pydantic_ai.toolsets import ToolsetTool
 from agentflow.agents.approval import Approval
 from agentflow.agents.events import Narrator, plain
 from agentflow.agents.models import whole
-from agentflow.clock import microseconds
-from agentflow.engine.context import StepCall, StepOptions, TaskContext, current_step, recording
+from agentflow.clock import SECOND, microseconds
+from agentflow.engine.context import StepCall, StepOptions, TaskContext, WaitRequest, current_step, recording
 from agentflow.errors import DefinitionError, UnserializableValue
+from agentflow.records import WaitKind
 from agentflow.retry import NO_RETRY
 from agentflow.serde import ANY, digest
 from agentflow.streams.events import Event, ToolDenied, ToolError, ToolOutput
@@ -103,6 +102,11 @@ class Loop:
         count = self.taken[place]
         return f"{self.prefix}/{place}" if count == 1 else f"{self.prefix}/{place}.{count}"
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait until a model's work in the background is worth another look."""
+        if seconds > 0:
+            await self.task.wait(self.key("look-again"), WaitRequest(kind=WaitKind.TIMER, due_after=int(seconds * SECOND)))
+
     async def tell(self, key: str, name: str, event: Event) -> None:
         """Tell viewers how a call ended that is no step of its own. As a step, so that no replay tells it again."""
 
@@ -115,6 +119,7 @@ class Loop:
         """Tell viewers of a call that ended before its tool began, as one with arguments that do not fit."""
         if part.tool_call_id in self.settled or part.outcome == "success":
             return
+        self.settled.add(part.tool_call_id)
         told = part.model_response_str()
         denied = ToolDenied(part.tool_call_id, told)
         error = ToolError(part.tool_call_id, {"code": part.outcome, "message": told})
@@ -177,10 +182,6 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
         loop = loops.get()
         if loop is None or recording() is None:
             return await self._operation.handler(params)
-        if isinstance(params, EventStreamHandlerParams):
-            if isinstance(params.event, FunctionToolResultEvent):
-                await loop.tell_result(params.event.part)
-            return None
         unit = self._unit(params, config)
         return await self._recorded(loop, unit, params)
 

@@ -135,15 +135,17 @@ class RunContext:
             raise
 
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
-        one = self._find(key)
-        if one is None:
-            one = await self._open(key, request)
-        return await self._ended(one)
+        self._replay.ask(key)
+        return await self._ended(self._find(key) or await self._open(key, request))
+
+    async def open(self, key: str, request: WaitRequest) -> str:
+        return (self._find(key) or await self._open(key, request)).id
 
     async def child(self, key: str, call: StartCall) -> WaitResult:
         if call.options.thread is not None and call.options.thread == self._session.run.thread:
             hint = "Start it with `start()`: it has its turn when this run has ended. Or give it a thread of its own."
             raise DefinitionError(f"{self.run_id} cannot wait for another run of its own thread {call.options.thread!r}.", hint=hint)
+        self._replay.ask(key)
         one = self._find(key)
         if one is not None and one.state in (WaitState.FAILED, WaitState.CANCELLED) and one.attempt < self.attempt:
             one = None
@@ -197,7 +199,6 @@ class RunContext:
     # -- how ----------------------------------------------------------------------------------------------------------------------------
 
     def _find(self, key: str) -> WaitpointRecord | None:
-        self._replay.ask(key)
         one = self.known.get(key)
         if one is None or one.state is WaitState.PENDING:
             (branch.get() or self.root).live = True

@@ -135,6 +135,10 @@ class MemoryRun:
         self.journal.waits.setdefault(key, request)
         return await self._answered(key)
 
+    async def open(self, key: str, request: WaitRequest) -> str:
+        self.journal.waits.setdefault(key, request)
+        return f"wp_{key}"
+
     async def child(self, key: str, call: StartCall) -> WaitResult:
         self.journal.children.setdefault(key, call)
         return await self._answered(key)
