@@ -24,6 +24,7 @@ from pydantic_ai.durable_exec import (
     durable_unit_scope,
     record_durable_unit,
 )
+from pydantic_ai.exceptions import ModelAPIError
 from pydantic_ai.messages import (
     ModelMessage,
     ModelRequest,
@@ -36,6 +37,7 @@ from pydantic_ai.toolsets import ToolsetTool
 
 from agentflow.agents.approval import Approval
 from agentflow.agents.events import Narrator, plain
+from agentflow.agents.failures import ModelFailed
 from agentflow.agents.models import whole
 from agentflow.clock import SECOND, microseconds
 from agentflow.engine.context import StepCall, StepOptions, TaskContext, WaitRequest, current_step, recording
@@ -198,7 +200,11 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
                 _tell_outcome(params.ctx.tool_call_id, payload)
             return payload
 
-        payload = await loop.task.step(loop.key(unit.place), StepCall(unit.name, body, ANY, unit.digest, unit.options))
+        call = StepCall(unit.name, body, ANY, unit.digest, unit.options)
+        try:
+            payload = await loop.task.step(loop.key(unit.place), call)
+        except ModelFailed as failed:
+            raise failed.restored() from failed
         record_durable_unit(executed=ran)
         try:
             return self._operation.result_codec.load(payload)
@@ -217,10 +223,12 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
         token = narrator.set(told)
         try:
             response = await self._operation.handler(params)
+            if isinstance(response, ModelResponse):
+                told.finish(whole(response))
+        except ModelAPIError as error:
+            raise ModelFailed.of(error) from error
         finally:
             narrator.reset(token)
-        if isinstance(response, ModelResponse):
-            told.finish(whole(response))
         return response
 
     def _unit(self, params: Any, config: object | None) -> _Unit:

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from agentflow.engine.context import ReceiveCall, StartCall, StepCall, ThreadScope, WaitRequest, WaitResult, current, scope
-from agentflow.errors import StepFailed, Suspend
+from agentflow.errors import AgentflowError, StepFailed, Suspend
 from agentflow.records import WaitKind, WaitState
 from agentflow.serde import dumps
 from agentflow.streams.events import Event, StepRetrying
@@ -124,6 +124,8 @@ class MemoryRun:
                 return await call.body()
             except Exception as error:
                 delay = call.options.retry.delay(tries, error, 0)
+                if delay is None and isinstance(error, AgentflowError):
+                    raise
                 if delay is None:
                     raise StepFailed(f"{call.name}: {error}", type=type(error).__name__) from error
                 self.delays.append(delay)
