@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from agentflow.agents.agent import Agent
 from agentflow.agents.approval import Approval, ToolCall, decided, refusal
+from agentflow.agents.handoff import Handoff
 from agentflow.agents.tools import Tool, as_tool
 from agentflow.clock import Duration, microseconds
 from agentflow.engine.calls import in_thread
@@ -25,7 +27,7 @@ from agentflow.retry import Retry
 from agentflow.serde import digest, dumps, result_codec
 from agentflow.streams.events import ToolDenied, ToolError, ToolInput, ToolOutput
 
-__all__ = ["Approval", "Tool", "run_tools", "tool"]
+__all__ = ["Approval", "Handoff", "Tool", "handoff", "run_tools", "tool"]
 
 
 def tool(
@@ -48,6 +50,18 @@ def tool(
     made = as_tool(target, name=name, approval=approval)
     options = made.options if retry is None else replace(made.options, retry=retry)
     return replace(made, options=options if timeout is None else replace(options, timeout=microseconds(timeout)))
+
+
+def handoff(agent: Agent[Any] | str, *, description: str = "") -> Handoff:
+    """A tool with which an agent hands the conversation over: the other one goes on in the same run, and its answer is the run's.
+
+    It has its own instructions, tools and deps, and knows all that was said. `agent` is an `Agent`, or the name of one that is made later,
+    so that two may hand over to each other; `description` is what the model is told of it. The next run of a thread begins again with the
+    agent that it is started with.
+
+        triage = Agent("triage", model=…, tools=[ai.handoff(billing), ai.handoff("support", description="For technical questions.")])
+    """
+    return Handoff(agent, description)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pydantic_ai.tools import ToolDenied
 from pydantic_ai.toolsets import ToolsetTool, WrapperToolset
 
 from agentflow.agents.approval import ToolCall, decided, refusal
-from agentflow.agents.events import plain
+from agentflow.agents.events import plain, shown
 from agentflow.agents.units import Loop, ToolSettings, call_place, calling, loops
 from agentflow.engine.context import recording
 from agentflow.streams import events
@@ -53,7 +53,7 @@ class Attended(WrapperToolset[Any]):
             loop.task.publish(events.ToolError(call.id, {"code": "error", "message": str(error)}))
             raise
         if settings.inline:
-            await loop.tell(loop.key(f"{key}/told"), name, events.ToolOutput(call.id, plain(_returned(result))))
+            await loop.tell(loop.key(f"{key}/told"), name, events.ToolOutput(call.id, shown(plain(_returned(result)))))
         return result if arguments == call.arguments else _with_notice(result, name, arguments)
 
     async def _called(self, loop: Loop, call: ToolCall, arguments: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]) -> Any:

@@ -30,7 +30,7 @@ from pydantic_ai.toolsets import AbstractToolset, FunctionToolset
 from agentflow.agents.attended import Attended
 from agentflow.agents.deferred import Questions, Waiter
 from agentflow.agents.models import MODEL_RETRY
-from agentflow.agents.units import SETTINGS, Backend, Loop, loops, narrator
+from agentflow.agents.units import SETTINGS, Backend, Loop, hidden, loops, narrator
 from agentflow.clock import Duration, microseconds
 from agentflow.engine.context import StepOptions, recording
 from agentflow.errors import DefinitionError, UnserializableValue
@@ -123,6 +123,7 @@ class Durability(BaseDurabilityCapability[Any]):
         loop = loops.get()
         if loop is not None and self.in_durable_context:
             await _tell_unmade(loop, ctx.run_id, ctx.messages)
+            loop.hidden = hidden(request_context.model_request_parameters)
         return await super().before_model_request(ctx, request_context)
 
     async def _model_request_operation(self, params: ModelRequestParams) -> ModelResponse:
@@ -188,7 +189,7 @@ async def _tell_unmade(loop: Loop, run_id: str | None, messages: Sequence[ModelM
     last = messages[-1] if messages else None
     if isinstance(last, ModelRequest) and last.run_id == run_id:
         for part in last.parts:
-            if isinstance(part, ToolReturnPart):
+            if isinstance(part, ToolReturnPart) and part.tool_name not in loop.hidden:
                 await loop.tell_result(part)
     # Ids of calls are unique in a turn only.
     loop.settled.clear()

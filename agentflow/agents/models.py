@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 from pydantic_ai import exceptions
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import Model, infer_model
+from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.providers import Provider, infer_provider, infer_provider_class
 
 from agentflow.agents.failures import ModelFailed
@@ -47,6 +49,14 @@ def named(model: str | Model, base_url: str | None = None) -> Model:
             f"The model {model!r} cannot be used: {error}",
             hint="Write provider:model, such as anthropic:claude-sonnet-4-6, and set the provider's API key.",
         ) from error
+
+
+def chosen(models: str | Model | Sequence[str | Model], base_url: str | None = None) -> Model:
+    """The model, or the several of which one is asked when those before it fail. Raises as `named` does."""
+    if isinstance(models, (str, Model)):
+        return named(models, base_url)
+    first, *others = (named(one, base_url) for one in models)
+    return FallbackModel(first, *others) if others else first
 
 
 def _provider(kind: str, base_url: str | None) -> Provider[Any]:

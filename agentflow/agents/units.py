@@ -33,11 +33,13 @@ from pydantic_ai.messages import (
     ToolReturnPart,
     UserPromptPart,
 )
+from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.toolsets import ToolsetTool
 
 from agentflow.agents.approval import Approval
-from agentflow.agents.events import Narrator, plain
+from agentflow.agents.events import Narrator, plain, shown
 from agentflow.agents.failures import ModelFailed
+from agentflow.agents.handoff import TRANSFER
 from agentflow.agents.models import whole
 from agentflow.clock import SECOND, microseconds
 from agentflow.engine.context import StepCall, StepOptions, TaskContext, WaitRequest, current_step, recording
@@ -97,6 +99,7 @@ class Loop:
     prefix: str
     taken: Counter[str] = field(default_factory=Counter[str])
     settled: set[str] = field(default_factory=set[str])
+    hidden: frozenset[str] = frozenset()
 
     def key(self, place: str) -> str:
         """The key of a place in the loop; a place that is reached again is counted."""
@@ -132,6 +135,11 @@ calling: ContextVar[str | None] = ContextVar("agentflow_calling", default=None)
 """The key of the tool call that runs in the agent's own code."""
 
 loops: ContextVar[Loop | None] = ContextVar("agentflow_loop", default=None)
+
+
+def hidden(asked: ModelRequestParameters) -> frozenset[str]:
+    """The tools whose calls are the agent's answer, and no event."""
+    return frozenset(one.name for one in asked.output_tools if not one.name.startswith(TRANSFER))
 
 
 def call_place(turn: int, tool: str, call_id: str | None) -> str:
@@ -218,8 +226,7 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
     async def _run(self, params: Any) -> Any:
         if not isinstance(params, ModelRequestParams):
             return await self._operation.handler(params)
-        hidden = frozenset(tool.name for tool in params.model_request_parameters.output_tools)
-        told = Narrator(current_step(), hidden)
+        told = Narrator(current_step(), hidden(params.model_request_parameters))
         token = narrator.set(told)
         try:
             response = await self._operation.handler(params)
@@ -252,7 +259,7 @@ def _tell_outcome(call: str, payload: Any) -> None:
     publish, kind = current_step().publish, payload["kind"]
     if kind in ("tool_return", "tool_content_result"):
         wrapped = kind == "tool_return" and type(payload["result"]) is dict and payload["result"].get("kind") == "tool-return"
-        publish(ToolOutput(call, payload["result"]["return_value"] if wrapped else payload["result"]))
+        publish(ToolOutput(call, shown(payload["result"]["return_value"] if wrapped else payload["result"])))
     elif kind in ("model_retry", "tool_failed", "run_cancelled"):
         publish(ToolError(call, {"code": "retried" if kind == "model_retry" else "failed", "message": payload["message"]}))
     elif kind == "validation_error":
