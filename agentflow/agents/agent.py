@@ -120,7 +120,8 @@ class Agent(Task[[Prompt], R]):
     def _result_type(self, output: Any) -> Any:
         if any(isinstance(one.agent, str) for one in self.handoffs):
             return Any
-        return result_type([output, *(one.agent.codec.annotation for one in self.handoffs if isinstance(one.agent, Agent))])
+        others: list[Any] = [one.agent for one in self.handoffs]
+        return result_type([output, *(one.codec.annotation for one in others)])
 
     def _surface(self) -> str:
         """A hash of what the agent is made of, so that a changed one is noticed."""

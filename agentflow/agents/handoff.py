@@ -32,6 +32,7 @@ class Talking(Protocol):
 
     name: str
     agent_options: AgentOptions
+    handoffs: Sequence[Handoff]
 
     @property
     def pydantic(self) -> pydantic_ai.Agent[Any, Any]:
@@ -68,7 +69,7 @@ class Handoff:
         from pydantic_ai import ToolOutput as OutputTool
 
         def over() -> HandedOver:
-            return HandedOver(self)
+            return HandedOver(self.name)
 
         told = self.description or f"Hand the conversation over to {self.name.removeprefix(TRANSFER)}, who goes on with it."
         return OutputTool(over, name=self.name, description=told)
@@ -76,9 +77,9 @@ class Handoff:
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """How an agent's part ends that hands over."""
+    """How an agent's part ends that hands over, by the tool of this name."""
 
-    by: Handoff
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,21 +118,21 @@ class Speaker:
                 result = await self.agent.pydantic.run(prompt, message_history=history, deps=deps, usage=used, usage_limits=usage_limits)
             if not isinstance(result.output, HandedOver):
                 return Said(result.output, result.all_messages(), [*self._new, *result.new_messages()])
-            told = f"{result.output.by.name.removeprefix(TRANSFER)} has the word now."
+            told = f"{result.output.by.removeprefix(TRANSFER)} has the word now."
             self._new += result.new_messages(output_tool_return_content=told)
             history, prompt = result.all_messages(output_tool_return_content=told), None
             await self._hand_over(result.output.by, history)
 
-    async def _hand_over(self, by: Handoff, messages: Sequence[ModelMessage]) -> None:
-        self.agent = by.found()
+    async def _hand_over(self, by: str, messages: Sequence[ModelMessage]) -> None:
+        self.agent = next(one for one in self.agent.handoffs if one.name == by).found()
         run = recording()
         if run is None:
             return
-        made = [part for message in messages for part in message.parts if getattr(part, "tool_name", None) == by.name]
+        made = [part for message in messages for part in message.parts if getattr(part, "tool_name", None) == by]
         call, to = cast("Any", made[-1]).tool_call_id, self.agent.name
 
         async def tell() -> str:
             current_step().publish(ToolOutput(call, {"agent": to}))
             return to
 
-        await run.step(run.key("handoff"), StepCall(by.name, tell, ANY, to, StepOptions(kind="tool")))
+        await run.step(run.key("handoff"), StepCall(by, tell, ANY, to, StepOptions(kind="tool")))

@@ -29,8 +29,8 @@ class Car(BaseModel):
     wheels: int
 
 
-FRUIT = {"name": "banana", "color": "yellow"}
-CAR = {"name": "mini", "wheels": 4}
+FRUIT: dict[str, Any] = {"name": "banana", "color": "yellow"}
+CAR: dict[str, Any] = {"name": "mini", "wheels": 4}
 
 
 def native(*turns: Any) -> ScriptedModel:
