@@ -48,3 +48,19 @@ def _category(error: ModelAPIError) -> str:
     public = [one for one in type(error).__mro__ if issubclass(one, ModelAPIError) and not one.__name__.startswith("_")]
     known = [one for one in public if getattr(exceptions, one.__name__, None) is one]
     return next((one for one in known if one is not ModelHTTPError and one is not ModelAPIError), known[0]).__name__
+
+
+class ToolServerUnreachable(AgentflowError):
+    """An MCP server did not take a connection: nothing was asked of it."""
+
+    code = "tool_server_unreachable"
+
+
+def unconnected(error: BaseException) -> bool:
+    """Whether it failed before anything was sent; every transport of MCP says so in its own words."""
+    one: BaseException | None = error
+    while one is not None:
+        if isinstance(one, ConnectionRefusedError) or type(one).__name__ in ("ConnectError", "ConnectTimeout"):
+            return True
+        one = one.__cause__ or one.__context__
+    return False

@@ -32,7 +32,7 @@ class Talking(Protocol):
 
     name: str
     agent_options: AgentOptions
-    handoffs: Sequence[Handoff]
+    handoffs: list[Handoff]
 
     @property
     def pydantic(self) -> pydantic_ai.Agent[Any, Any]:

@@ -40,6 +40,7 @@ from agentflow.agents.approval import Approval
 from agentflow.agents.events import Narrator, plain, shown
 from agentflow.agents.failures import ModelFailed
 from agentflow.agents.handoff import TRANSFER
+from agentflow.agents.mcp import MCP, conversed, server_of
 from agentflow.agents.models import whole
 from agentflow.clock import SECOND, microseconds
 from agentflow.engine.context import StepCall, StepOptions, TaskContext, WaitRequest, current_step, recording
@@ -173,7 +174,9 @@ class Backend(DurableOperationBackend[Any]):
         self, operation: DurableOperation[Any, Any, Any], *, tool: object | None, tool_name: str
     ) -> StepOptions | Literal[False]:
         settings = ToolSettings.of(tool.tool_def.metadata) if isinstance(tool, ToolsetTool) else _DEFAULT
-        return False if settings.inline else settings.options
+        if settings.inline:
+            return False
+        return MCP if settings.options is _TOOL and server_of(operation.operation_id) else settings.options
 
     def registrations(self) -> Sequence[Any]:
         return ()
@@ -224,6 +227,9 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
             ) from None
 
     async def _run(self, params: Any) -> Any:
+        server = server_of(self._operation.operation_id)
+        if server is not None:
+            return await conversed(server, params.ctx, lambda: self._operation.handler(params))
         if not isinstance(params, ModelRequestParams):
             return await self._operation.handler(params)
         told = Narrator(current_step(), hidden(params.model_request_parameters))
@@ -248,7 +254,8 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
             options = config if isinstance(config, StepOptions) else _TOOL
             return _Unit(place, params.name, digest(plain(params.tool_args)), options)
         name = _name(self._operation.operation_id)
-        return _Unit(name, name, "", self._model if self._operation.config_role == "model" else _TOOL)
+        options = MCP if server_of(self._operation.operation_id) else _TOOL
+        return _Unit(name, name, "", self._model if self._operation.config_role == "model" else options)
 
 
 def _tell_outcome(call: str, payload: Any) -> None:
