@@ -135,6 +135,8 @@ class MemoryRun:
 
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
         self.journal.waits.setdefault(key, request)
+        if request.kind is WaitKind.TIMER:
+            self.journal.answers.setdefault(key, WaitResult(f"wp_{key}", WaitState.ANSWERED, None, None))
         return await self._answered(key)
 
     async def open(self, key: str, request: WaitRequest) -> str:

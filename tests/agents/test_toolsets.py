@@ -38,27 +38,33 @@ def asks(tool: str = "look_up") -> ScriptedModel:
     return scripted_model([call(tool, {"order": "o-1"}, id="c1")], [text("it left")])
 
 
+def dynamic(ctx: RunContext[Any]) -> AbstractToolset[Any]:
+    return shop()
+
+
 async def only(ctx: RunContext[Any], found: list[ToolDefinition]) -> list[ToolDefinition]:
     return [one for one in found if one.name == "look_up"]
 
 
+OF_EVERY_KIND: list[tuple[AbstractToolset[Any], str]] = [
+    (shop(), "look_up"),
+    (shop().prefixed("shop"), "shop_look_up"),
+    (shop().renamed({"find": "look_up"}), "find"),
+    (shop().filtered(lambda ctx, tool: True), "look_up"),
+    (shop().prepared(only), "look_up"),
+    (CombinedToolset([shop(), FunctionToolset(id="other")]), "look_up"),
+    (DynamicToolset(dynamic, id="dynamic"), "look_up"),
+]
+
+
 @pytest.mark.parametrize(
     ("toolset", "tool"),
-    [
-        (shop(), "look_up"),
-        (shop().prefixed("shop"), "shop_look_up"),
-        (shop().renamed({"find": "look_up"}), "find"),
-        (shop().filtered(lambda ctx, tool: True), "look_up"),
-        (shop().prepared(only), "look_up"),
-        (CombinedToolset([shop(), FunctionToolset(id="other")]), "look_up"),
-        (lambda ctx: shop(), "look_up"),
-    ],
+    OF_EVERY_KIND,
     ids=["function", "prefixed", "renamed", "filtered", "prepared", "combined", "dynamic"],
 )
-async def test_a_call_of_any_toolset_is_one_step_and_survives_a_crash_anywhere(toolset: Any, tool: str) -> None:
-    given = toolset if isinstance(toolset, AbstractToolset) else DynamicToolset(toolset, id="dynamic")
+async def test_a_call_of_any_toolset_is_one_step_and_survives_a_crash_anywhere(toolset: AbstractToolset[Any], tool: str) -> None:
     model = asks(tool)
-    output, journal = await survived(lambda: Agent("clerk", model=model, toolsets=[given]).plain("go"), model)
+    output, journal = await survived(lambda: Agent("clerk", model=model, toolsets=[toolset]).plain("go"), model)
     assert output == "it left"
     assert [key for key in journal.results if key.endswith(":c1")] == ["clerk#0/turn:1/look_up:c1"]
     assert [event.output for event in journal.of(ToolOutput)] == ["o-1 left"]
