@@ -29,6 +29,7 @@ from pydantic_ai.toolsets import AbstractToolset, FunctionToolset
 
 from agentflow.agents.attended import Attended
 from agentflow.agents.deferred import Questions, Waiter
+from agentflow.agents.failures import of_requests
 from agentflow.agents.models import MODEL_RETRY
 from agentflow.agents.units import SETTINGS, Backend, Loop, hidden, loops, narrator
 from agentflow.clock import Duration, microseconds
@@ -80,7 +81,7 @@ class Durability(BaseDurabilityCapability[Any]):
         idle_timeout: Duration = IDLE,
     ) -> None:
         super().__init__(models=models, event_stream_handler=event_stream_handler, name=name)
-        self._model_options = StepOptions(kind="llm", retry=retry, idle_timeout=microseconds(idle_timeout))
+        self._model_options = StepOptions(kind="llm", retry=of_requests(retry), idle_timeout=microseconds(idle_timeout))
 
     @property
     def in_durable_context(self) -> bool:

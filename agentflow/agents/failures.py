@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic_ai import exceptions
@@ -9,6 +10,7 @@ from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError
 from pydantic_core import to_jsonable_python
 
 from agentflow.errors import AgentflowError
+from agentflow.retry import Retry
 
 _FIELDS = ("body", "provider_error_code", "provider_error_type", "retry_after", "in_stream")
 _OF_HTTP = ("status_code", "headers", "suggested_model_id", "hint")
@@ -48,6 +50,15 @@ def _category(error: ModelAPIError) -> str:
     public = [one for one in type(error).__mro__ if issubclass(one, ModelAPIError) and not one.__name__.startswith("_")]
     known = [one for one in public if getattr(exceptions, one.__name__, None) is one]
     return next((one for one in known if one is not ModelHTTPError and one is not ModelAPIError), known[0]).__name__
+
+
+def of_requests(retry: Retry) -> Retry:
+    """`retry`, asked about the error that the model raised and not about its recorded form."""
+
+    def wants(error: BaseException) -> bool:
+        return retry.wants(error.__cause__ or error if isinstance(error, ModelFailed) else error)
+
+    return replace(retry, on=wants)
 
 
 class ToolServerUnreachable(AgentflowError):

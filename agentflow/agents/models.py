@@ -12,7 +12,6 @@ from pydantic_ai.models import Model, infer_model
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.providers import Provider, infer_provider, infer_provider_class
 
-from agentflow.agents.failures import ModelFailed
 from agentflow.errors import ConfigurationError, DefinitionError, StepTimeout
 from agentflow.retry import Retry
 
@@ -76,8 +75,6 @@ def _provider(kind: str, base_url: str | None) -> Provider[Any]:
 
 def curable(error: BaseException) -> bool:
     """Whether a failed model request may succeed at the next try. What the provider itself says (`x-should-retry`) counts most."""
-    if isinstance(error, ModelFailed) and error.__cause__ is not None:
-        return curable(error.__cause__)
     if isinstance(error, exceptions.FallbackExceptionGroup):
         return any(curable(one) for one in error.exceptions)
     if isinstance(error, exceptions.ModelHTTPError) and error.provider_retry_hint is not None:

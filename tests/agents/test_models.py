@@ -81,6 +81,14 @@ async def test_a_capability_that_falls_back_sees_the_error_of_the_model_live_and
     assert not (await engine.replay(run)).diverges
 
 
+async def test_what_is_tried_again_is_decided_by_the_error_of_the_model() -> None:
+    retry = Retry(attempts=3, initial="10ms", on=ModelHTTPError)
+    run = MemoryRun(Journal())
+    one = Agent("by_type", model=Named("by_type", ModelHTTPError(400, "by_type"), [text("hello")]), model_retry=retry)
+    assert await run.drive(lambda: one.plain("go")) == "hello"
+    assert len(run.delays) == 1
+
+
 async def test_a_run_switches_its_model_by_name() -> None:
     usual, strong = Named("usual", [text("usual")]), Named("strong", [text("strong")])
     existing = PydanticAgent(usual, name="switching", capabilities=[Durability(models={"strong": strong})])
