@@ -155,16 +155,16 @@ async def test_a_thread_keeps_what_all_of_them_said(engine: Engine) -> None:
 
 
 @task
-async def look_up(order: str) -> str:
+async def parcel_of(order: str) -> str:
     """Find an order."""
     context().metadata["order"] = order
     return f"{order} left"
 
 
 async def test_a_sub_agent_is_a_child_run_that_is_started_once_whatever_crashes(engine: Engine) -> None:
-    knows = scripted_model([call("look_up", {"order": "o-1"}, id="k1")], [text("it left")])
-    finder = Agent("finder", model=knows, tools=[ai.tool(look_up, approval=True)], description="Finds orders.")
-    model = scripted_model([call("finder", {"prompt": "o-1?"}, id="c1")], [text("your order left")])
+    knows = scripted_model([call("parcel_of", {"order": "o-1"}, id="k1")], [text("it left")])
+    finder = Agent("parcel_finder", model=knows, tools=[ai.tool(parcel_of, approval=True)], description="Finds orders.")
+    model = scripted_model([call("parcel_finder", {"prompt": "o-1?"}, id="c1")], [text("your order left")])
     support = Agent("support", model=model, tools=[finder])
     run = await engine.start(support, "Where is o-1?")
     await engine.waiting(run)
@@ -173,5 +173,5 @@ async def test_a_sub_agent_is_a_child_run_that_is_started_once_whatever_crashes(
     [question] = await engine.app.runs.waiting_for(started.run)
     await engine.app.waitpoints.approve(question.id, by="maria")
     assert await run.result() == "your order left"
-    assert (len(knows.requests), len(model.requests), engine.calls(look_up)) == (2, 2, 1)
+    assert (len(knows.requests), len(model.requests), engine.calls(parcel_of)) == (2, 2, 1)
     assert started.call == "c1"

@@ -86,21 +86,21 @@ async def stored(name: str) -> int:
 
 
 @task
-async def shelved(name: str) -> str:
+async def shelved_by_agent(name: str) -> str:
     """Put a fruit on a shelf."""
     return f"shelf of {name}"
 
 
 async def put_away(name: str) -> str:
     """Put a fruit away."""
-    return f"{await stored(name)} on the {await shelved(name)}"
+    return f"{await stored(name)} on the {await shelved_by_agent(name)}"
 
 
 async def test_an_output_function_is_the_agent_s_own_code_its_steps_and_tasks_happen_once(engine: Engine) -> None:
     model = scripted_model([call("final_result", {"name": "fig"})])
     run = await engine.start(Agent("shelver", model=model, output=put_away), "go")
     assert await run.result() == "3 on the shelf of fig"
-    assert (engine.calls(stored), engine.calls(shelved), len(model.requests)) == (1, 1, 1)
+    assert (engine.calls(stored), engine.calls(shelved_by_agent), len(model.requests)) == (1, 1, 1)
     assert not (await engine.replay(run)).diverges
 
 

@@ -125,14 +125,14 @@ async def booked(order: str) -> str:
 
 
 @task
-async def carried(order: str) -> str:
+async def carried_by_agent(order: str) -> str:
     """Carry an order."""
     return f"carried {order}"
 
 
 async def carry(order: str) -> str:
     """Carry an order, in the agent's own code."""
-    return f"{await booked(order)} and {await carried(order)}"
+    return f"{await booked(order)} and {await carried_by_agent(order)}"
 
 
 async def test_metadata_turns_the_step_around_a_tool_off_and_its_own_steps_and_tasks_are_recorded(engine: Engine) -> None:
@@ -142,7 +142,7 @@ async def test_metadata_turns_the_step_around_a_tool_off_and_its_own_steps_and_t
     capabilities = [SetToolMetadata(tools=selector, agentflow=False)]
     run = await engine.start(Agent("carrier", model=model, tools=tools, capabilities=capabilities), "go")
     assert await run.result() == "it left"
-    assert (engine.calls(booked), engine.calls(carried)) == (1, 1)
+    assert (engine.calls(booked), engine.calls(carried_by_agent)) == (1, 1)
     keys = [entry.key for entry in await engine.app.runs.journal(run.id)]
     assert "carrier#0/turn:1/carry:c1" not in keys
     assert [event.output for stored in await engine.events(run) if isinstance(event := stored.event, ToolOutput)] == [

@@ -42,7 +42,7 @@ async def transfer(account: str, cents: int) -> str:
 
 
 @task
-async def ship(order: str) -> str:
+async def ship_when_asked(order: str) -> str:
     """Ship an order."""
     return f"shipped {order}"
 
@@ -54,12 +54,12 @@ def returned(model: ScriptedModel) -> dict[str, Any]:
 
 async def test_two_tools_of_one_turn_wait_and_are_answered_in_reverse_after_a_restart_each_at_its_own_call(engine: Engine) -> None:
     model = scripted_model(
-        [call("transfer", {"account": "a", "cents": 1}, id="c1"), call("ship", {"order": "o-1"}, id="c2")], [text("done")]
+        [call("transfer", {"account": "a", "cents": 1}, id="c1"), call("ship_when_asked", {"order": "o-1"}, id="c2")], [text("done")]
     )
-    one = Agent("cashier", model=model, tools=[ai.tool(transfer, approval=True), ai.tool(ship, approval=True)])
+    one = Agent("cashier", model=model, tools=[ai.tool(transfer, approval=True), ai.tool(ship_when_asked, approval=True)])
     run = await engine.start(one, "go")
     asked = {one.record.key: one for one in await engine.waiting(run, 2)}
-    first, second = asked["cashier#0/turn:1/transfer:c1/approval"], asked["cashier#0/turn:1/ship:c2/approval"]
+    first, second = asked["cashier#0/turn:1/transfer:c1/approval"], asked["cashier#0/turn:1/ship_when_asked:c2/approval"]
     await engine.crash()
     await engine.app.waitpoints.approve(second.id, by="maria")
     await engine.waiting(run, 1)
@@ -67,7 +67,7 @@ async def test_two_tools_of_one_turn_wait_and_are_answered_in_reverse_after_a_re
     await engine.app.waitpoints.approve(first.id, by="otto", edits={"account": "a", "cents": 2})
     assert await run.result() == "done"
     assert returned(model) == {"c1": "2 to a", "c2": "shipped o-1"}
-    assert (engine.calls(ship), len(model.requests)) == (1, 2)
+    assert (engine.calls(ship_when_asked), len(model.requests)) == (1, 2)
 
 
 async def test_an_answer_from_outside_that_an_agent_asked_for_survives_a_crash_and_is_asked_for_once(engine: Engine) -> None:
@@ -115,7 +115,7 @@ async def test_an_answer_that_comes_at_once_is_recorded_and_nothing_is_left_open
 
     @existing.tool_plain(metadata={"agentflow": False})
     async def hold() -> str:
-        return await ship("o-1")
+        return await ship_when_asked("o-1")
 
     @task
     async def follows_policy() -> str:
