@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from agentflow.agents.durability import Durability
     from agentflow.app import Agentflow
     from agentflow.auth.tokens import mint_token
+    from agentflow.engine.budget import Budget
     from agentflow.engine.context import context, current_step
     from agentflow.engine.inputs import InputStream
     from agentflow.engine.isolation import Isolation
@@ -22,7 +23,16 @@ if TYPE_CHECKING:
     from agentflow.engine.task import task
     from agentflow.engine.waits import Decision, approve, sleep, sleep_until, wait_for
     from agentflow.engine.worker_settings import WorkerSettings
-    from agentflow.errors import AgentflowError, NonRetryable, RetryAfter, RunCancelled, RunFailed, StepFailed
+    from agentflow.errors import (
+        AgentflowError,
+        BudgetExceeded,
+        NonRetryable,
+        RetryAfter,
+        RunCancelled,
+        RunFailed,
+        StepFailed,
+        TellModel,
+    )
     from agentflow.handle import Batch, RunHandle
     from agentflow.retry import Retry
 else:
@@ -33,6 +43,7 @@ else:
         "agentflow.agents.durability": ("Durability",),
         "agentflow.app": ("Agentflow",),
         "agentflow.auth.tokens": ("mint_token",),
+        "agentflow.engine.budget": ("Budget",),
         "agentflow.engine.context": ("context", "current_step"),
         "agentflow.engine.inputs": ("InputStream",),
         "agentflow.engine.isolation": ("Isolation",),
@@ -43,7 +54,16 @@ else:
         "agentflow.engine.task": ("task",),
         "agentflow.engine.waits": ("Decision", "approve", "sleep", "sleep_until", "wait_for"),
         "agentflow.engine.worker_settings": ("WorkerSettings",),
-        "agentflow.errors": ("AgentflowError", "NonRetryable", "RetryAfter", "RunCancelled", "RunFailed", "StepFailed"),
+        "agentflow.errors": (
+            "AgentflowError",
+            "BudgetExceeded",
+            "NonRetryable",
+            "RetryAfter",
+            "RunCancelled",
+            "RunFailed",
+            "StepFailed",
+            "TellModel",
+        ),
         "agentflow.handle": ("Batch", "RunHandle"),
         "agentflow.retry": ("Retry",),
     }
@@ -68,6 +88,8 @@ __all__ = [
     "AgentflowError",
     "Approval",
     "Batch",
+    "Budget",
+    "BudgetExceeded",
     "Decision",
     "Durability",
     "InputStream",
@@ -81,6 +103,7 @@ __all__ = [
     "RunHandle",
     "StepFailed",
     "Stream",
+    "TellModel",
     "WorkerSettings",
     "ai",
     "approve",

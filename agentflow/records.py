@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
@@ -268,6 +268,44 @@ class MessageRecord:
     run_id: str
     body: str
     created_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageRecord:
+    """What model calls used. `cost` is nano-USD of the calls whose price is known, `unpriced` counts the others, `unmetered` those that
+    told no tokens."""
+
+    calls: int = 0
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    reasoning: int = 0
+    cost: int = 0
+    unpriced: int = 0
+    unmetered: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """All tokens, in and out."""
+        return self.input + self.output
+
+    @property
+    def usd(self) -> str | None:
+        """The cost in US dollars as decimal text, exact; None when no call's price is known."""
+        if self.calls and self.unpriced == self.calls:
+            return None
+        return f"{self.cost // 10**9}.{self.cost % 10**9:09}".rstrip("0").rstrip(".")
+
+    def __add__(self, other: UsageRecord) -> UsageRecord:
+        return UsageRecord(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)})
+
+
+@dataclass(frozen=True, slots=True)
+class RunUsage:
+    """What a run used itself, and with all the runs below it."""
+
+    own: UsageRecord = UsageRecord()
+    total: UsageRecord = UsageRecord()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from tenacity import RetryCallState
 from tenacity.wait import wait_exponential
 
 from agentflow.clock import SECOND, Duration, microseconds
-from agentflow.errors import DefinitionError, NonRetryable, RetryAfter, UnserializableValue
+from agentflow.errors import BudgetExceeded, DefinitionError, NonRetryable, RetryAfter, UnserializableValue
 
 Predicate = Callable[[BaseException], bool]
 RetryOn = type[BaseException] | tuple[type[BaseException], ...] | Predicate
@@ -46,7 +46,7 @@ class Retry:
 
     def wants(self, error: BaseException) -> bool:
         """Whether `error` is of a kind that another try could cure."""
-        if isinstance(error, (NonRetryable, UnserializableValue, DefinitionError)) or not isinstance(error, Exception):
+        if isinstance(error, (NonRetryable, UnserializableValue, DefinitionError, BudgetExceeded)) or not isinstance(error, Exception):
             return False
         if isinstance(error, RetryAfter):
             return True

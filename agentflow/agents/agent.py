@@ -13,6 +13,7 @@ from agentflow.agents.outputs import result_type
 from agentflow.agents.prompt import Prompt, content, prompt_type
 from agentflow.agents.tools import as_tool
 from agentflow.clock import microseconds
+from agentflow.engine.budget import budgets_of, turns_of
 from agentflow.engine.queue import DEFAULT_QUEUE, queue_of
 from agentflow.engine.task import Task, TaskOptions, source_hash
 from agentflow.errors import ConfigurationError, DefinitionError
@@ -37,8 +38,8 @@ class Agent(Task[[Prompt], R]):
     It is asked a text, or a list of texts, images and files (of pydantic-ai: `ImageUrl`, `DocumentUrl`, `BinaryContent`, …); as JSON a part
     is `{"kind": "image-url", "url": …}` or `{"kind": "binary", "data": <base64>, "media_type": …}`.
 
-    What a tool raises: `ModelRetry` (of pydantic-ai) asks the model to try again, `ToolFailed` tells it that this way is closed, a failed
-    child run is told like that too; any other exception fails the run.
+    What a tool raises: `TellModel` tells the model why the call failed, as does `ToolFailed` of pydantic-ai; `ModelRetry` asks it to try
+    again. Of a failed child run it hears that the tool failed; any other exception fails the run. `errors` of `ai.tool` changes that.
 
         support = Agent("support", model="anthropic:claude-sonnet-4-6", instructions="You help.", output=Answer,
                         tools=[ai.tool(fulfil), ai.tool(refund, approval=True), look_up])
@@ -108,9 +109,11 @@ class Agent(Task[[Prompt], R]):
 
     def _body(self, name: str, output: Any) -> Callable[..., Any]:
         async def converse(prompt: Prompt) -> Any:
-            from agentflow.agents import binding
+            from agentflow.agents import binding, budget
 
-            return await binding.converse(Speaker(self), content(prompt), self.agent_options.get("turns", 50))
+            turns = self.agent_options.get("turns", turns_of(self.options.budgets))
+            with budget.turns_as_budget(name, turns):
+                return await binding.converse(Speaker(self), content(prompt), turns)
 
         converse.__annotations__ |= {"prompt": prompt_type(), "return": self._result_type(output)}
         converse.__name__ = converse.__qualname__ = name
@@ -143,4 +146,5 @@ def _as_task(options: AgentOptions) -> TaskOptions:
         max_duration=None if longest is None else microseconds(longest),
         version=options.get("version"),
         accepts=tuple(options.get("accepts", ())),
+        budgets=budgets_of(options.get("budget")),
     )

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, cast
 
 from pydantic_ai import Agent as PydanticAgent
 from pydantic_ai import Tool as PydanticTool
-from pydantic_ai.exceptions import ModelRetry, ToolFailed
+from pydantic_ai.exceptions import ModelRetry
 from pydantic_ai.models import Model
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import UsageLimits
 
+from agentflow.agents.definition import Definition
 from agentflow.agents.durability import IDLE, Durability
 from agentflow.agents.handoff import Speaker
 from agentflow.agents.messages import read, written
@@ -24,7 +24,7 @@ from agentflow.agents.prompt import Prompt
 from agentflow.agents.units import SETTINGS, ToolSettings, called_id, calling
 from agentflow.engine.context import recording
 from agentflow.engine.task import Task
-from agentflow.errors import InvalidPayload, RunError
+from agentflow.errors import InvalidPayload
 
 
 def build(name: str, output: Any, options: AgentOptions, tools: list[PydanticTool[Any]]) -> PydanticAgent[Any, Any]:
@@ -68,26 +68,26 @@ async def close(agent: PydanticAgent[Any, Any], options: AgentOptions) -> None:
             await client.close()
 
 
-def bind(name: str, description: str, target: Callable[..., Any] | Task[..., Any], settings: ToolSettings) -> PydanticTool[Any]:
-    """The pydantic-ai tool of a task or function. A task runs in the agent's own code, which starts the child; all else is a step."""
-    inline = isinstance(target, Task)
-    function = _child(cast("Task[..., Any]", target)) if inline else target
-    metadata = {SETTINGS: replace(settings, inline=inline)}
-    return PydanticTool(function, name=name, description=description or None, metadata=metadata)
+def bind(tool: Definition) -> PydanticTool[Any]:
+    """The pydantic-ai tool of one of ours. A task runs in the agent's own code, which starts the child; all else is a step."""
+    task = tool.task
+    function = tool.body if task is None else _child(task, final=tool.errors != "raise")
+    settings = ToolSettings(inline=task is not None, approval=tool.approval, options=tool.options, errors=tool.errors, limit=tool.limit)
+    return PydanticTool(
+        function, name=tool.name, description=tool.description or None, strict=tool.strict or None, metadata={SETTINGS: settings}
+    )
 
 
-def _child(task: Task[..., Any]) -> Callable[..., Any]:
+def _child(task: Task[..., Any], *, final: bool) -> Callable[..., Any]:
     @functools.wraps(task.function)
     async def call(*args: Any, **kwargs: Any) -> Any:
         key = calling.get()
         if key is None:
             return await task.plain(*args, **kwargs)
         try:
-            return await task.child(key, task.payload.encode(args, kwargs), tool_call=called_id(key))
+            payload = task.payload.encode(args, kwargs)
         except InvalidPayload as error:
             raise ModelRetry(str(error)) from error
-        except RunError as error:
-            # The child has used up its own retries: the model hears of it and can go another way.
-            raise ToolFailed(str(error)) from error
+        return await task.child(key, payload, tool_call=called_id(key), final=final)
 
     return call

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Required, TypedDict
 
 from agentflow.clock import Duration
+from agentflow.engine.budget import Budget
 from agentflow.engine.task import Queue
 from agentflow.retry import Retry
 
@@ -24,12 +25,14 @@ class AgentOptions(TypedDict, total=False):
     What it does: `instructions` (text, a function that returns it, or several), `tools` (functions, steps, tasks, agents, `ai.tool(…)`,
     `ai.handoff(…)`), `toolsets` (of pydantic-ai: MCP servers), `capabilities` (of pydantic-ai), `validators` (functions that return the
     answer or raise `ModelRetry`), `corrections` (how often the model may correct a call or an answer, default 1), `turns` (how many
-    requests one run may make, default 50, `None` for no limit), `description` (for people, and for another model).
+    requests one run may make, `None` for no limit; default: what its budget says, or 50), `description` (for people, and for another
+    model).
 
     What its tools need: `deps` is a function, called wherever a run begins or goes on after it has left a worker's memory; what it returns
     is `ctx.deps` of tools and instructions, and never stored. It may be async, and return a context manager, which is entered and left.
 
-    As a task: `queue`, `retry` (of whole runs), `max_duration`, `version`, `accepts` (versions whose runs it takes, too).
+    As a task: `budget` (a `Budget`, or several), `queue`, `retry` (of whole runs), `max_duration`, `version`, `accepts` (versions whose
+    runs it takes, too).
     """
 
     model: Required[str | Model | Sequence[str | Model]]
@@ -46,6 +49,7 @@ class AgentOptions(TypedDict, total=False):
     corrections: int
     turns: int | None
     description: str
+    budget: Budget | Sequence[Budget]
     queue: str | Queue
     retry: Retry
     max_duration: Duration

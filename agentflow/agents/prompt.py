@@ -30,7 +30,8 @@ def prompt_type() -> Any:
     """
     from pydantic import BeforeValidator, WithJsonSchema
 
-    return Annotated[str | list[str | dict[str, Any]], BeforeValidator(_plain), WithJsonSchema({"type": "string"})]
+    told = {"type": "string", "description": "What the agent is asked. It knows nothing else of this conversation."}
+    return Annotated[str | list[str | dict[str, Any]], BeforeValidator(_plain), WithJsonSchema(told)]
 
 
 def _plain(prompt: object) -> object:

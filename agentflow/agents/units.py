@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -24,7 +25,7 @@ from pydantic_ai.durable_exec import (
     durable_unit_scope,
     record_durable_unit,
 )
-from pydantic_ai.exceptions import ModelAPIError
+from pydantic_ai.exceptions import ApprovalRequired, CallDeferred, ModelAPIError, ModelRetry, ToolFailed
 from pydantic_ai.messages import (
     ModelMessage,
     ModelRequest,
@@ -36,7 +37,9 @@ from pydantic_ai.messages import (
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.toolsets import ToolsetTool
 
+from agentflow.agents.answers import Errors, told
 from agentflow.agents.approval import Approval
+from agentflow.agents.budget import said_so_far
 from agentflow.agents.events import Narrator, plain, shown
 from agentflow.agents.failures import ModelFailed
 from agentflow.agents.handoff import TRANSFER
@@ -44,7 +47,7 @@ from agentflow.agents.mcp import MCP, conversed, server_of
 from agentflow.agents.models import whole
 from agentflow.clock import SECOND, microseconds
 from agentflow.engine.context import StepCall, StepOptions, TaskContext, WaitRequest, current_step, recording
-from agentflow.errors import DefinitionError, UnserializableValue
+from agentflow.errors import BudgetExceeded, DefinitionError, UnserializableValue
 from agentflow.records import WaitKind
 from agentflow.retry import NO_RETRY
 from agentflow.serde import ANY, digest
@@ -54,7 +57,7 @@ SETTINGS = "agentflow"
 """The key of our settings in a pydantic-ai tool's metadata."""
 
 _TOOL = StepOptions(kind="tool")
-_KNOWN = frozenset({"inline", "approval", "retry", "timeout"})
+_KNOWN = frozenset({"inline", "approval", "retry", "timeout", "errors", "limit"})
 
 narrator: ContextVar[Narrator | None] = ContextVar("agentflow_narrator", default=None)
 """Tells the model request that is running in this step's body."""
@@ -65,11 +68,14 @@ class ToolSettings:
     """What a tool's metadata says: `{"agentflow": {"approval": True, "retry": Retry(3), "timeout": "30s", "inline": False}}`.
 
     `inline` runs the tool in the agent's own code and not as a step: it may wait and start runs, and must be safe to run again.
+    `errors` and `limit` are those of `ai.tool`.
     """
 
     inline: bool = False
     approval: Approval | None = None
     options: StepOptions = _TOOL
+    errors: Errors = "raise"
+    limit: int | None = None
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any] | None) -> ToolSettings:
@@ -86,7 +92,18 @@ class ToolSettings:
         approval = found.get("approval") or None
         timeout = found.get("timeout")
         options = StepOptions(kind="tool", retry=found.get("retry", NO_RETRY), timeout=None if timeout is None else microseconds(timeout))
-        return cls(bool(found.get("inline")), Approval() if approval is True else approval, options)
+        asked = Approval() if approval is True else approval
+        return cls(bool(found.get("inline")), asked, options, found.get("errors", "raise"), found.get("limit"))
+
+    @contextmanager
+    def telling(self) -> Generator[None]:
+        """Turn an error of a tool into what the model is told of it, if it is for the model."""
+        try:
+            yield
+        except (ModelRetry, ToolFailed, ApprovalRequired, CallDeferred, ValidationError):
+            raise
+        except Exception as error:
+            raise ToolFailed(told(error, self.errors)) from error
 
 
 _DEFAULT = ToolSettings()
@@ -159,6 +176,7 @@ class _Unit:
     name: str
     digest: str
     options: StepOptions
+    errors: Errors | None = None
 
 
 class Backend(DurableOperationBackend[Any]):
@@ -172,11 +190,12 @@ class Backend(DurableOperationBackend[Any]):
 
     def config_for_tool(
         self, operation: DurableOperation[Any, Any, Any], *, tool: object | None, tool_name: str
-    ) -> StepOptions | Literal[False]:
+    ) -> ToolSettings | Literal[False]:
         settings = ToolSettings.of(tool.tool_def.metadata) if isinstance(tool, ToolsetTool) else _DEFAULT
         if settings.inline:
             return False
-        return MCP if settings.options is _TOOL and server_of(operation.operation_id) else settings.options
+        of_server = settings.options is _TOOL and server_of(operation.operation_id)
+        return replace(settings, options=MCP) if of_server else settings
 
     def registrations(self) -> Sequence[Any]:
         return ()
@@ -196,7 +215,10 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
         if loop is None or recording() is None:
             return await self._operation.handler(params)
         unit = self._unit(params, config)
-        return await self._recorded(loop, unit, params)
+        try:
+            return await self._recorded(loop, unit, params)
+        except BudgetExceeded as exceeded:
+            return said_so_far(exceeded, params)
 
     async def _recorded(self, loop: Loop, unit: _Unit, params: Any) -> Any:
         ran = False
@@ -211,7 +233,12 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
                 _tell_outcome(params.ctx.tool_call_id, payload)
             return payload
 
-        call = StepCall(unit.name, body, ANY, unit.digest, unit.options)
+        def rescue(error: Exception) -> Any:
+            payload = {"kind": "tool_failed", "message": told(error, unit.errors or "raise")}
+            _tell_outcome(params.ctx.tool_call_id, payload)
+            return payload
+
+        call = StepCall(unit.name, body, ANY, unit.digest, unit.options, None if unit.errors is None else rescue)
         try:
             payload = await loop.task.step(loop.key(unit.place), call)
         except ModelFailed as failed:
@@ -251,8 +278,8 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
             place = call_place(params.ctx.run_step, params.name, params.ctx.tool_call_id)
             if isinstance(self._operation.operation_id, ToolsetValidateToolArgumentsId):
                 return _Unit(f"{place}/validate", f"{params.name}.validate", digest(plain(params.tool_args)), _TOOL)
-            options = config if isinstance(config, StepOptions) else _TOOL
-            return _Unit(place, params.name, digest(plain(params.tool_args)), options)
+            settings = config if isinstance(config, ToolSettings) else _DEFAULT
+            return _Unit(place, params.name, digest(plain(params.tool_args)), settings.options, settings.errors)
         name = _name(self._operation.operation_id)
         options = MCP if server_of(self._operation.operation_id) else _TOOL
         return _Unit(name, name, "", self._model if self._operation.config_role == "model" else options)

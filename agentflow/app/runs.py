@@ -24,9 +24,9 @@ from agentflow.engine.task import Task
 from agentflow.engine.worker import Worker
 from agentflow.errors import RunNotFound, RunTimeout, StorageError, StreamError
 from agentflow.handle import Item, Readable, Writable, items_of
-from agentflow.records import JournalEntry, RunRecord, RunState, WaitpointRecord
+from agentflow.records import JournalEntry, RunRecord, RunState, RunUsage, UsageRecord, WaitpointRecord
 from agentflow.serde import decode_failure
-from agentflow.storage import journal, listing, runs, transitions, upkeep, waitpoints
+from agentflow.storage import journal, listing, runs, transitions, upkeep, usage, waitpoints
 from agentflow.storage.inputs import NewMessage
 from agentflow.storage.listing import RunFilter, RunPage
 from agentflow.storage.statements import SQL
@@ -108,6 +108,18 @@ class Runs:
         """What a run has recorded, in order. Raises `RunNotFound`."""
         run = await self._read(run_id)
         return await self._database.read(journal.load(run.key))
+
+    async def usage(self, run_id: str) -> RunUsage:
+        """What the model calls of a run used, and those of all runs below it. Raises `RunNotFound`.
+
+        >>> usage = await app.runs.usage(run.id)
+        >>> usage.total.tokens, usage.total.usd
+        """
+        return await self._database.read(usage.of_run((await self._read(run_id)).key))
+
+    async def usage_of_steps(self, run_id: str) -> Mapping[int, UsageRecord]:
+        """What each of a run's records used, by its `seq`. Raises `RunNotFound`."""
+        return await self._database.read(usage.of_steps((await self._read(run_id)).key))
 
     async def waiting_for(self, run_id: str) -> list[WaitpointRecord]:
         """The open waitpoints of a run, newest first."""

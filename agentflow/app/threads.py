@@ -11,9 +11,9 @@ from agentflow.engine.starting import check_thread, thread_tag
 from agentflow.engine.task import Task
 from agentflow.errors import ThreadNotFound, UnknownTask
 from agentflow.handle import RunHandle
-from agentflow.records import MessageRecord, RunRecord, ThreadRecord
+from agentflow.records import MessageRecord, RunRecord, ThreadRecord, UsageRecord
 from agentflow.serde import dumps
-from agentflow.storage import threads, workers
+from agentflow.storage import threads, usage, workers
 from agentflow.storage.threads import LAST, ThreadPage
 
 if TYPE_CHECKING:
@@ -60,6 +60,10 @@ class Threads:
         if found is None:
             raise ThreadNotFound(f"There is no thread {thread!r}.", hint="A thread begins with its first run.", thread=thread)
         return found
+
+    async def usage(self, thread: str) -> UsageRecord:
+        """What the runs of a conversation used, with all the runs that they started. It outlives the runs."""
+        return await self._app.database.read(usage.of_scope(f"thread:{thread}"))
 
     async def said(self, thread: str, after: int, limit: int) -> list[MessageRecord]:
         """Up to `limit` messages of a conversation behind number `after`, as they are stored."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from agentflow.app import Agentflow
 from agentflow.app.doctor import Finding, cut_off, stuck
 from agentflow.cli.screen import ago, colour, say, short, span, table, text
-from agentflow.records import EntryKind, JournalEntry, RunRecord, RunState, WaitKind, WaitpointRecord
+from agentflow.records import EntryKind, JournalEntry, RunRecord, RunState, RunUsage, UsageRecord, WaitKind, WaitpointRecord
 from agentflow.serde import decode_failure, loads
 from agentflow.server.views import entry_view, run_detail, run_view
 
@@ -25,6 +26,8 @@ class Portrait:
     waiting: list[WaitpointRecord]
     children: list[RunRecord]
     stuck: list[Finding]
+    usage: RunUsage
+    steps: Mapping[int, UsageRecord]
     now: int
 
 
@@ -35,20 +38,22 @@ async def look(app: Agentflow, run_id: str) -> Portrait:
     waiting = await app.runs.waiting_for(run_id)
     children = await app.runs.list(parent=run_id, limit=100)
     why = await stuck(app, run_id) if run.state in (RunState.QUEUED, RunState.SCHEDULED) else await cut_off(app, run)
-    return Portrait(run, journal, waiting, children, why, app.clock.now())
+    used, steps = await app.runs.usage(run_id), await app.runs.usage_of_steps(run_id)
+    return Portrait(run, journal, waiting, children, why, used, steps, app.clock.now())
 
 
 def view(seen: Portrait) -> dict[str, Any]:
     """A run as JSON, as HTTP shows it, with its journal and children."""
-    detail = run_detail(seen.run, seen.waiting, None).model_dump(mode="json", by_alias=True, exclude={"cursor"})
-    return {**detail, "journal": [entry_view(one) for one in seen.journal], "children": [run_view(one) for one in seen.children]}
+    detail = run_detail(seen.run, seen.waiting, None, seen.usage).model_dump(mode="json", by_alias=True, exclude={"cursor"})
+    journal = [entry_view(one, seen.steps.get(one.seq)) for one in seen.journal]
+    return {**detail, "journal": journal, "children": [run_view(one) for one in seen.children]}
 
 
 def draw(seen: Portrait) -> None:
     """Print a run."""
     run = seen.run
     say(text(run.task, "bold") + text("  ") + colour(run.state.value) + text(f"  {run.id}", "dim"))
-    for name, fact in _facts(run, seen.now):
+    for name, fact in [*_facts(run, seen.now), *_used(seen.usage)]:
         say(text(f"  {name:<9} ", "dim") + text(fact))
     for finding in seen.stuck:
         say("", text(f"! {finding.message}", "yellow"), text(f"  {finding.hint}"))
@@ -80,6 +85,19 @@ def _facts(run: RunRecord, now: int) -> list[tuple[str, str]]:
         ("input", short(run.input, 400)),
     ]
     return [(name, fact) for name, fact in facts if fact]
+
+
+def _used(used: RunUsage) -> list[tuple[str, str]]:
+    """What models cost, of a run that asked one: itself, and with the runs below it where that is more."""
+    own, total = used.own, used.total
+    facts = [("used", _spent(own))] if own.calls or own.tokens else []
+    return facts if total == own else [*facts, ("in all", _spent(total))]
+
+
+def _spent(used: UsageRecord) -> str:
+    cost = "at an unknown price" if used.usd is None else f"for {used.usd} USD"
+    unpriced = f" and {used.unpriced} calls of unknown price" if used.unpriced and used.usd is not None else ""
+    return f"{used.input:,} + {used.output:,} tokens in {used.calls} model calls {cost}{unpriced}"
 
 
 def _draw_end(run: RunRecord) -> None:

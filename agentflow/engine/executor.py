@@ -44,6 +44,7 @@ class Execution:
 
     def __init__(self, services: Services, run: RunRecord, task: Task[..., Any], middleware: Sequence[Middleware]) -> None:
         self.session = Session(services, run, task.code)
+        self.session.budgets = task.options.budgets
         self.session.on_cancel = self.cancel
         self.task = task
         self.parked_at = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from agentflow.errors import ControlFlow, RunPaused
+from agentflow.errors import BudgetExceeded, ControlFlow, RunPaused
 from agentflow.records import Failure
 from agentflow.retry import Retry
 from agentflow.serde import failure
@@ -79,7 +79,7 @@ def decide(ending: Ending, retry: Retry, attempt: int, now: int) -> Outcome:
         return Cancelled(ending.cancel_reason)
     if ending.error is None:
         return Completed(ending.value)
-    failed = failure(ending.error)
+    failed = failure(ending.error, "budget" if isinstance(ending.error, BudgetExceeded) else "error")
     delay = retry.delay(attempt, ending.error, now)
     return Failed(failed) if delay is None else Retrying(failed, delay)
 

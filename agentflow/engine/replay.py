@@ -9,8 +9,8 @@ from agentflow.errors import DuplicateName, RunPaused
 from agentflow.records import EntryKind, JournalEntry
 
 _PATCH = re.compile(r"patch\(.*\)", re.DOTALL)
-_PAUSE = re.compile(r"~\d+\.\d+$")
-"""Ends the key of a wait between two tries of a step. A step that is recorded does not ask for it again."""
+_PAUSE = re.compile(r"~(\d+|budget)\.\d+$")
+"""Ends the key of a wait between two tries of a step, or for its budget. A step that is recorded does not ask for it again."""
 
 
 def patch_key(name: str) -> str:

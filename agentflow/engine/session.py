@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from agentflow.clock import SECOND
 from agentflow.database.port import T, Transaction
+from agentflow.engine.budget import Budget
 from agentflow.engine.host import Services
 from agentflow.engine.telling import waits_for
 from agentflow.errors import (
@@ -30,6 +31,7 @@ from agentflow.storage import journal, transitions, waitpoints
 from agentflow.storage.runs import Lease
 from agentflow.storage.statements import SQL
 from agentflow.storage.transitions import Spent
+from agentflow.storage.usage import Metered
 from agentflow.storage.waitpoints import WaitpointRecord
 from agentflow.streams.events import Event
 
@@ -45,16 +47,19 @@ _log = logging.getLogger("agentflow.engine")
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a record tells of the work behind it: when it began, a digest of its input, its number of tries, and what it said (JSON)."""
+    """What a record tells of the work behind it: when it began, a digest of its input, its tries, what it said (JSON), what it used."""
 
     began: int
     digest: str | None = None
     tries: int = 1
     said: str | None = None
+    metered: Metered | None = None
 
 
 class Session:
     """One run, in this process. It holds a lease while it works, and none while it waits."""
+
+    budgets: Sequence[Budget] = ()
 
     def __init__(self, services: Services, run: RunRecord, code: str) -> None:
         self.services = services
@@ -144,15 +149,15 @@ class Session:
         done = work or Work(now)
         entry = JournalEntry(self.seq, kind, key, value, done.digest, self.code, self.run.attempt, done.tries, done.began, now, self.epoch)
         try:
-            await journal.append(self.services.database, self.held(), entry, done.said)
+            await journal.append(self.services.database, self.held(), entry, done.said, done.metered)
         except PASSING as error:
-            await self._append_again(entry, done.said, error)
+            await self._append_again(entry, done, error)
         except LeaseLost as lost:
             self.latch(lost)
             raise
         return now
 
-    async def _append_again(self, entry: JournalEntry, said: str | None, error: StorageError) -> None:
+    async def _append_again(self, entry: JournalEntry, done: Work, error: StorageError) -> None:
         """The database failed: either the entry is there all the same, or it is written once that works. The body is not run again."""
         delay = SECOND // 50
         while True:
@@ -161,7 +166,7 @@ class Session:
                 found = await self.services.database.fetch(SQL.journal.found(run=self.run.key, seq=entry.seq))
                 if found and (found[0]["epoch"], found[0]["kind"], found[0]["step"]) == (self.epoch, entry.kind, entry.key):
                     return
-                return await journal.append(self.services.database, self.held(), entry, said)
+                return await journal.append(self.services.database, self.held(), entry, done.said, done.metered)
             except PASSING as again:
                 error = again
             except LeaseLost as lost:

@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, cast, ov
 from weakref import ReferenceType, ref
 
 from agentflow.clock import Duration, microseconds
+from agentflow.engine.budget import Budget, Budgets, budgets_of
 from agentflow.engine.calls import count, in_thread
 from agentflow.engine.context import StartCall, StartOptions, WaitResult, recording
 from agentflow.engine.isolation import Isolation, isolation_of
@@ -41,6 +42,7 @@ class TaskOptions:
     version: str | None = None
     accepts: tuple[str, ...] = ()
     isolation: Isolation | None = None
+    budgets: tuple[Budget, ...] = ()
 
     def __post_init__(self) -> None:
         # From outside of typed code `accepts="1"` is easily written, and would be a tuple of letters.
@@ -149,12 +151,15 @@ class Task(Generic[P, R]):
         result: Any = await in_thread(function, *positional, **named)
         return await result if inspect.isawaitable(result) else result
 
-    async def child(self, key: str, payload: str, *, tool_call: str | None = None) -> R:
-        """Run as a child of the run around this code under a key; `payload` is JSON text, `tool_call` the call that asks for it."""
+    async def child(self, key: str, payload: str, *, tool_call: str | None = None, final: bool = False) -> R:
+        """Run as a child of the run around this code under a key; `payload` is JSON text, `tool_call` the call that asks for it.
+
+        `final`: its failure is an answer, which later attempts of the run around it get, too.
+        """
         run = recording()
         if run is None:
             raise NotInRun(f"{self.name}.child() was called outside of a run.", hint="Use start().")
-        result = await run.child(key, replace(self.call(payload), call=tool_call))
+        result = await run.child(key, replace(self.call(payload), call=tool_call, final=final))
         return self.answer(result, key)
 
     def answer(self, result: WaitResult, key: str) -> R:
@@ -291,12 +296,14 @@ def task(
     version: str | None = None,
     accepts: Sequence[str] = (),
     isolation: Literal["process"] | Isolation | None = None,
+    budget: Budgets | None = None,
 ) -> _TaskDecorator: ...
 def task(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a durable task.
 
     `name` (default: the function's), `queue`, `retry` (of whole runs), `max_duration` (a duration; only work counts, waiting does not),
-    `isolation` (`"process"` or an `Isolation`: each run in a process of its own). The docstring is the description, the signature the
+    `isolation` (`"process"` or an `Isolation`: each run in a process of its own), `budget` (what its model calls may use: a `Budget`, or
+    several). The docstring is the description, the signature the
     payload: one JSON object with an entry per argument.
 
     `version` pins runs to the code that started them: only code of the same version takes such a run, or code that `accepts` that
@@ -325,11 +332,13 @@ def make_task(function: Callable[..., Any], given: Mapping[str, Any]) -> Task[..
     name = options.pop("name", None) or getattr(function, "__name__", "")
     queue = options.pop("queue", DEFAULT_QUEUE)
     longest = options.pop("max_duration", None)
+    budgets = budgets_of(options.pop("budget", None))
     isolation = isolation_of(options.pop("isolation", None), function)
     settled = TaskOptions(
         queue=queue_of(queue),
         max_duration=None if longest is None else microseconds(longest),
         isolation=isolation,
+        budgets=budgets,
         **options,
     )
     return Task(function, name, settled)

@@ -4,36 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from contextvars import Context
 from typing import Any
 
 from agentflow.clock import SECOND
 from agentflow.engine.context import StepCall, StepOptions, WaitRequest, scope
+from agentflow.engine.meter import Meter
+from agentflow.engine.prices import priced
 from agentflow.engine.session import Session, Work
-from agentflow.errors import AgentflowError, StepFailed, StepTimeout
+from agentflow.errors import AgentflowError, BudgetExceeded, StepFailed, StepTimeout
 from agentflow.records import EntryKind, Failure, JournalEntry, WaitKind
 from agentflow.serde import decode_failure, dumps, encode_failure, failure, loads, rebuild
-from agentflow.streams.events import Event, StepCompleted, StepRetrying, StepStarted
+from agentflow.streams.events import Event, StepCompleted, StepRetrying, StepStarted, Usage
 from agentflow.streams.events import StepFailed as StepFailedEvent
 from agentflow.streams.transcript import Transcript
 
 LONG_DELAY = 5 * SECOND
 """A retry that is further away than this frees the run's slot and survives a crash as a timer."""
 
-Wait = Callable[[str, WaitRequest], Awaitable[Any]]
-
 
 class Scope:
     """What the body of one try of a step can reach."""
 
-    __slots__ = ("_alive", "_began", "_session", "_transcript", "attempt", "id", "idempotency_key", "parts")
+    __slots__ = ("_alive", "_began", "_session", "_transcript", "attempt", "id", "idempotency_key", "parts", "used")
 
     def __init__(self, session: Session, began: StepStarted, now: int) -> None:
         self.id = began.step
         self.attempt = began.attempt
         self.idempotency_key = f"{session.run.id}:{began.step}"
         self.parts: list[str] = []
+        self.used: list[Usage] = []
         self._session = session
         self._began = began
         self._transcript: Transcript | None = None
@@ -50,6 +51,9 @@ class Scope:
             self._session.loop.call_soon_threadsafe(self.publish, event)
             return
         self._alive = self._session.services.clock.now()
+        if isinstance(event, Usage):
+            event = priced(event)
+            self.used.append(event)
         if (part := getattr(event, "part", None) or getattr(event, "call", None)) and part not in self.parts:
             self.parts.append(part)
         if self._transcript is None:
@@ -70,11 +74,11 @@ class Scope:
 class Tries:
     """All tries of one step call."""
 
-    def __init__(self, session: Session, key: str, call: StepCall, wait: Wait) -> None:
+    def __init__(self, session: Session, key: str, call: StepCall, meter: Meter) -> None:
         self._session = session
         self._key = key
         self._call = call
-        self._wait = wait
+        self._meter = meter
 
     async def run(self, tried: JournalEntry | None) -> Any:
         """The step's result, recorded. Raises what its last try raised, recorded too."""
@@ -85,14 +89,29 @@ class Tries:
             await self._until(tries, loads(tried.value or "{}").get("until", 0))
         while True:
             tries += 1
-            await session.enter()
+            refused = await self._enter()
             try:
+                if refused is not None:
+                    raise await self._refused(refused, tries)
                 return await self._try(tries)
             except _Again as again:
                 until = again.until
             finally:
+                self._meter.leave(self._key)
                 session.leave()
             await self._until(tries, until)
+
+    async def _enter(self) -> BudgetExceeded | None:
+        return await (self._meter.enter(self._key) if self._call.options.begins else self._session.enter())
+
+    async def _refused(self, refused: BudgetExceeded, tries: int) -> BudgetExceeded:
+        """Record that the step may not begin, so that a replay is told the same."""
+        session, call = self._session, self._call
+        failed = encode_failure(failure(refused, "budget"))
+        await session.append(EntryKind.ERROR, self._key, failed, Work(session.services.clock.now(), call.digest, tries))
+        told = {"type": "BudgetExceeded", "message": refused.message}
+        session.publish(StepFailedEvent(self._key, told, call.name, call.options.kind, tries))
+        return refused
 
     async def _try(self, tries: int) -> Any:
         session, call = self._session, self._call
@@ -101,29 +120,50 @@ class Tries:
         session.publish(began)
         here = Scope(session, began, started)
         try:
-            value = await self._body(here)
-            text = call.codec.encode(value, what=f"the result of step {call.name!r}")
-            live = call.codec.decode(text, what=f"the result of step {call.name!r}")
+            text, live = await self._result(here, tries)
         except Exception as error:
             raise await self._failed(error, here, tries, started) from error
-        ended = await session.append(EntryKind.RESULT, self._key, text, Work(started, call.digest, tries, here.said))
+        metered = await self._meter.metered(self._key, here.used, call.options)
+        ended = await session.append(EntryKind.RESULT, self._key, text, Work(started, call.digest, tries, here.said, metered))
+        self._meter.recorded(self._key)
         took = (ended - started) // 1_000
         session.publish(StepCompleted(self._key, call.name, call.options.kind, tries, duration_ms=took))
         return live
+
+    async def _result(self, here: Scope, tries: int) -> tuple[str, Any]:
+        call = self._call
+        try:
+            return self._stored(await self._body(here))
+        except Exception as error:
+            if call.rescue is None or call.options.retry.delay(tries, error, self._session.services.clock.now()) is not None:
+                raise
+            token = scope.set(here)
+            try:
+                return self._stored(call.rescue(error))
+            finally:
+                scope.reset(token)
+
+    def _stored(self, value: Any) -> tuple[str, Any]:
+        codec, what = self._call.codec, f"the result of step {self._call.name!r}"
+        text = codec.encode(value, what=what)
+        return text, codec.decode(text, what=what)
 
     async def _failed(self, error: Exception, here: Scope, tries: int, started: int) -> BaseException:
         """Record a failed try. Returns what to raise: `_Again`, or the error as a replay will raise it."""
         session, call = self._session, self._call
         failed = decode_failure(encode_failure(failure(error, "timeout" if isinstance(error, StepTimeout) else "error")))
         delay = call.options.retry.delay(tries, error, session.services.clock.now())
+        metered = await self._meter.metered(self._key, here.used, None)
         told = {"type": failed.type, "message": failed.message}
         if delay is None:
-            await session.append(EntryKind.ERROR, self._key, encode_failure(failed), Work(started, call.digest, tries))
+            await session.append(EntryKind.ERROR, self._key, encode_failure(failed), Work(started, call.digest, tries, metered=metered))
+            self._meter.recorded(self._key)
             session.publish(StepFailedEvent(self._key, told, call.name, call.options.kind, tries))
             return raised(failed, call.name, self._key)
         until = session.services.clock.now() + delay
         note = dumps({"until": until, "error": told})
-        await session.append(EntryKind.TRY, self._key, note, Work(started, tries=tries))
+        await session.append(EntryKind.TRY, self._key, note, Work(started, tries=tries, metered=metered))
+        self._meter.recorded(self._key)
         session.publish(StepRetrying(self._key, tries + 1, told, delay // 1_000, tuple(here.parts)))
         return _Again(until)
 
@@ -131,7 +171,7 @@ class Tries:
         clock = self._session.services.clock
         if until - clock.now() > LONG_DELAY:
             # Each attempt of the run waits anew.
-            await self._wait(f"{self._key}~{self._session.run.attempt}.{tries}", WaitRequest(kind=WaitKind.TIMER, due_at=until))
+            await self._meter.wait(f"{self._key}~{self._session.run.attempt}.{tries}", WaitRequest(kind=WaitKind.TIMER, due_at=until))
             return
         await self._session.enter()
         try:

@@ -78,12 +78,34 @@ class Waitpoint(BaseModel):
     ended_at: Time | None
 
 
+class UsageTotal(BaseModel):
+    """What model calls used. `usd` is decimal text, null where no price is known; `unpriced` and `unmetered` count the calls that told no
+    price, or no tokens."""
+
+    calls: int
+    input: int
+    output: int
+    cached: int
+    reasoning: int
+    usd: str | None
+    unpriced: int
+    unmetered: int
+
+
+class RunUsage(BaseModel):
+    """What a run used itself, and with all the runs below it."""
+
+    own: UsageTotal
+    total: UsageTotal
+
+
 class RunDetail(Run):
-    """A run with its values, what it waits for, and the `cursor` that its stream goes on after."""
+    """A run with its values, what it waits for and used, and the `cursor` that its stream goes on after."""
 
     input: Any
     output: Any
     waiting: list[Waitpoint]
+    usage: RunUsage
     cursor: str | None
 
 
@@ -112,7 +134,7 @@ class EventPage(BaseModel):
 
 
 class JournalRecord(BaseModel):
-    """A recorded step or value of a run."""
+    """A recorded step or value of a run, and what it used where it asked a model."""
 
     seq: int
     kind: str
@@ -122,6 +144,7 @@ class JournalRecord(BaseModel):
     tries: int
     started_at: Time
     ended_at: Time
+    usage: UsageTotal | None = None
 
 
 class Journal(BaseModel):

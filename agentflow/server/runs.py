@@ -42,6 +42,7 @@ from agentflow.server.token_models import StartedRun
 from agentflow.server.tokens import permitted, reading_token
 from agentflow.server.views import entry_view, run_detail, run_view
 from agentflow.storage.listing import RunFilter
+from agentflow.storage.usage import of_run
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
 from agentflow.streams.reader import StreamLost
@@ -85,7 +86,7 @@ async def _seen(app: Agentflow, run_id: str) -> RunDetail:
         cursor = await app.streams.tail(run_id)
     run = await app.runs.get(run_id)
     waiting = [] if run.state.terminal else await app.runs.waiting_for(run_id)
-    return run_detail(run, waiting, None if cursor is None else str(cursor))
+    return run_detail(run, waiting, None if cursor is None else str(cursor), await app.database.read(of_run(run.key)))
 
 
 async def list_runs(call: Call[Nothing, RunQuery]) -> Response:
@@ -130,7 +131,8 @@ async def move_run(call: Call[MoveRun, Nothing]) -> Response:
 
 async def get_journal(call: Call[Nothing, Nothing]) -> Response:
     """What a run has recorded, in order."""
-    return answer(Journal(entries=[entry_view(entry) for entry in await call.app.runs.journal(call.id)]))
+    used = await call.app.runs.usage_of_steps(call.id)
+    return answer(Journal(entries=[entry_view(entry, used.get(entry.seq)) for entry in await call.app.runs.journal(call.id)]))
 
 
 async def stream_run(call: Call[Nothing, StreamQuery]) -> Response:

@@ -12,8 +12,9 @@ from agentflow.serde import loads
 from agentflow.server import needs
 from agentflow.server.calls import Call, Operation, answer
 from agentflow.server.errors import InvalidRequest
-from agentflow.server.models import Time
+from agentflow.server.models import Time, UsageTotal
 from agentflow.server.requests import Nothing, Strict
+from agentflow.server.views import usage_view
 from agentflow.storage.threads import LAST
 
 
@@ -61,7 +62,7 @@ class Message(BaseModel):
 class ThreadDetail(BaseModel):
     """A conversation with its messages; `next` is the `after` of those that follow, null when these are the last ones.
 
-    `active_run` is the id of the run whose turn it is.
+    `active_run` is the id of the run whose turn it is; `usage` is what all runs of the conversation used.
     """
 
     id: str
@@ -69,6 +70,7 @@ class ThreadDetail(BaseModel):
     active_run: str | None
     created_at: Time
     touched_at: Time
+    usage: UsageTotal
     messages: list[Message]
     next: int | None
 
@@ -94,6 +96,7 @@ async def get_thread(call: Call[Nothing, ThreadQuery]) -> Response:
             active_run=None if active is None else active.id,
             created_at=known.created_at // 1_000,
             touched_at=known.touched_at // 1_000,
+            usage=usage_view(await call.app.threads.usage(known.id)),
             messages=messages,
             next=said[-1].seq if len(said) == wanted.limit else None,
         )

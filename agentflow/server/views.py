@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentflow.records import JournalEntry, RunRecord, WaitpointRecord, WorkerRecord
+from agentflow import records
+from agentflow.records import JournalEntry, RunRecord, UsageRecord, WaitpointRecord, WorkerRecord
 from agentflow.serde import decode_failure, loads
-from agentflow.server.models import JournalRecord, Run, RunDetail, RunFailure, ServedTask, Waitpoint, WorkerInfo
+from agentflow.server.models import JournalRecord, Run, RunDetail, RunFailure, RunUsage, ServedTask, UsageTotal, Waitpoint, WorkerInfo
+
+NONE_YET = records.RunUsage()
 
 
 def _millis(micros: int) -> int:
@@ -62,10 +65,16 @@ def run_view(run: RunRecord) -> Run:
     return Run(**_fields(run))
 
 
-def run_detail(run: RunRecord, waiting: list[WaitpointRecord], cursor: str | None) -> RunDetail:
+def run_detail(run: RunRecord, waiting: list[WaitpointRecord], cursor: str | None, used: records.RunUsage = NONE_YET) -> RunDetail:
     """A run with all there is to know."""
     seen = [waitpoint_view(one) for one in waiting]
-    return RunDetail(**_fields(run), input=value(run.input), output=value(run.output), waiting=seen, cursor=cursor)
+    usage = RunUsage(own=usage_view(used.own), total=usage_view(used.total))
+    return RunDetail(**_fields(run), input=value(run.input), output=value(run.output), waiting=seen, usage=usage, cursor=cursor)
+
+
+def usage_view(used: UsageRecord) -> UsageTotal:
+    """What was used."""
+    return UsageTotal(**{name: getattr(used, name) for name in UsageTotal.model_fields})
 
 
 def waitpoint_view(one: WaitpointRecord) -> Waitpoint:
@@ -87,8 +96,8 @@ def waitpoint_view(one: WaitpointRecord) -> Waitpoint:
     )
 
 
-def entry_view(entry: JournalEntry) -> JournalRecord:
-    """A journal entry."""
+def entry_view(entry: JournalEntry, used: UsageRecord | None) -> JournalRecord:
+    """A journal entry, and what it used."""
     return JournalRecord(
         seq=entry.seq,
         kind=entry.kind.value,
@@ -98,6 +107,7 @@ def entry_view(entry: JournalEntry) -> JournalRecord:
         tries=entry.tries,
         started_at=_millis(entry.started_at),
         ended_at=_millis(entry.ended_at),
+        usage=None if used is None else usage_view(used),
     )
 
 

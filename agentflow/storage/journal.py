@@ -7,19 +7,20 @@ from dataclasses import replace
 from agentflow.database.port import Database, Transaction, transaction
 from agentflow.errors import LeaseLost
 from agentflow.records import JournalEntry
-from agentflow.storage import blobs, rows
+from agentflow.storage import blobs, rows, usage
 from agentflow.storage.runs import Lease, hold
 from agentflow.storage.statements import SQL
+from agentflow.storage.usage import Metered
 
 
-async def append(database: Database, lease: Lease, entry: JournalEntry, said: str | None = None) -> None:
-    """Record an entry, and what was said by it; durable on return. Raises `LeaseLost` when the lease no longer holds.
+async def append(database: Database, lease: Lease, entry: JournalEntry, said: str | None = None, metered: Metered | None = None) -> None:
+    """Record an entry, what was said by it and what it used; durable on return. Raises `LeaseLost` when the lease no longer holds.
 
     An entry that is there already was written by this very epoch before the connection broke: it counts.
     """
     value = entry.value
-    if said is not None or (value is not None and len(value) > blobs.LIMIT):
-        await database.transact(record(lease, entry, said))
+    if said is not None or metered is not None or (value is not None and len(value) > blobs.LIMIT):
+        await database.transact(record(lease, entry, said, metered))
         return
     written = await database.execute(SQL.journal.append(run=lease.run, **_columns(entry)))
     if not written:
@@ -27,7 +28,7 @@ async def append(database: Database, lease: Lease, entry: JournalEntry, said: st
 
 
 @transaction
-def record(lease: Lease, entry: JournalEntry, said: str | None = None) -> Transaction[None]:
+def record(lease: Lease, entry: JournalEntry, said: str | None = None, metered: Metered | None = None) -> Transaction[None]:
     """As `append`, as a part of what is written together. Raises `LeaseLost`."""
     value = entry.value
     if value is not None and len(value) > blobs.LIMIT:
@@ -38,6 +39,8 @@ def record(lease: Lease, entry: JournalEntry, said: str | None = None) -> Transa
         raise LeaseLost(lease.run_id)
     if said is not None:
         yield SQL.transcripts.put(run=lease.run, seq=entry.seq, events=said)
+    if metered is not None:
+        yield from usage.put(lease.run, entry.seq, lease.epoch, entry.key, metered, entry.ended_at)
 
 
 def _columns(entry: JournalEntry) -> dict[str, object]:

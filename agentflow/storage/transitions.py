@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from agentflow.database.port import Database, Transaction, transaction
 from agentflow.errors import LeaseLost, RunError
-from agentflow.records import Failure, RunRecord, RunState, may_become, new_id
+from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitState, may_become, new_id
 from agentflow.serde import encode_failure
 from agentflow.storage import blobs, inputs, rows, runs, waitpoints
 from agentflow.storage.runs import Lease, Lessee, NewRun
@@ -87,12 +87,21 @@ def _end(run: RunRecord, end: End, spent: Spent, now: int) -> Transaction[Ended]
     if not found:
         raise LeaseLost(run.id)
     ended = rows.run(found[0])
-    if run.epoch > 0:
-        yield SQL.waitpoints.cancel_of_run(run=run.key, now=now)
+    others = (yield from _cancel_waits(run.key, now)) if run.epoch > 0 else []
     if run.idempotency_key is not None and end.state in (RunState.FAILED, RunState.EXPIRED):
         yield from _free_key(run)
     woken, leased = yield from waitpoints.end_targets(run.id, waitpoints.ending_of(ended), now, end.lessee)
-    return Ended(ended, woken, leased)
+    return Ended(ended, [*woken, *others], leased)
+
+
+def _cancel_waits(run: int, now: int) -> Transaction[list[RunRecord]]:
+    """Nobody answers what the run has asked: runs that wait for the same answer are woken, to ask themselves."""
+    woken: list[RunRecord] = []
+    for row in (yield SQL.waitpoints.cancel_of_run(run=run, now=now)):
+        if row["kind"] == WaitKind.APPROVAL:
+            more, _ = yield from waitpoints.end_targets(row["id"], waitpoints.Ending(WaitState.CANCELLED), now)
+            woken += more
+    return woken
 
 
 def _free_key(run: RunRecord) -> Transaction[None]:

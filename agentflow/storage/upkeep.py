@@ -126,6 +126,9 @@ def _delete(keys: Sequence[int]) -> Transaction[None]:
     named = dumps(list(keys))
     yield SQL.idempotency.forget(runs=named)
     yield SQL.tags.forget(runs=named)
+    yield SQL.budgets.forget(runs=named)
+    yield SQL.grants.forget(runs=named)
+    yield SQL.calls.forget(runs=named)
     yield SQL.remains.add(runs=named)
     gone = {row["key"] for row in (yield SQL.remains.delete(runs=named))}
     for key in keys:
@@ -148,6 +151,8 @@ def clear(limit: int, run: int | None = None) -> Transaction[bool]:
     if left > 0:
         left -= len((yield SQL.inputs.forget(runs=named, limit=left)))
     if left > 0:
+        left -= len((yield SQL.usage.forget(runs=named, limit=left)))
+    if left > 0:
         yield SQL.remains.cleared(runs=named)
     return True
 
@@ -164,6 +169,12 @@ def forget_starts(now: int, limit: int) -> Transaction[bool]:
     periods = [period for one in (yield from queues.everything()) for period in (one.rate_period, one.key_rate_period) if period]
     before = now - 2 * max(periods, default=0) - _WIDE
     return len((yield SQL.starts.forget(before=before, limit=limit))) == limit
+
+
+@transaction
+def expire_usage(now: int, limit: int) -> Transaction[bool]:
+    """Delete what no budget of a tag or a key looks at any more; True when there may be more."""
+    return len((yield SQL.usage.expire(now=now, limit=limit))) == limit
 
 
 class Place(NamedTuple):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic_ai.messages import ModelMessage, ModelResponse
-from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.models import ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.function import (
     AgentInfo,
     BuiltinToolCallsReturns,
@@ -19,6 +20,8 @@ from pydantic_ai.models.function import (
     FunctionModel,
 )
 from pydantic_ai.settings import ModelSettings
+from pydantic_ai.tools import RunContext
+from pydantic_ai.usage import RequestUsage
 
 from agentflow.errors import DefinitionError
 
@@ -27,13 +30,14 @@ Delta = str | DeltaToolCalls | DeltaThinkingCalls | BuiltinToolCallsReturns
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One part of a turn: `kind` is text, thinking or call."""
+    """One part of a turn: `kind` is text, thinking, call or tokens."""
 
     kind: str
     text: str
     tool: str = ""
     call_id: str | None = None
     signature: str | None = None
+    usage: RequestUsage | None = None
 
 
 def text(said: str) -> Said:
@@ -50,6 +54,11 @@ def call(tool: str, arguments: Mapping[str, Any] | str | None = None, *, id: str
     """A call of a tool. `arguments` may be raw text, to try what is no JSON; `id` defaults to one made of turn and place."""
     written = arguments if isinstance(arguments, str) else json.dumps(arguments or {})
     return Said("call", written, tool, id)
+
+
+def tokens(input: int, output: int = 0, *, cached: int = 0) -> Said:
+    """What the turn is said to have used, instead of an estimate; write it among the parts of the turn."""
+    return Said("tokens", "", usage=RequestUsage(input_tokens=input, output_tokens=output, cache_read_tokens=cached))
 
 
 Told = Sequence[Said] | Callable[[list[ModelMessage]], Sequence[Said]]
@@ -75,6 +84,7 @@ class ScriptedModel(FunctionModel):
         self._turns, self._failures = _script(turns)
         self._pace = pace
         self._size = size
+        self._streams: dict[int, StreamedResponse] = {}
 
     @property
     def model_id(self) -> str:
@@ -90,6 +100,22 @@ class ScriptedModel(FunctionModel):
                 pass
             return stream.get()
 
+    @asynccontextmanager
+    async def request_stream(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+        run_context: RunContext[Any] | None = None,
+    ) -> AsyncGenerator[StreamedResponse]:
+        """The turn in pieces."""
+        async with super().request_stream(messages, model_settings, model_request_parameters, run_context) as stream:
+            self._streams[id(messages)] = stream
+            try:
+                yield stream
+            finally:
+                del self._streams[id(messages)]
+
     async def _answer(self, messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Delta]:
         tools = [tool.name for tool in [*info.function_tools, *info.output_tools]]
         self.requests.append(Request(list(messages), tools, info.instructions))
@@ -99,15 +125,21 @@ class ScriptedModel(FunctionModel):
         if number >= len(self._turns):
             raise DefinitionError(f"scripted_model has {len(self._turns)} turns and was asked for one more.", hint="Write another turn.")
         turn = self._turns[number]
-        for place, said in enumerate(turn(messages) if callable(turn) else turn):
+        parts = turn(messages) if callable(turn) else turn
+        for place, said in enumerate(parts):
             for delta in self._deltas(said, place, f"call_{number + 1}_{place}"):
                 if self._pace is not None:
                     await self._pace(said.kind)
                 yield delta
+        for said in parts:
+            if said.usage is not None:
+                told = self._streams[id(messages)].usage
+                told.input_tokens, told.output_tokens = said.usage.input_tokens, said.usage.output_tokens
+                told.cache_read_tokens = said.usage.cache_read_tokens
 
     def _deltas(self, said: Said, place: int, call_id: str) -> list[Delta]:
         pieces = [said.text[at : at + self._size] for at in range(0, len(said.text), self._size)]
-        if said.kind == "text":
+        if said.kind in ("text", "tokens"):
             return list(pieces)
         if said.kind == "thinking":
             last: list[Delta] = [{place: DeltaThinkingPart(content="", signature=said.signature)}] if said.signature else []

@@ -79,7 +79,7 @@ class _DryContext:
         self.root = Branch("", Tasks())
         self.run_id, self.task, self.attempt, self.tags = run.id, run.task, run.attempt, run.tags
         self.metadata: dict[str, Any] = loads(run.metadata)
-        self.idempotency_key = run.idempotency_key
+        self.idempotency_key = run.idempotency_key or run.id
         self.replaying = True
         self.cancelled: str | None = None
         self.deadline: datetime | None = None

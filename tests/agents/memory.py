@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
@@ -69,7 +69,6 @@ class MemoryRun:
     task = "task"
     attempt = 1
     tags: tuple[str, ...] = ()
-    idempotency_key: str | None = None
     cancelled: str | None = None
     deadline: datetime | None = None
     thread: ThreadScope | None = None
@@ -85,6 +84,11 @@ class MemoryRun:
         self._asked: set[str] = set()
         self._open: dict[str, asyncio.Future[None]] = {}
         self._moved = asyncio.Condition()
+
+    @property
+    def idempotency_key(self) -> str:
+        here = scope.get()
+        return self.run_id if here is None else here.idempotency_key
 
     @property
     def replaying(self) -> bool:
@@ -124,6 +128,9 @@ class MemoryRun:
                 return await call.body()
             except Exception as error:
                 delay = call.options.retry.delay(tries, error, 0)
+                if delay is None and call.rescue is not None:
+                    with suppress(type(error)):
+                        return call.rescue(error)
                 if delay is None and isinstance(error, AgentflowError):
                     raise
                 if delay is None:

@@ -46,6 +46,11 @@ WORKING: dict[str, Callable[[], Query]] = {
     "a dedupe key": lambda: SQL.runs.deduped(task="t1", dedupe_key="d11"),
     "who is ahead in a thread": lambda: SQL.threads.ahead(thread="t", turn=7),
     "whose turn it is in a thread": lambda: SQL.threads.active(thread="t"),
+    "what a run used": lambda: SQL.usage.sum(scope="run:8", run=8, since=-1),
+    "what a key used in a window": lambda: SQL.usage.sum(scope="key:k5", run=None, since=NOW),
+    "each call of a key in a window": lambda: SQL.usage.each(scope="key:k5", run=None, since=NOW),
+    "the budgets above a run": lambda: SQL.budgets.above(run=8),
+    "calls under way": lambda: SQL.calls.open(budget="b", run=8, step="s"),
     "children to cancel": lambda: SQL.runs.children_to_cancel(run=8),
 }
 UPKEEP: dict[str, Callable[[], Query]] = {
@@ -63,6 +68,7 @@ UPKEEP: dict[str, Callable[[], Query]] = {
     "waiting runs by version": lambda: SQL.versions.waiting(look=1_000),
     "how many runs each worker holds": lambda: SQL.workers.held(),
     "what is put back": lambda: SQL.runs.serve(queues='["default"]', tasks=TASKS),
+    "old calls of keys": lambda: SQL.usage.expire(now=NOW + 1_010, limit=256),
     "old starts": lambda: SQL.starts.forget(before=NOW, limit=256),
 }
 

@@ -11,13 +11,14 @@ from agentflow.clock import SECOND
 from agentflow.database import Database
 from agentflow.errors import RunError, RunNotFound
 from agentflow.records import EntryKind, JournalEntry, RunState, WaitKind, WaitState
-from agentflow.storage import blobs, inputs, journal, listing, runs, transitions, upkeep, waitpoints
+from agentflow.storage import blobs, inputs, journal, listing, runs, transitions, upkeep, usage, waitpoints
 from agentflow.storage.inputs import NewMessage
 from agentflow.storage.listing import RunFilter
 from agentflow.storage.runs import Lease
 from agentflow.storage.statements import SQL
 from agentflow.storage.transitions import End, Release
 from agentflow.storage.upkeep import CLOCKS, Place, Turn, TurnOver
+from agentflow.storage.usage import LONGEST, CallUsage, Metered
 from agentflow.storage.waitpoints import Ending, NewWaitpoint, TokenKey
 from tests.contracts.stock import DONE, LEASE, NOW, SPENT, claim, lease_of, leased, new
 
@@ -55,7 +56,8 @@ async def left(database: Database, lease: Lease) -> list[str]:
     waited = await database.read(waitpoints.of_run(lease.run))
     said = await database.read(journal.transcripts(lease.run))
     [sent] = await database.fetch(SQL.inputs.ends(run=lease.run, name="inbox"))
-    every = (("journal", records), ("transcripts", said), ("waitpoints", waited), ("inputs", sent["last"]))
+    used = await database.read(usage.of_scope(f"run:{lease.run}"))
+    every = (("journal", records), ("transcripts", said), ("waitpoints", waited), ("inputs", sent["last"]), ("usage", used.calls))
     return [name for name, rows in every if rows]
 
 
@@ -78,11 +80,12 @@ def question(number: int = 1, **chosen: Any) -> NewWaitpoint:
 async def test_an_old_run_goes_with_all_that_belongs_to_it_and_a_young_one_stays(database: Database) -> None:
     """F4"""
     old = await leased(database, number=1, tags=["vip"], idempotency_key="k")
-    await journal.append(database, old, entry(1, old.epoch), "[]")
+    metered = Metered([CallUsage(input=1)], [f"run:{old.run}", "thread:t-7", "tag:vip"])
+    await journal.append(database, old, entry(1, old.epoch), "[]", metered)
     await database.transact(waitpoints.create(old, question(), NOW))
     await database.transact(inputs.send(old.run_id, NewMessage(name="inbox", data="1"), NOW))
     await database.transact(transitions.finish(old, DONE, SPENT, NOW))
-    assert await left(database, old) == ["journal", "transcripts", "waitpoints", "inputs"]
+    assert await left(database, old) == ["journal", "transcripts", "waitpoints", "inputs", "usage"]
     young = await finished(database, 2, now=LATER, tags=["vip"])
     assert await sweep(database, before=NOW) == ["run_1"]
     assert await left(database, old) == []
@@ -90,6 +93,22 @@ async def test_an_old_run_goes_with_all_that_belongs_to_it_and_a_young_one_stays
     assert await database.fetch(SQL.idempotency.get(key=runs.scoped("", "t", "k"), now=NOW)) == []
     with pytest.raises(RunNotFound):
         await database.read(runs.get("run_1"))
+
+
+async def test_what_counts_for_a_tag_or_a_key_goes_with_the_longest_window_and_for_a_thread_it_stays(database: Database) -> None:
+    old = await leased(database, number=1, tags=["vip"])
+    scopes = [f"run:{old.run}", "thread:t-7", "tag:vip", "key:acme"]
+    await journal.append(database, old, entry(1, old.epoch), None, Metered([CallUsage(input=1)], scopes))
+    await database.transact(transitions.finish(old, DONE, SPENT, NOW))
+    await sweep(database)
+
+    async def calls() -> list[int]:
+        return [(await database.read(usage.of_scope(scope))).calls for scope in scopes]
+
+    await database.transact(upkeep.expire_usage(NOW + LONGEST - 1, 100))
+    assert await calls() == [0, 1, 1, 1]
+    assert not await database.transact(upkeep.expire_usage(NOW + LONGEST, 100))
+    assert await calls() == [0, 1, 0, 0]
 
 
 async def test_a_run_that_goes_on_in_any_way_stays(database: Database) -> None:

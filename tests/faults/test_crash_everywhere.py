@@ -28,7 +28,7 @@ from agentflow.streams.fold import Fold
 from agentflow.testing import Engine
 from agentflow.testing.faults import Crashed, CrashingDatabase
 from tests.faults.flaky import Break, FlakyDatabase
-from tests.faults.workloads import Workload, conversing, everything, in_a_thread, numbers, talking
+from tests.faults.workloads import Workload, conversing, everything, in_a_thread, numbers, talking, within_a_budget
 from tests.servers.postgres import PostgresServer
 
 T = TypeVar("T")
@@ -38,6 +38,7 @@ WORKLOADS: dict[str, Callable[[], Workload]] = {
     "an agent": talking,
     "a conversation": conversing,
     "a thread": in_a_thread,
+    "a budget": within_a_budget,
 }
 PATIENCE = 20.0
 Fresh = Callable[[], AbstractContextManager[str | None]]
@@ -181,6 +182,13 @@ async def check_items(engine: Engine, run: RunRecord, work: Workload) -> None:
         assert {name: fold.stream(name) for name in fold.items} == work.said
 
 
+async def check_usage(engine: Engine, run: RunRecord, work: Workload) -> None:
+    """What was recorded counts once, and each question was asked once."""
+    assert (await engine.app.runs.usage(run.id)).total.tokens == work.used or not work.used
+    questions = await engine.app.waitpoints.list(kind="approval", state=None)
+    assert len(questions) == work.asked or not work.asked
+
+
 @pytest.mark.parametrize("mode", ["before", "after"])
 @pytest.mark.parametrize("kind", WORKLOADS)
 async def test_a_crash_at_any_write_ends_in_the_same_result_and_repeats_nothing_recorded(
@@ -213,6 +221,7 @@ async def crash_at(place: Place, work: Workload, number: int, mode: Mode) -> boo
         run = await driver.run()
         await check_streams(engine)
         await check_items(engine, run, work)
+        await check_usage(engine, run, work)
     finally:
         await engine.stop()
     assert outcome(run, work.task.codec) == work.result, (number, run)
@@ -261,6 +270,7 @@ async def break_at(place: Place, work: Workload, number: int, mode: Mode) -> boo
         run = await driver.run()
         await check_streams(engine)
         await check_items(engine, run, work)
+        await check_usage(engine, run, work)
     finally:
         await engine.stop()
     assert outcome(run, work.task.codec) == work.result, (number, run)

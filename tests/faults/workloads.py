@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic_ai.messages import ModelMessage
 
-from agentflow import InputStream, Stream, ai, approve, context, current_step, sleep, step, task
+from agentflow import Budget, InputStream, Stream, ai, approve, context, current_step, sleep, step, task
 from agentflow.agents.agent import Agent
 from agentflow.engine.task import Task
+from agentflow.streams.events import Usage
 from agentflow.testing.models import Said, call, scripted_model, text, thinking
 
 
@@ -19,7 +20,8 @@ from agentflow.testing.models import Said, call, scripted_model, text, thinking
 class Workload:
     """A task, what to start it with, and what must come out. `called` has the run and key of each body, as often as it was called.
 
-    `sent` is what others send into its input stream, `said` what readers of its own streams must know in the end.
+    `sent` is what others send into its input stream, `said` what readers of its own streams must know in the end. `used` are the
+    tokens that it and its children used, of which people were `asked` so often.
     """
 
     task: Task[..., Any]
@@ -28,6 +30,8 @@ class Workload:
     called: list[str] = field(default_factory=list[str])
     sent: tuple[int, ...] = ()
     said: Mapping[str, list[Any]] = field(default_factory=dict[str, list[Any]])
+    used: int = 0
+    asked: int = 0
 
 
 numbers = InputStream[int]("numbers")
@@ -156,3 +160,25 @@ def in_a_thread() -> Workload:
         return [await said.result(), await heard.result()]
 
     return Workload(talk, (), ["after 1", 2], called)
+
+
+def within_a_budget() -> Workload:
+    """Model calls of a run and its children, one after the other and at once, in a budget that people raise twice."""
+    called: list[str] = []
+
+    @step(kind="llm")
+    async def speak(tokens: int) -> int:
+        called.append(current_step().idempotency_key)
+        current_step().publish(Usage(model="m", input=tokens, output=0, cost=0.001))
+        return tokens
+
+    @task
+    async def part(tokens: int) -> int:
+        return await speak(tokens)
+
+    @task(budget=Budget(tokens=100, on_limit="ask"))
+    async def whole() -> int:
+        first = await speak(120) + await part(50)
+        return first + sum(await asyncio.gather(part(40), part(40), speak(40)))
+
+    return Workload(whole, (), 290, called, used=290, asked=2)

@@ -40,6 +40,11 @@ HOMES = {
     "pydantic_ai": "agentflow.agents",
     "anthropic": "agentflow.agents",
     "openai": "agentflow.agents",
+    "agents": "agentflow.agents",
+    "claude_agent_sdk": "agentflow.agents",
+    "griffe": "agentflow.agents",
+    "mcp": "agentflow.server",
+    "mcp_types": "agentflow.server",
     "starlette": "agentflow.server",
     "sse_starlette": "agentflow.server",
     "uvicorn": "agentflow.server",
@@ -51,9 +56,13 @@ HOMES = {
 }
 
 LAZY = [
+    "agents",
     "anthropic",
     "asyncpg",
+    "claude_agent_sdk",
+    "griffe",
     "jwt",
+    "mcp",
     "openai",
     "pydantic",
     "pydantic_ai",

@@ -8,6 +8,7 @@ UNION ALL SELECT 'waitpoints', (SELECT MAX(rowid) FROM waitpoints) - (SELECT MIN
 UNION ALL SELECT 'inputs', (SELECT MAX(rowid) FROM inputs) - (SELECT MIN(rowid) FROM inputs) + 1, NULL
 UNION ALL SELECT 'threads', (SELECT MAX(rowid) FROM threads) - (SELECT MIN(rowid) FROM threads) + 1, NULL
 UNION ALL SELECT 'messages', (SELECT MAX(rowid) FROM messages) - (SELECT MIN(rowid) FROM messages) + 1, NULL
+UNION ALL SELECT 'usage', (SELECT MAX(rowid) FROM usage) - (SELECT MIN(rowid) FROM usage) + 1, NULL
 UNION ALL SELECT 'blobs', (SELECT MAX(rowid) FROM blobs) - (SELECT MIN(rowid) FROM blobs) + 1, NULL
 UNION ALL SELECT 'idempotency', (SELECT MAX(rowid) FROM idempotency) - (SELECT MIN(rowid) FROM idempotency) + 1, NULL
 UNION ALL SELECT 'starts', (SELECT MAX(rowid) FROM starts) - (SELECT MIN(rowid) FROM starts) + 1, NULL;

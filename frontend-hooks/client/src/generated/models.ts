@@ -22,7 +22,7 @@ export interface Journal {
   entries: readonly JournalRecord[];
 }
 
-/** A recorded step or value of a run. */
+/** A recorded step or value of a run, and what it used where it asked a model. */
 export interface JournalRecord {
   seq: number;
   kind: string;
@@ -32,6 +32,7 @@ export interface JournalRecord {
   tries: number;
   started_at: number;
   ended_at: number;
+  usage: UsageTotal | null;
 }
 
 /** A run that was moved; `warning` says that no live worker takes it now. */
@@ -103,11 +104,12 @@ export interface Run {
   finished_at: number | null;
 }
 
-/** A run with its values, what it waits for, and the `cursor` that its stream goes on after. */
+/** A run with its values, what it waits for and used, and the `cursor` that its stream goes on after. */
 export interface RunDetail extends Run {
   input: unknown;
   output: unknown;
   waiting: readonly Waitpoint[];
+  usage: RunUsage;
   cursor: string | null;
 }
 
@@ -124,6 +126,12 @@ export interface RunFailure {
 export interface RunPage {
   runs: readonly Run[];
   next: string | null;
+}
+
+/** What a run used itself, and with all the runs below it. */
+export interface RunUsage {
+  own: UsageTotal;
+  total: UsageTotal;
 }
 
 /** A task that a worker has the code of, and the versions whose runs it takes beside those without one: its own first. */
@@ -146,6 +154,18 @@ export interface TaskInfo {
 /** All known tasks. */
 export interface TaskPage {
   tasks: readonly TaskInfo[];
+}
+
+/** What model calls used. `usd` is decimal text, null where no price is known; `unpriced` and `unmetered` count the calls that told no price, or no tokens. */
+export interface UsageTotal {
+  calls: number;
+  input: number;
+  output: number;
+  cached: number;
+  reasoning: number;
+  usd: string | null;
+  unpriced: number;
+  unmetered: number;
 }
 
 /** Something that a run waits for. */

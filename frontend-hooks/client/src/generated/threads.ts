@@ -1,5 +1,7 @@
 // Written by tools/typescript.py from the Python definitions: change those, then run `make types`.
 
+import type { UsageTotal } from "./models.ts";
+
 /** A message of pydantic-ai, its number in the thread from 1, and the run that said it, which may be deleted by now. */
 export interface Message {
   seq: number;
@@ -15,6 +17,7 @@ export interface ThreadDetail {
   active_run: string | null;
   created_at: number;
   touched_at: number;
+  usage: UsageTotal;
   messages: readonly Message[];
   next: number | null;
 }

@@ -59,7 +59,7 @@ export function RunPage({ id }: { id: string }) {
               <Value value={view.metadata} />
             </Section>
           ) : null}
-          <Spent view={view} />
+          <Spent run={run} view={view} />
         </aside>
       </div>
     </article>
@@ -315,9 +315,10 @@ function Outcome({ run, view, status }: { run: RunDetail; view: RunView; status:
   );
 }
 
-function Spent({ view }: { view: RunView }) {
+function Spent({ run, view }: { run: RunDetail; view: RunView }) {
   const { usage } = view;
-  if (usage.requests === 0) return null;
+  const { own, total } = run.usage;
+  if (usage.requests === 0 && total.calls === 0) return null;
   return (
     <Section name="Model">
       <dl className="pairs">
@@ -325,6 +326,12 @@ function Spent({ view }: { view: RunView }) {
         <Fact name="tokens in">{usage.input.toLocaleString()}</Fact>
         <Fact name="tokens out">{usage.output.toLocaleString()}</Fact>
         {usage.cost > 0 ? <Fact name="cost">${usage.cost.toFixed(4)}</Fact> : null}
+        {own.unpriced > 0 ? <Fact name="of unknown price">{own.unpriced}</Fact> : null}
+        {total.calls > own.calls ? (
+          <Fact name="with its children">
+            {(total.input + total.output).toLocaleString()} tokens{total.usd === null ? "" : `, $${total.usd}`}
+          </Fact>
+        ) : null}
       </dl>
     </Section>
   );

@@ -1,0 +1,1 @@
+SELECT terms FROM budgets WHERE run = :run ORDER BY id;

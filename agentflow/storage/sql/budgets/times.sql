@@ -1,0 +1,1 @@
+SELECT state, started_at, leased_at, active FROM runs WHERE key = :run;

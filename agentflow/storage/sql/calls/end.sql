@@ -1,0 +1,1 @@
+DELETE FROM calls WHERE run = :run AND step = :step AND epoch = :epoch;

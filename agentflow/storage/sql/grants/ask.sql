@@ -1,0 +1,1 @@
+UPDATE grants SET question = :question WHERE budget = :budget;

@@ -1,0 +1,1 @@
+INSERT INTO grants (budget, run) VALUES (:budget, :run) ON CONFLICT DO NOTHING;

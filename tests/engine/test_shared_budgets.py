@@ -1,0 +1,240 @@
+"""Budgets that several runs have in common: parents and children, threads, tags, keys."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from agentflow import Budget, BudgetExceeded, approve, current_step, step, task
+from agentflow.records import RunState
+from agentflow.serde import loads
+from agentflow.streams.events import Usage
+from agentflow.testing import Engine
+from tests.engine.speaking import approvals, speak, talk, used
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine_database(request: pytest.FixtureRequest) -> str | None:
+    """Where the engine under test keeps what is true."""
+    return None if request.param == "sqlite" else request.getfixturevalue("migrated_url")
+
+
+@task
+async def part(calls: list[int]) -> int:
+    return await talk(calls)
+
+
+@task(budget=Budget(tokens=100))
+async def whole(calls: list[int]) -> list[int]:
+    return [await part(calls), await part(calls)]
+
+
+@task(budget=Budget(tokens=100, on_limit="ask"))
+async def fan(calls: list[int], parts: int) -> list[int]:
+    return list(await asyncio.gather(*(part(calls) for _ in range(parts))))
+
+
+async def test_the_runs_below_a_run_are_within_its_budget(engine: Engine) -> None:
+    run = await engine.start(whole, [30, 30])
+    assert await run.result() == [2, 2]
+    more = await engine.start(whole, [50, 30, 40, 30])
+    assert await more.result() == [3, 0]
+    assert await used(engine, more) == 120
+
+
+async def test_a_detached_run_is_within_the_budget_of_who_started_it(engine: Engine) -> None:
+    @task(name="launching", budget=Budget(tokens=50))
+    async def launching() -> str:
+        await speak(60)
+        return (await part.start([10])).id
+
+    run = await engine.start(launching)
+    child = await run.result()
+    assert (await engine.app.runs.ended(child)).output == "0"
+
+
+async def test_parallel_runs_ask_one_question_and_all_go_on_with_its_answer(engine: Engine) -> None:
+    run = await engine.start(fan, [40, 40], 3)
+    await engine.until(run, RunState.WAITING)
+    asked = await approvals(engine)
+    await engine.app.waitpoints.approve(asked[0].id, by="maria")
+    again = await approvals(engine)
+    assert loads(again[0].subject)["title"] == "The run above this one has used 200 of 200 tokens. May it go on?"
+    await engine.app.waitpoints.approve(again[0].id, by="maria")
+    assert await run.result() == [2, 2, 2]
+    assert await used(engine, run) == 240
+
+
+@pytest.mark.parametrize("sizes", [[40, 40, 40, 40, 40], [10, 35, 35, 35, 35], [130, 1, 1, 1, 1], [1, 1, 1, 1, 1]])
+async def test_parallel_calls_exceed_a_budget_by_less_than_one_call(engine: Engine, sizes: list[int]) -> None:
+    """Sizes of the calls of five parallel runs; only the first is unlike the others, and goes alone."""
+    open_: set[int] = set()
+    most, together = 0, asyncio.Event()
+
+    @step(kind="llm", name="speak_long")
+    async def speak_long(number: int, tokens: int) -> int:
+        nonlocal most
+        open_.add(number)
+        most = max(most, len(open_))
+        if most > 1:
+            together.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await together.wait()
+        open_.discard(number)
+        current_step().publish(Usage(model="m", input=tokens, output=0, cost=0.0))
+        return tokens
+
+    @task(name="one_of_five")
+    async def one(number: int) -> int:
+        made = 0
+        for tokens in sizes:
+            try:
+                made += await speak_long(number, tokens)
+            except BudgetExceeded:
+                break
+        return made
+
+    @task(name="five", budget=Budget(tokens=100))
+    async def five() -> int:
+        return sum(await asyncio.gather(*(one(number) for number in range(5))))
+
+    run = await engine.start(five)
+    spent = await run.result()
+    assert spent == await used(engine, run)
+    assert spent < 100 + max(sizes)
+    assert (most == 1) == (sizes[0] >= 40)
+    assert spent == 25 if sizes == [1] * 5 else spent >= 100
+
+
+@task(budget=Budget(tokens=100, per="key", window="1d", on_limit="ask"))
+async def shared(calls: list[int]) -> int:
+    return await talk(calls)
+
+
+@task(budget=Budget(tokens=100, on_limit="ask"))
+async def careful(calls: list[int]) -> int:
+    return await talk(calls)
+
+
+async def test_several_budgets_that_are_used_up_at_once_are_one_question(engine: Engine) -> None:
+    @task(name="doubly", budget=[Budget(usd=1, turns=1, on_limit="ask"), Budget(tokens=10_000, on_limit="fail")])
+    async def doubly() -> int:
+        return await careful([120, 1, 1])
+
+    run = await engine.start(doubly)
+    await engine.until(run, RunState.WAITING)
+    [question] = await approvals(engine)
+    subject = loads(question.subject)
+    title = "This run has used 120 of 100 tokens. The run above this one has used 1 of 1 model calls. May it go on?"
+    assert (subject["title"], subject["body"]) == (title, {"tokens": 200, "usd": 2, "turns": 2})
+    await engine.app.waitpoints.approve(question.id, by="maria", edits={"tokens": 500, "turns": 3})
+    assert await run.result() == 3
+    assert len(await engine.app.waitpoints.list(kind="approval", state=None)) == 1
+
+
+async def test_who_asked_may_be_cancelled_and_somebody_else_asks(engine: Engine) -> None:
+    await (await engine.start(shared.using(concurrency_key="acme"), [120])).result()
+    first = await engine.start(shared.using(concurrency_key="acme"), [1])
+    [question] = await engine.waiting(first)
+    second = await engine.start(shared.using(concurrency_key="acme"), [2])
+    [wait] = await engine.waiting(second)
+    assert wait.record.target == question.id
+    await engine.app.runs.cancel(first.id)
+    await engine.until(first, RunState.CANCELLED)
+    [again] = await approvals(engine)
+    assert again.run_id == second.id
+    await engine.app.waitpoints.approve(again.id, by="maria")
+    assert await second.result() == 1
+
+
+async def test_what_was_granted_to_a_window_ends_with_it(engine: Engine) -> None:
+    await (await engine.start(shared.using(concurrency_key="acme"), [120])).result()
+    run = await engine.start(shared.using(concurrency_key="acme"), [1])
+    [question] = await engine.waiting(run)
+    await question.deny(by="maria")
+    assert await run.result() == 0
+    assert await (await engine.start(shared.using(concurrency_key="acme"), [1])).result() == 0
+    await engine.clock.advance("25h")
+    assert await (await engine.start(shared.using(concurrency_key="acme"), [120])).result() == 1
+    asked = await engine.start(shared.using(concurrency_key="acme"), [1])
+    [_] = await engine.waiting(asked)
+
+
+@task(budget=Budget(tokens=100, per="key", window="1d", on_limit="wait"))
+async def metered(calls: list[int]) -> int:
+    return await talk(calls)
+
+
+async def test_a_price_that_is_not_known_leaves_the_window_as_a_call_does(engine: Engine) -> None:
+    @task(name="metered_usd", budget=Budget(usd=1, per="key", window="1h", on_limit="wait"))
+    async def metered_usd() -> int:
+        return await speak(1, None)
+
+    keyed = metered_usd.using(concurrency_key="acme")
+    await (await engine.start(keyed)).result()
+    run = await engine.start(keyed)
+    await engine.waiting(run)
+    await engine.clock.advance("59m")
+    assert (await engine.get(run)).state is RunState.WAITING
+    await engine.clock.advance("2m")
+    assert await run.result() == 1
+    assert len(await engine.app.waitpoints.list(run_id=run.id, state=None)) == 1
+
+
+async def test_a_budget_ends_with_the_run_that_brought_it(engine: Engine) -> None:
+    @task(name="launching_late", budget=Budget(tokens=50))
+    async def launching_late() -> str:
+        await speak(60)
+        return (await waiting_part.start([10])).id
+
+    run = await engine.start(launching_late)
+    child = await run.result()
+    async with asyncio.timeout(20):
+        while not (asked := await engine.app.runs.waiting_for(child)):
+            await asyncio.sleep(0)
+    await engine.app.runs.delete(run.id)
+    await engine.app.waitpoints.approve(asked[0].id, by="maria")
+    assert (await engine.app.runs.ended(child)).output == "1"
+
+
+@task
+async def waiting_part(calls: list[int]) -> int:
+    await talk([1])
+    await approve("Go on?")
+    return await talk(calls)
+
+
+async def test_a_key_waits_without_a_slot_until_enough_has_left_its_window(engine: Engine) -> None:
+    acme = metered.using(concurrency_key="acme")
+    await (await engine.start(acme, [60])).result()
+    await engine.clock.advance("1h")
+    await (await engine.start(acme, [60])).result()
+    run = await engine.start(acme, [10])
+    [timer] = await engine.waiting(run)
+    assert (await engine.get(run)).worker is None
+    other = await engine.start(metered.using(concurrency_key="umbrella"), [10])
+    assert await other.result() == 1
+    await engine.clock.advance("22h")
+    assert (await engine.get(run)).state is RunState.WAITING
+    await engine.crash()
+    await engine.clock.advance("1h")
+    assert timer.record.due_at is not None
+    assert await run.result() == 1
+
+
+async def test_a_thread_and_a_tag_are_counted_over_their_runs_and_a_run_without_is_counted_alone(engine: Engine) -> None:
+    @task(name="of_thread", budget=[Budget(tokens=100, per="thread"), Budget(turns=2, per="tag:vip", window="1h")])
+    async def of_thread(calls: list[int]) -> int:
+        return await talk(calls)
+
+    for expected in (1, 1, 0):
+        run = await engine.start(of_thread.using(thread="t-1"), [60])
+        assert await run.result() == expected
+    for expected in (1, 1, 0):
+        run = await engine.start(of_thread.using(tags=["vip"]), [1])
+        assert await run.result() == expected
+    alone = await engine.start(of_thread, [60, 60, 1])
+    assert await alone.result() == 2
