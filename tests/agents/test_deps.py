@@ -137,7 +137,7 @@ async def test_agents_may_hand_over_to_each_other_within_their_turns(engine: Eng
     first = Agent("ping", model=scripted_model(*[over("pong")] * 9), tools=[ai.handoff("pong")], turns=4)
     second = Agent("pong", model=scripted_model(*[over("ping")] * 9), tools=[ai.handoff(first)])
     assert second.name == "pong"
-    with pytest.raises(RunFailed, match="request_limit of 4"):
+    with pytest.raises(RunFailed, match="used 4 of 4 model calls"):
         await (await engine.start(first, "go")).result()
     lost = Agent("lost", model=scripted_model([call("transfer_to_nobody")]), tools=[ai.handoff("nobody")])
     with pytest.raises(DefinitionError, match="no agent 'nobody'"):
@@ -146,12 +146,12 @@ async def test_agents_may_hand_over_to_each_other_within_their_turns(engine: Eng
 
 async def test_a_thread_keeps_what_all_of_them_said(engine: Engine) -> None:
     asked = scripted_model([call("transfer_to_expert", id="c1")], [], [text("as my colleague said")])
-    answered = scripted_model([], [text("42")])
+    answered = scripted_model([], [text("forty-two")])
     triage = Agent("triage", model=asked, tools=[ai.handoff(Agent("expert", model=answered))])
-    assert await (await engine.start(triage.using(thread="t-9"), "why?")).result() == "42"
+    assert await (await engine.start(triage.using(thread="t-9"), "why?")).result() == "forty-two"
     assert await (await engine.start(triage.using(thread="t-9"), "really?")).result() == "as my colleague said"
     told = spoken(await engine.app.thread("t-9").history())
-    assert [told.count(words) for words in ("why?", "expert has the word now.", "42", "really?", "as my colleague said")] == [1] * 5
+    assert [told.count(words) for words in ("why?", "expert has the word now.", "forty-two", "really?", "as my colleague said")] == [1] * 5
 
 
 @task

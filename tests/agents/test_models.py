@@ -119,7 +119,7 @@ async def test_an_agent_has_no_more_turns_than_it_may(engine: Engine) -> None:
 
     model = scripted_model(*([call("look", id=f"c{turn}")] for turn in range(5)), [text("done")])
     run = await engine.start(Agent("short", model=model, tools=[look], turns=3), "go")
-    with pytest.raises(RunFailed, match="request_limit of 3"):
+    with pytest.raises(RunFailed, match="used 3 of 3 model calls"):
         await run.result()
     assert len(model.requests) == 3
 
