@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from typing import Any, Unpack, cast
 
 from agentflow.agents import answers
+from agentflow.agents.agent import Agent
 from agentflow.agents.approval import Approval
 from agentflow.agents.calls import Answer, Call, answer
+from agentflow.agents.handoff import Handoff
 from agentflow.agents.tools import Tool, ToolOptions, as_tool
 from agentflow.engine.context import recording
 from agentflow.errors import NotInRun
 
-__all__ = ["Approval", "Tool", "claude_hooks", "read_result", "run_tools", "tool"]
+__all__ = ["Approval", "Handoff", "Tool", "claude_hooks", "handoff", "read_result", "run_tools", "tool"]
 
 
 def tool(target: Callable[..., Any] | Tool, **options: Unpack[ToolOptions]) -> Tool:
@@ -65,6 +67,18 @@ def claude_hooks() -> dict[Any, Any]:
     from agentflow.agents.foreign import claude
 
     return claude.hooks()
+
+
+def handoff(agent: Agent[Any] | str, *, description: str = "") -> Handoff:
+    """A tool with which an agent hands the conversation over: the other one goes on in the same run, and its answer is the run's.
+
+    It has its own instructions, tools and deps, and knows all that was said. `agent` is an `Agent`, or the name of one that is made later,
+    so that two may hand over to each other; `description` is what the model is told of it. The next run of a thread begins again with the
+    agent that it is started with.
+
+        triage = Agent("triage", model=…, tools=[ai.handoff(billing), ai.handoff("support", description="For technical questions.")])
+    """
+    return Handoff(agent, description)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,37 +9,44 @@ from typing import Any, cast
 from pydantic_ai import Agent as PydanticAgent
 from pydantic_ai import Tool as PydanticTool
 from pydantic_ai.exceptions import ModelRetry
+from pydantic_ai.models import Model
+from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import UsageLimits
 
 from agentflow.agents.definition import Definition
 from agentflow.agents.durability import IDLE, Durability
+from agentflow.agents.handoff import Speaker
 from agentflow.agents.messages import read, written
-from agentflow.agents.models import MODEL_RETRY, named
-from agentflow.agents.options import AgentOptions
+from agentflow.agents.models import MODEL_RETRY, chosen
+from agentflow.agents.options import AgentOptions, instructions_of
+from agentflow.agents.prompt import Prompt
 from agentflow.agents.units import SETTINGS, ToolSettings, called_id, calling
 from agentflow.engine.context import recording
 from agentflow.engine.task import Task
 from agentflow.errors import InvalidPayload
 
 
-def build(name: str, output: Any, options: AgentOptions, tools: list[PydanticTool[Any]]) -> PydanticAgent[None, Any]:
+def build(name: str, output: Any, options: AgentOptions, tools: list[PydanticTool[Any]]) -> PydanticAgent[Any, Any]:
     """The pydantic-ai agent behind ours. Raises `ConfigurationError` for a model that does not exist."""
     durability = Durability(retry=options.get("model_retry") or MODEL_RETRY, idle_timeout=options.get("idle_timeout", IDLE))
-    return PydanticAgent(
-        named(options["model"], options.get("base_url")),
+    made: PydanticAgent[Any, Any] = PydanticAgent(
+        chosen(options["model"], options.get("base_url")),
         name=name,
         output_type=output,
-        instructions=options.get("instructions"),
+        instructions=instructions_of(options),
         tools=tools,
         toolsets=list(options.get("toolsets", ())),
         model_settings=cast("ModelSettings | None", options.get("settings")),
         retries=options.get("corrections", 1),
         capabilities=[durability, *options.get("capabilities", ())],
     )
+    for validator in options.get("validators", ()):
+        made.output_validator(validator)
+    return made
 
 
-async def converse(agent: PydanticAgent[None, Any], prompt: str, turns: int | None) -> Any:
+async def converse(agent: Speaker, prompt: Prompt, turns: int | None) -> Any:
     """Drive one conversation to its result; in a thread, as its next turn: what was said before is known, what is said now is kept."""
     run = recording()
     thread = None if run is None else run.thread
@@ -50,11 +57,15 @@ async def converse(agent: PydanticAgent[None, Any], prompt: str, turns: int | No
     return result.output
 
 
-async def close(agent: PydanticAgent[None, Any]) -> None:
-    """Close the connections to the provider."""
-    client: Any = getattr(agent.model, "client", None)
-    if client is not None:
-        await client.close()
+async def close(agent: PydanticAgent[Any, Any], options: AgentOptions) -> None:
+    """Close the connections to those models that were given by name; others belong to who made them."""
+    given = options["model"]
+    one_by_one = [given] if isinstance(given, (str, Model)) else given
+    models = agent.model.models if isinstance(agent.model, FallbackModel) and not isinstance(given, Model) else [agent.model]
+    for one, model in zip(one_by_one, models, strict=True):
+        client: Any = getattr(model, "client", None)
+        if client is not None and isinstance(one, str):
+            await client.close()
 
 
 def bind(tool: Definition) -> PydanticTool[Any]:

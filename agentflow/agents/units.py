@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -16,7 +16,6 @@ from pydantic_ai.durable_exec import (
     DurableOperation,
     DurableOperationBackend,
     DynamicToolsetCallToolParams,
-    EventStreamHandlerParams,
     ModelRequestParams,
     ToolsetCallToolId,
     ToolsetCallToolParams,
@@ -26,9 +25,8 @@ from pydantic_ai.durable_exec import (
     durable_unit_scope,
     record_durable_unit,
 )
-from pydantic_ai.exceptions import ApprovalRequired, CallDeferred, ModelRetry, ToolFailed
+from pydantic_ai.exceptions import ApprovalRequired, CallDeferred, ModelAPIError, ModelRetry, ToolFailed
 from pydantic_ai.messages import (
-    FunctionToolResultEvent,
     ModelMessage,
     ModelRequest,
     ModelResponse,
@@ -36,16 +34,21 @@ from pydantic_ai.messages import (
     ToolReturnPart,
     UserPromptPart,
 )
+from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.toolsets import ToolsetTool
 
 from agentflow.agents.answers import Errors, told
 from agentflow.agents.approval import Approval
 from agentflow.agents.budget import said_so_far
-from agentflow.agents.events import Narrator, plain
+from agentflow.agents.events import Narrator, plain, shown
+from agentflow.agents.failures import ModelFailed
+from agentflow.agents.handoff import TRANSFER
+from agentflow.agents.mcp import MCP, conversed, server_of
 from agentflow.agents.models import whole
-from agentflow.clock import microseconds
-from agentflow.engine.context import StepCall, StepOptions, TaskContext, current_step, recording
+from agentflow.clock import SECOND, microseconds
+from agentflow.engine.context import StepCall, StepOptions, TaskContext, WaitRequest, current_step, recording
 from agentflow.errors import BudgetExceeded, DefinitionError, UnserializableValue
+from agentflow.records import WaitKind
 from agentflow.retry import NO_RETRY
 from agentflow.serde import ANY, digest
 from agentflow.streams.events import Event, ToolDenied, ToolError, ToolOutput
@@ -114,12 +117,18 @@ class Loop:
     prefix: str
     taken: Counter[str] = field(default_factory=Counter[str])
     settled: set[str] = field(default_factory=set[str])
+    hidden: frozenset[str] = frozenset()
 
     def key(self, place: str) -> str:
         """The key of a place in the loop; a place that is reached again is counted."""
         self.taken[place] += 1
         count = self.taken[place]
         return f"{self.prefix}/{place}" if count == 1 else f"{self.prefix}/{place}.{count}"
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until a model's work in the background is worth another look."""
+        if seconds > 0:
+            await self.task.wait(self.key("look-again"), WaitRequest(kind=WaitKind.TIMER, due_after=int(seconds * SECOND)))
 
     async def tell(self, key: str, name: str, event: Event) -> None:
         """Tell viewers how a call ended that is no step of its own. As a step, so that no replay tells it again."""
@@ -133,6 +142,7 @@ class Loop:
         """Tell viewers of a call that ended before its tool began, as one with arguments that do not fit."""
         if part.tool_call_id in self.settled or part.outcome == "success":
             return
+        self.settled.add(part.tool_call_id)
         told = part.model_response_str()
         denied = ToolDenied(part.tool_call_id, told)
         error = ToolError(part.tool_call_id, {"code": part.outcome, "message": told})
@@ -143,6 +153,11 @@ calling: ContextVar[str | None] = ContextVar("agentflow_calling", default=None)
 """The key of the tool call that runs in the agent's own code."""
 
 loops: ContextVar[Loop | None] = ContextVar("agentflow_loop", default=None)
+
+
+def hidden(asked: ModelRequestParameters) -> frozenset[str]:
+    """The tools whose calls are the agent's answer, and no event."""
+    return frozenset(one.name for one in asked.output_tools if not one.name.startswith(TRANSFER))
 
 
 def call_place(turn: int, tool: str, call_id: str | None) -> str:
@@ -177,7 +192,10 @@ class Backend(DurableOperationBackend[Any]):
         self, operation: DurableOperation[Any, Any, Any], *, tool: object | None, tool_name: str
     ) -> ToolSettings | Literal[False]:
         settings = ToolSettings.of(tool.tool_def.metadata) if isinstance(tool, ToolsetTool) else _DEFAULT
-        return False if settings.inline else settings
+        if settings.inline:
+            return False
+        of_server = settings.options is _TOOL and server_of(operation.operation_id)
+        return replace(settings, options=MCP) if of_server else settings
 
     def registrations(self) -> Sequence[Any]:
         return ()
@@ -196,10 +214,6 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
         loop = loops.get()
         if loop is None or recording() is None:
             return await self._operation.handler(params)
-        if isinstance(params, EventStreamHandlerParams):
-            if isinstance(params.event, FunctionToolResultEvent):
-                await loop.tell_result(params.event.part)
-            return None
         unit = self._unit(params, config)
         try:
             return await self._recorded(loop, unit, params)
@@ -224,8 +238,11 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
             _tell_outcome(params.ctx.tool_call_id, payload)
             return payload
 
-        step = StepCall(unit.name, body, ANY, unit.digest, unit.options, None if unit.errors is None else rescue)
-        payload = await loop.task.step(loop.key(unit.place), step)
+        call = StepCall(unit.name, body, ANY, unit.digest, unit.options, None if unit.errors is None else rescue)
+        try:
+            payload = await loop.task.step(loop.key(unit.place), call)
+        except ModelFailed as failed:
+            raise failed.restored() from failed
         record_durable_unit(executed=ran)
         try:
             return self._operation.result_codec.load(payload)
@@ -237,17 +254,21 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
             ) from None
 
     async def _run(self, params: Any) -> Any:
+        server = server_of(self._operation.operation_id)
+        if server is not None:
+            return await conversed(server, params.ctx, lambda: self._operation.handler(params))
         if not isinstance(params, ModelRequestParams):
             return await self._operation.handler(params)
-        hidden = frozenset(tool.name for tool in params.model_request_parameters.output_tools)
-        told = Narrator(current_step(), hidden)
+        told = Narrator(current_step(), hidden(params.model_request_parameters))
         token = narrator.set(told)
         try:
             response = await self._operation.handler(params)
+            if isinstance(response, ModelResponse):
+                told.finish(whole(response))
+        except ModelAPIError as error:
+            raise ModelFailed.of(error) from error
         finally:
             narrator.reset(token)
-        if isinstance(response, ModelResponse):
-            told.finish(whole(response))
         return response
 
     def _unit(self, params: Any, config: object | None) -> _Unit:
@@ -260,7 +281,8 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
             settings = config if isinstance(config, ToolSettings) else _DEFAULT
             return _Unit(place, params.name, digest(plain(params.tool_args)), settings.options, settings.errors)
         name = _name(self._operation.operation_id)
-        return _Unit(name, name, "", self._model if self._operation.config_role == "model" else _TOOL)
+        options = MCP if server_of(self._operation.operation_id) else _TOOL
+        return _Unit(name, name, "", self._model if self._operation.config_role == "model" else options)
 
 
 def _tell_outcome(call: str, payload: Any) -> None:
@@ -271,7 +293,7 @@ def _tell_outcome(call: str, payload: Any) -> None:
     publish, kind = current_step().publish, payload["kind"]
     if kind in ("tool_return", "tool_content_result"):
         wrapped = kind == "tool_return" and type(payload["result"]) is dict and payload["result"].get("kind") == "tool-return"
-        publish(ToolOutput(call, payload["result"]["return_value"] if wrapped else payload["result"]))
+        publish(ToolOutput(call, shown(payload["result"]["return_value"] if wrapped else payload["result"])))
     elif kind in ("model_retry", "tool_failed", "run_cancelled"):
         publish(ToolError(call, {"code": "retried" if kind == "model_retry" else "failed", "message": payload["message"]}))
     elif kind == "validation_error":

@@ -271,6 +271,10 @@ class TaskContext(Protocol):
         """Wait, if it must be for days, until a waitpoint ends."""
         ...
 
+    async def open(self, key: str, request: WaitRequest) -> str:
+        """The id of a waitpoint that can be answered from now on, the same at every replay; `wait` with the same key waits for it."""
+        ...
+
     async def child(self, key: str, call: StartCall) -> WaitResult:
         """Start a child run and wait until it ends; its output or failure is the answer."""
         ...

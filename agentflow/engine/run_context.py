@@ -137,15 +137,18 @@ class RunContext:
             raise
 
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
-        one = self._find(key)
-        if one is None:
-            one = await self._working(lambda: self._create(key, request), waits=True)
-        return await self._ended(one)
+        self._replay.ask(key)
+        return await self._ended(self._find(key) or await self._working(lambda: self._create(key, request), waits=True))
+
+    async def open(self, key: str, request: WaitRequest) -> str:
+        found = self._find(key) or await self._working(lambda: self._create(key, request), waits=True)
+        return found.id
 
     async def child(self, key: str, call: StartCall) -> WaitResult:
         if call.options.thread is not None and call.options.thread == self._session.run.thread:
             hint = "Start it with `start()`: it has its turn when this run has ended. Or give it a thread of its own."
             raise DefinitionError(f"{self.run_id} cannot wait for another run of its own thread {call.options.thread!r}.", hint=hint)
+        self._replay.ask(key)
         one = self._find(key)
         if one is None or (one.attempt < self.attempt and not _stands(one, call)):
             one = await self._working(lambda: self._create_child(key, call), waits=True)
@@ -197,7 +200,6 @@ class RunContext:
     # -- how ----------------------------------------------------------------------------------------------------------------------------
 
     def _find(self, key: str) -> WaitpointRecord | None:
-        self._replay.ask(key)
         one = self.known.get(key)
         if one is None or one.state is WaitState.PENDING:
             (branch.get() or self.root).live = True

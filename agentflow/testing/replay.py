@@ -124,6 +124,12 @@ class _DryContext:
             raise _Frontier
         return WaitResult(one.id, one.state, one.answer, one.answered_by)
 
+    async def open(self, key: str, request: WaitRequest) -> str:
+        one = self.waited.get(key)
+        if one is None:
+            raise _Frontier
+        return one.id
+
     async def child(self, key: str, call: StartCall) -> WaitResult:
         return await self.wait(key, WaitRequest(kind=WaitKind.CHILD))
 

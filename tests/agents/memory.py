@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from agentflow.engine.context import ReceiveCall, StartCall, StepCall, ThreadScope, WaitRequest, WaitResult, current, scope
-from agentflow.errors import StepFailed, Suspend
+from agentflow.errors import AgentflowError, StepFailed, Suspend
 from agentflow.records import WaitKind, WaitState
 from agentflow.serde import dumps
 from agentflow.streams.events import Event, StepRetrying
@@ -131,6 +131,8 @@ class MemoryRun:
                 if delay is None and call.rescue is not None:
                     with suppress(type(error)):
                         return call.rescue(error)
+                if delay is None and isinstance(error, AgentflowError):
+                    raise
                 if delay is None:
                     raise StepFailed(f"{call.name}: {error}", type=type(error).__name__) from error
                 self.delays.append(delay)
@@ -140,7 +142,13 @@ class MemoryRun:
 
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
         self.journal.waits.setdefault(key, request)
+        if request.kind is WaitKind.TIMER:
+            self.journal.answers.setdefault(key, WaitResult(f"wp_{key}", WaitState.ANSWERED, None, None))
         return await self._answered(key)
+
+    async def open(self, key: str, request: WaitRequest) -> str:
+        self.journal.waits.setdefault(key, request)
+        return f"wp_{key}"
 
     async def child(self, key: str, call: StartCall) -> WaitResult:
         self.journal.children.setdefault(key, call)
