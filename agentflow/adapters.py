@@ -11,15 +11,15 @@ An integration imports from here and from `agentflow` itself, nothing else.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Mapping
-from functools import cache
+from dataclasses import replace
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pydantic_core import from_json, to_jsonable_python
 
 from agentflow.clock import Duration, microseconds
+from agentflow.engine import prices
 from agentflow.engine.context import StepCall, StepOptions, StepScope, TaskContext, current_step, recording
 from agentflow.errors import AgentflowError, StepTimeout
 from agentflow.retry import Retry
@@ -52,6 +52,8 @@ __all__ = [
     "arguments",
     "model_call",
 ]
+
+Share = Literal["whole", "first", "rest"]
 
 _CURABLE = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS})
 _SPENT = frozenset({"billing_error", "billing_hard_limit_reached", "insufficient_quota"})
@@ -215,8 +217,11 @@ class ModelCall:
         self._options = options
         self._key = run.key(name)
 
-    async def step(self, speak: Callable[[Narrator], Awaitable[Any]], part: str | None = None) -> Any:
-        """The recorded JSON of the call, or run `speak` and record what it returns; `part` names a step of a call that has several.
+    async def step(self, speak: Callable[[Narrator], Awaitable[Any]], part: str | None = None, *, share: Share = "whole") -> Any:
+        """The recorded JSON of the call, or run `speak` and record what it returns.
+
+        Of a call that has several steps `part` names one, and `share` says which is the `first` (what a budget lets begin) and which are
+        the `rest` (what tells what was used).
 
         Raises what the last try of `speak` raised, live as on a replay.
         """
@@ -225,7 +230,7 @@ class ModelCall:
             return await speak(Narrator(current_step()))
 
         key, name = (self._key, self._name) if part is None else (f"{self._key}/{part}", f"{self._name}.{part}")
-        return await self._run.step(key, StepCall(name, body, ANY, self._asked, self._options))
+        return await self._run.step(key, StepCall(name, body, ANY, self._asked, replace(self._options, share=share)))
 
     async def aside(self, part: str, body: Callable[[], Awaitable[Any]]) -> Any:
         """The recorded JSON of something that belongs to the call and asks no model."""
@@ -245,7 +250,7 @@ def model_call(name: str, asked: Any, *, retry: Retry = MODEL_RETRY, idle_timeou
     run = recording()
     if run is None:
         return None
-    _warm()
+    prices.warm()
     options = StepOptions(kind="llm", retry=retry, idle_timeout=microseconds(idle_timeout))
     return ModelCall(run, name, digest(_plain(asked)), options)
 
@@ -261,12 +266,6 @@ def arguments(text: str) -> Any:
 def _plain(value: Any) -> Any:
     """A value as JSON; what JSON cannot say is told by its `str`."""
     return to_jsonable_python(value, fallback=str, serialize_unknown=True)
-
-
-@cache
-def _warm() -> None:
-    """Prices take a second to load: once, while the model thinks."""
-    threading.Thread(target=_used, args=({}, "openai", "chat"), name="agentflow-prices", daemon=True).start()
 
 
 def _used(response: Mapping[str, Any], provider: str, flavor: str) -> dict[str, Any]:

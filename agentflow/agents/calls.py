@@ -15,10 +15,10 @@ from agentflow.agents.answers import shortened, told
 from agentflow.agents.approval import ToolCall, decided, refusal
 from agentflow.agents.definition import Definition
 from agentflow.engine.calls import in_thread
-from agentflow.engine.context import StepCall, TaskContext
+from agentflow.engine.context import StepCall, StepOptions, TaskContext, current_step
 from agentflow.errors import InvalidPayload, RunError, TellModel
 from agentflow.serde import ANY, digest, dumps, result_codec
-from agentflow.streams.events import ToolDenied, ToolError, ToolInput, ToolOutput
+from agentflow.streams.events import Event, ToolDenied, ToolError, ToolInput, ToolOutput
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ async def answer(run: TaskContext, found: Definition | None, call: Call) -> Answ
             raise TellModel(f"There is no tool {call.tool!r}.")
         return await _perform(run, found, call)
     except TellModel as error:
-        run.publish(ToolError(call.id, {"code": "failed", "message": str(error)}))
+        await _tell(run, call, ToolError(call.id, {"code": "failed", "message": str(error)}))
         return Answer(str(error), failed=True)
     except Exception as error:
         run.publish(ToolError(call.id, {"code": "error", "message": str(error)}))
@@ -61,12 +61,18 @@ async def _perform(run: TaskContext, found: Definition, call: Call) -> Answer:
         decision = await decided(run, f"{call.key}/approval", asked, found.approval)
         if not decision.approved:
             said = refusal(decision)
-            run.publish(ToolDenied(call.id, said))
+            await _tell(run, call, ToolDenied(call.id, said))
             return Answer(said, failed=True)
         if decision.edits and found.approval.can_edit:
             payload = _checked(found, dumps(dict(decision.edits)))
-    result = await (_step(run, found, call, payload) if found.task is None else _child(found, call, payload))
-    run.publish(ToolOutput(call.id, result))
+    if found.task is None:
+        ended = await _step(run, found, call, payload)
+        if ended["kind"] == "tool_failed":
+            return Answer(ended["message"], failed=True)
+        result = ended["result"]
+    else:
+        result = await _child(found, call, payload)
+        await _tell(run, call, ToolOutput(call.id, result))
     return Answer(shortened(run, result if isinstance(result, str) else dumps(result), found.limit))
 
 
@@ -99,16 +105,26 @@ async def _step(run: TaskContext, found: Definition, call: Call, payload: str) -
     """A step records what the model is told, be it a result or an error, the way that pydantic-ai's calls are recorded."""
 
     async def body() -> Any:
-        return {"kind": "tool_return", "result": await _call(found, payload)}
+        result = await _call(found, payload)
+        current_step().publish(ToolOutput(call.id, result))
+        return {"kind": "tool_return", "result": result}
 
     def rescue(error: Exception) -> Any:
-        return {"kind": "tool_failed", "message": told(error, found.errors)}
+        message = told(error, found.errors)
+        current_step().publish(ToolError(call.id, {"code": "failed", "message": message}))
+        return {"kind": "tool_failed", "message": message}
 
     with _working(run):
-        ended = await run.step(call.key, StepCall(found.name, body, ANY, digest(payload), found.options, rescue))
-    if ended["kind"] == "tool_failed":
-        raise TellModel(ended["message"])
-    return ended["result"]
+        return await run.step(call.key, StepCall(found.name, body, ANY, digest(payload), found.options, rescue))
+
+
+async def _tell(run: TaskContext, call: Call, event: Event) -> None:
+    """Tell viewers how a call ended that is no step of its own. As a step: a replay tells what nobody has told yet."""
+
+    async def body() -> None:
+        current_step().publish(event)
+
+    await run.step(f"{call.key}/told", StepCall(call.tool, body, ANY, "", StepOptions(kind="tool")))
 
 
 class _Work:

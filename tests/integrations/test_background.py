@@ -90,6 +90,8 @@ async def test_the_stream_that_named_the_response_is_heard_to_its_end(engine: En
     assert recorded[NAMED] == '{"id":"resp_1","after":0}'
     events = [stored.event for stored in await engine.events(run)]
     assert [event.step for event in events if isinstance(event, Usage)] == [SPOKEN]
+    used = await engine.app.runs.usage(run.id)
+    assert (used.own.calls, used.own.unmetered) == (1, 0)
     assert "".join(event.delta for event in events if isinstance(event, TextDelta)) == "four"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, TypeVar
 
 from agentflow.handle import RunHandle
@@ -17,6 +17,7 @@ from agentflow.streams.events import (
     StepRetrying,
     StepStarted,
     TextDelta,
+    ToolDenied,
     ToolOutput,
     Usage,
 )
@@ -24,6 +25,9 @@ from agentflow.testing.contracts.conversation import REFUSED, Conversation, Pace
 from agentflow.testing.contracts.doomed import Doomed
 from agentflow.testing.engine import PATIENCE, Engine, Waiting
 from agentflow.testing.models import call, text, thinking
+
+MOMENT = 0.05
+"""Seconds in which a word is told, if what the model sent was one."""
 
 E = TypeVar("E")
 PROMPT = "Where is o-1?"
@@ -65,9 +69,17 @@ class IntegrationContract:
     async def test_tokens_and_thoughts_reach_the_stream_while_the_model_speaks(self, engine: Engine) -> None:
         """They come in pieces, inside of the step that is recorded, and so does what was used."""
         spoken = asyncio.Event()
+        heard = 0
 
         async def pace() -> None:
+            nonlocal heard
+            # What the model says next waits for what it said before: a client that reads late would have it all at once.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(MOMENT):
+                    while len(said(events := await told(engine, run), ReasoningDelta)) + len(said(events, TextDelta)) <= heard:
+                        await asyncio.sleep(0)
             events = await told(engine, run)
+            heard = len(said(events, ReasoningDelta)) + len(said(events, TextDelta))
             began = [event.step for event in said(events, ReasoningStart)]
             if said(events, ReasoningDelta) and not any(event.step in began for event in said(events, StepCompleted)):
                 spoken.set()
@@ -127,7 +139,9 @@ class IntegrationContract:
             same(held.requests(), 2, "requests")
         results = held.results()
         same((set(results), "too late" in results["r5"], "o-7 refunded 6" in results["r7"]), ({"r5", "r7"}, True, True), f"{results}")
-        same([event.call for event in said(await told(engine, run), ToolOutput)], ["r7"], "calls that were told to have a result")
+        events = await told(engine, run)
+        same([event.call for event in said(events, ToolOutput)], ["r7"], "calls that were told to have a result")
+        same([event.call for event in said(events, ToolDenied)], ["r5"], "calls that were told to be denied")
         same(engine.calls(refund), 1, "refunds")
 
     async def test_a_crash_after_every_recorded_unit_resumes(self, engine: Engine) -> None:

@@ -32,7 +32,7 @@ class Background:
     async def record(self) -> Any:
         """The finished response."""
         try:
-            named = await self._call.step(self._create, "created")
+            named = await self._call.step(self._create, "created", share="first")
             self._id, self._after = named["id"], named["after"]
             return await self._followed()
         except asyncio.CancelledError as stopped:
@@ -46,7 +46,7 @@ class Background:
         """Follow it for as long as it is being made: in the background a model may be silent for longer than any timeout."""
         for silences in count(1):
             try:
-                return await self._call.step(self._follow, None if silences == 1 else f"again.{silences}")
+                return await self._call.step(self._follow, None if silences == 1 else f"again.{silences}", share="rest")
             except StepTimeout:
                 if not await self._call.aside(f"alive.{silences}", self._is_alive):
                     raise
