@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from agentflow.engine.task import task
     from agentflow.engine.waits import Decision, approve, sleep, sleep_until, wait_for
     from agentflow.engine.worker_settings import WorkerSettings
-    from agentflow.errors import AgentflowError, BudgetExceeded, NonRetryable, RetryAfter, RunCancelled, RunFailed, StepFailed
+    from agentflow.errors import (
+        AgentflowError,
+        BudgetExceeded,
+        NonRetryable,
+        RetryAfter,
+        RunCancelled,
+        RunFailed,
+        StepFailed,
+        TellModel,
+    )
     from agentflow.handle import Batch, RunHandle
     from agentflow.retry import Retry
 else:
@@ -47,7 +56,16 @@ else:
         "agentflow.engine.task": ("task",),
         "agentflow.engine.waits": ("Decision", "approve", "sleep", "sleep_until", "wait_for"),
         "agentflow.engine.worker_settings": ("WorkerSettings",),
-        "agentflow.errors": ("AgentflowError", "BudgetExceeded", "NonRetryable", "RetryAfter", "RunCancelled", "RunFailed", "StepFailed"),
+        "agentflow.errors": (
+            "AgentflowError",
+            "BudgetExceeded",
+            "NonRetryable",
+            "RetryAfter",
+            "RunCancelled",
+            "RunFailed",
+            "StepFailed",
+            "TellModel",
+        ),
         "agentflow.handle": ("Batch", "RunHandle"),
         "agentflow.retry": ("Retry",),
     }
@@ -88,6 +106,7 @@ __all__ = [
     "RunHandle",
     "StepFailed",
     "Stream",
+    "TellModel",
     "WorkerSettings",
     "ai",
     "approve",

@@ -11,7 +11,7 @@
       PromptError
       StreamError           CursorInvalid · StreamUnavailable · ItemTooLarge · InvalidMessage · InputFull
       StorageError          DatabaseBusy · DatabaseUnreachable · DatabaseUnreadable · DatabaseFull · SchemaNewer · ConnectionLost
-    NonRetryable, RetryAfter                raised by user code
+    NonRetryable > TellModel, RetryAfter    raised by user code
     ControlFlow(BaseException)              Suspend · LeaseLost · RunPaused: the engine's own, never caught by users
 
 An error has a `code` that machines can match, a message, a `hint` that says what to do next, and `details` that survive JSON.
@@ -363,6 +363,16 @@ class ConnectionLost(StorageError):
 
 class NonRetryable(Exception):
     """Raise in a step or task to fail at once, whatever tries are left."""
+
+
+class TellModel(NonRetryable):
+    """Raise in a tool to tell the model why the call failed: it reads the message and goes on; nothing is tried again.
+
+    What a tool raises otherwise is not for the model: `errors` of `ai.tool` says what becomes of it. In a task that is a tool the run fails
+    with this error, and the model of the run that asked for it is told.
+
+        raise TellModel("There is no order o-81. Ask the customer for the number.")
+    """
 
 
 class RetryAfter(Exception):

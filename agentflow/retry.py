@@ -81,7 +81,7 @@ def retry_after(error: BaseException, now: int) -> int | None:
     if isinstance(error, RetryAfter):
         return microseconds(error.delay)
     for one in (error, error.__cause__):
-        headers = getattr(getattr(one, "response", None), "headers", None)
+        headers = getattr(getattr(one, "response", one), "headers", None)
         if headers is not None and (found := _from_headers(headers, now)) is not None:
             return found
         seconds = getattr(one, "retry_after", None)

@@ -7,7 +7,10 @@ from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
-from agentflow.agents.options import AgentOptions
+from agentflow.agents.handoff import Handoff, Speaker
+from agentflow.agents.options import AgentOptions, instructions_of
+from agentflow.agents.outputs import result_type
+from agentflow.agents.prompt import Prompt, content, prompt_type
 from agentflow.agents.tools import as_tool
 from agentflow.clock import microseconds
 from agentflow.engine.budget import budgets_of, turns_of
@@ -19,18 +22,24 @@ from agentflow.retry import NO_RETRY
 
 if TYPE_CHECKING:
     import pydantic_ai
+    from pydantic_ai.output import OutputSpec
 
 R = TypeVar("R")
 
 
-class Agent(Task[[str], R]):
+class Agent(Task[[Prompt], R]):
     """A model with instructions and tools, as a durable task: `start`, `map`, `using`, and callable inside runs as a child run.
 
     Every turn of the model and every tool call is recorded; thoughts, text and calls go to the run's stream while the model speaks. Called
-    outside of a run it talks to the model and records nothing. `options` are those of `AgentOptions`; `output` is the type of the result.
+    outside of a run it talks to the model and records nothing. `options` are those of `AgentOptions`. `output` is the type of the result,
+    or what pydantic-ai takes for one: several types, functions that the model calls with its answer, `NativeOutput`, `PromptedOutput`.
+    Those functions, and `validators`, run in the agent's own code: what they do beyond looking belongs into steps.
 
-    What a tool raises: `ModelRetry` (of pydantic-ai) asks the model to try again, `ToolFailed` tells it that this way is closed, a failed
-    child run is told like that too; any other exception fails the run.
+    It is asked a text, or a list of texts, images and files (of pydantic-ai: `ImageUrl`, `DocumentUrl`, `BinaryContent`, …); as JSON a part
+    is `{"kind": "image-url", "url": …}` or `{"kind": "binary", "data": <base64>, "media_type": …}`.
+
+    What a tool raises: `TellModel` tells the model why the call failed, as does `ToolFailed` of pydantic-ai; `ModelRetry` asks it to try
+    again. Of a failed child run it hears that the tool failed; any other exception fails the run. `errors` of `ai.tool` changes that.
 
         support = Agent("support", model="anthropic:claude-sonnet-4-6", instructions="You help.", output=Answer,
                         tools=[ai.tool(fulfil), ai.tool(refund, approval=True), look_up])
@@ -41,7 +50,7 @@ class Agent(Task[[str], R]):
     @overload
     def __init__(self: Agent[str], name: str, **options: Unpack[AgentOptions]) -> None: ...
     @overload
-    def __init__(self, name: str, *, output: type[R], **options: Unpack[AgentOptions]) -> None: ...
+    def __init__(self, name: str, *, output: OutputSpec[R], **options: Unpack[AgentOptions]) -> None: ...
     def __init__(self, name: str, *, output: Any = str, **options: Any) -> None:
         if unknown := options.keys() - AgentOptions.__annotations__.keys():
             raise DefinitionError(
@@ -50,14 +59,15 @@ class Agent(Task[[str], R]):
         if "model" not in options:
             raise DefinitionError(f"Agent({name!r}) has no model.", hint='Name one: model="anthropic:claude-sonnet-4-6".')
         self.output: Any = output
+        self.handoffs = [one for one in options.get("tools", ()) if isinstance(one, Handoff)]
         self.agent_options: AgentOptions = AgentOptions(**options)
-        self._built: pydantic_ai.Agent[None, Any] | None = None
+        self._built: pydantic_ai.Agent[Any, Any] | None = None
         super().__init__(self._body(name, output), name, _as_task(self.agent_options))
         self.code = self._surface()
 
     kind = "agent"
 
-    async def start(self, prompt: str, *, thread: str | None = None) -> RunHandle[R]:
+    async def start(self, prompt: Prompt, *, thread: str | None = None) -> RunHandle[R]:
         """Start a run and return at once.
 
         `thread` is the id of a conversation, yours to choose: the run has its turn when those that were started before it in that thread
@@ -77,45 +87,52 @@ class Agent(Task[[str], R]):
             _ = self.pydantic
 
     @property
-    def pydantic(self) -> pydantic_ai.Agent[None, Any]:
+    def pydantic(self) -> pydantic_ai.Agent[Any, Any]:
         """The pydantic-ai agent that does the talking; made when it is first needed."""
         if self._built is None:
             from agentflow.agents.binding import build
 
+            given = [one for one in self.agent_options.get("tools", ()) if not isinstance(one, Handoff)]
             # A tool of pydantic-ai is taken as it is.
-            tools = [one if hasattr(one, "tool_def") else as_tool(one).to_pydantic_ai() for one in self.agent_options.get("tools", ())]
-            self._built = build(self.name, self.output, self.agent_options, tools)
+            tools = [one if hasattr(one, "tool_def") else as_tool(one).to_pydantic_ai() for one in given]
+            outputs = [self.output, *(one.to_output() for one in self.handoffs)] if self.handoffs else self.output
+            self._built = build(self.name, outputs, self.agent_options, tools)
         return self._built
 
     async def close(self) -> None:
         """Close the connections to a model that was given by name; the next use opens them again."""
         built, self._built = self._built, None
-        if built is not None and isinstance(self.agent_options["model"], str):
+        if built is not None:
             from agentflow.agents.binding import close
 
-            await close(built)
+            await close(built, self.agent_options)
 
     def _body(self, name: str, output: Any) -> Callable[..., Any]:
-        async def converse(prompt: str) -> Any:
+        async def converse(prompt: Prompt) -> Any:
             from agentflow.agents import binding, budget
 
             options = self.agent_options
             turns = options.get("turns", turns_of(self.options.budgets))
             with budget.turns_as_budget(name, turns):
-                return await binding.converse(self.pydantic, prompt, turns, options.get("compact"))
+                return await binding.converse(Speaker(self), content(prompt), turns, options.get("compact"))
 
-        converse.__annotations__["return"] = output
+        converse.__annotations__ |= {"prompt": prompt_type(), "return": self._result_type(output)}
         converse.__name__ = converse.__qualname__ = name
         converse.__doc__ = self.agent_options.get("description") or f"The agent {name}."
         return converse
 
+    def _result_type(self, output: Any) -> Any:
+        if any(isinstance(one.agent, str) for one in self.handoffs):
+            return Any
+        others: list[Any] = [one.agent for one in self.handoffs]
+        return result_type([output, *(one.codec.annotation for one in others)])
+
     def _surface(self) -> str:
         """A hash of what the agent is made of, so that a changed one is noticed."""
         given = self.agent_options
-        instructions = given.get("instructions", "")
         tools = [getattr(one, "target", one) for one in given.get("tools", ())]
         told = [
-            instructions if isinstance(instructions, str) else source_hash(instructions),
+            *(one if isinstance(one, str) else source_hash(one) for one in instructions_of(given)),
             repr(self.output),
             *(source_hash(getattr(one, "function", one)) for one in tools if callable(one)),
         ]

@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import AsyncIterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any, cast, get_args
 
-from pydantic import ValidationError
 from pydantic_ai import RunContext
-from pydantic_ai.capabilities import WrapRunHandler
+from pydantic_ai.agent import Agent, EventStreamHandler
+from pydantic_ai.capabilities import CapabilityOrdering, RequestInput, WrapRunHandler
 from pydantic_ai.durable_exec import (
     JSON_CODEC,
     BaseDurabilityCapability,
     DurabilityEngineSpec,
     DurableOperationBackend,
+    ModelRequestParams,
     conversation_id_from_run_id,
+    external_event_scope,
     replay_scope,
 )
-from pydantic_ai.exceptions import ApprovalRequired, CallDeferred, ModelRetry
-from pydantic_ai.exceptions import ToolFailed as Failed
-from pydantic_ai.messages import AgentStreamEvent, ToolCallPart, ToolReturn
-from pydantic_ai.models import Model
+from pydantic_ai.messages import AgentStreamEvent, ModelMessage, ModelRequest, ModelResponse, ToolReturnPart
+from pydantic_ai.models import Model, ModelRequestContext
 from pydantic_ai.run import AgentRunResult
-from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolApproved, ToolDenied
-from pydantic_ai.toolsets import AbstractToolset, ToolsetTool, WrapperToolset
+from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults
+from pydantic_ai.toolsets import AbstractToolset, FunctionToolset
 
-from agentflow.agents.approval import Approval, ToolCall, decided, refusal
-from agentflow.agents.events import plain, read
+from agentflow.agents.attended import Attended
+from agentflow.agents.deferred import Questions, Waiter
+from agentflow.agents.failures import of_requests
 from agentflow.agents.models import MODEL_RETRY
-from agentflow.agents.units import SETTINGS, Backend, Loop, ToolSettings, call_place, calling, loops, narrator
+from agentflow.agents.units import SETTINGS, Backend, Loop, hidden, loops, narrator
 from agentflow.clock import Duration, microseconds
 from agentflow.engine.context import StepOptions, recording
-from agentflow.engine.waits import Decision
-from agentflow.errors import UnserializableValue
+from agentflow.errors import DefinitionError, UnserializableValue
 from agentflow.retry import Retry
-from agentflow.streams import events
 
 IDLE: Duration = "5m"
 """How long a model may say nothing before its request is tried again."""
@@ -52,8 +51,12 @@ class Durability(BaseDurabilityCapability[Any]):
     """Makes a pydantic-ai agent durable inside a task: model requests, tool and MCP calls are steps, tokens go to the run's stream.
 
     `models` are the model objects that a run may switch to by name; `retry` is how a model request is tried (default: 5 times, for
-    failures that another try can cure), `idle_timeout` how long a model may say nothing. `name` is needed if the agent has none.
-    Outside of a run the agent works as if the capability were not there.
+    failures that another try can cure), `idle_timeout` how long a model may say nothing. `event_stream_handler` is pydantic-ai's: inside a
+    run it hears what the model says inside the step that asks it, and each other event in a step of its own, so a replay is silent. `name`
+    is needed if the agent has none. Outside of a run the agent works as if the capability were not there.
+
+    Calls that need approval ask people, and calls of external tools wait for their result (a waitpoint of kind `callback`), unless another
+    capability answers them, or the agent's output may be `DeferredToolRequests`.
 
         existing = pydantic_ai.Agent("anthropic:claude-sonnet-4-6", name="support", capabilities=[Durability()])
     """
@@ -65,30 +68,30 @@ class Durability(BaseDurabilityCapability[Any]):
         codec=JSON_CODEC,
         serialization_failure=_unserializable,
         toolset_lifecycles={"function": "enter-always", "mcp": "enter-in-durable-unit", "dynamic": "enter-never"},
-        unsupported_runtime_toolset_kinds=frozenset({"function", "mcp", "dynamic"}),
         tool_config_key=SETTINGS,
     )
 
     def __init__(
         self,
         *,
-        models: dict[str, Model] | None = None,
+        models: Mapping[str, Model] | None = None,
+        event_stream_handler: EventStreamHandler[Any] | None = None,
         name: str | None = None,
         retry: Retry = MODEL_RETRY,
         idle_timeout: Duration = IDLE,
     ) -> None:
-        super().__init__(models=models, event_stream_handler=_narrate, name=name)
-        self._model_options = StepOptions(kind="llm", retry=retry, idle_timeout=microseconds(idle_timeout))
+        super().__init__(models=models, event_stream_handler=event_stream_handler, name=name)
+        self._model_options = StepOptions(kind="llm", retry=of_requests(retry), idle_timeout=microseconds(idle_timeout))
 
     @property
     def in_durable_context(self) -> bool:
         """Whether a run records what happens here."""
         return recording() is not None
 
-    @property
-    def has_wrap_run_event_stream(self) -> bool:
-        """Models are streamed inside a run; outside nothing changes."""
-        return self.in_durable_context
+    def get_ordering(self) -> CapabilityOrdering:
+        """Innermost, and behind whoever else answers deferred calls."""
+        ordering = super().get_ordering()
+        return replace(ordering, wrapped_by=(*ordering.wrapped_by, RequestInput))
 
     def get_durable_operation_backend(self) -> DurableOperationBackend[Any]:
         """Steps of the run."""
@@ -110,114 +113,90 @@ class Durability(BaseDurabilityCapability[Any]):
             return await handler()
         given = f"{task.run_id}/"
         prefix = (ctx.run_id or "").removeprefix(given) if (ctx.run_id or "").startswith(given) else task.key(self.name)
-        token = loops.set(Loop(task, prefix))
-        try:
-            with self._agent.parallel_tool_call_execution_mode("parallel_ordered_events"), replay_scope():
-                return await super().wrap_run(ctx, handler=handler)
-        finally:
-            loops.reset(token)
+        loop = Loop(task, prefix)
+        with _inside(loop), self._agent.parallel_tool_call_execution_mode("parallel_ordered_events"):
+            result = await super().wrap_run(ctx, handler=handler)
+            await _tell_unmade(loop, ctx.run_id, result.all_messages())
+            return result
+
+    async def before_model_request(self, ctx: RunContext[Any], request_context: ModelRequestContext) -> ModelRequestContext:
+        """Tell of the calls of the turn before that came to nothing."""
+        loop = loops.get()
+        if loop is not None and self.in_durable_context:
+            await _tell_unmade(loop, ctx.run_id, ctx.messages)
+            loop.hidden = hidden(request_context.model_request_parameters)
+        return await super().before_model_request(ctx, request_context)
+
+    async def _model_request_operation(self, params: ModelRequestParams) -> ModelResponse:
+        # Streamed inside of its step even where the loop around it is not, which costs a third of a turn.
+        return await self._model_request_stream_operation(params)
+
+    def _model_stream_event_handler(self) -> EventStreamHandler[Any]:
+        return partial(_narrate, self._event_stream_handler)
+
+    def _reject_runtime_toolsets(self, toolset: AbstractToolset[Any]) -> None:
+        """Nothing has to be known before a run: a toolset becomes steps when it comes."""
 
     def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:
-        """The toolsets as steps, and around them the questions to people."""
-        return Attended(super().get_wrapper_toolset(toolset) or toolset, self.name)
+        """The toolsets as steps, also those that came after construction, and around them the questions to people."""
+        steps = toolset.visit_and_replace(self._as_steps) if self.in_durable_context else toolset
+        return Attended(steps, self.name)
+
+    def _as_steps(self, leaf: AbstractToolset[Any]) -> AbstractToolset[Any]:
+        known = self._toolsets_by_id.get(leaf.id or "")
+        if known is not None and known.wrapped is leaf:
+            return known
+        made = self._wrap_leaf_toolset(leaf)
+        if made is not None and leaf.id is None and not isinstance(leaf, FunctionToolset):
+            raise DefinitionError(f"{leaf.label} has no id, which its steps are named by.", hint='Give it one: id="crm".')
+        return made or leaf
 
     async def handle_deferred_tool_calls(self, ctx: RunContext[Any], *, requests: DeferredToolRequests) -> DeferredToolResults | None:
-        """Ask for the calls of tools with pydantic-ai's own `requires_approval=True`."""
+        """Ask people for approvals, and wait for the results of external tools."""
         loop = loops.get()
-        if loop is None or not self.in_durable_context or not requests.approvals:
+        if loop is None or not self.in_durable_context or self._agent is None or _ends_deferred(self._agent.output_type):
             return None
-        asked = [self._asked(loop, ctx.run_step, part) for part in requests.approvals]
-        # A suspension of one question must not cut off the others, which would not be asked then.
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        results = DeferredToolResults()
-        for part, answer in zip(requests.approvals, answers, strict=True):
-            if isinstance(answer, BaseException):
-                raise answer
-            edits = None if answer.edits is None else dict(answer.edits)
-            allowed = ToolApproved(override_args=edits) if answer.approved else ToolDenied(refusal(answer))
-            results.approvals[part.tool_call_id] = allowed
-        return results
-
-    async def _asked(self, loop: Loop, turn: int, part: ToolCallPart) -> Decision:
-        key = loop.key(f"{call_place(turn, part.tool_name, part.tool_call_id)}/approval")
-        return await decided(loop.task, key, ToolCall(part.tool_call_id, part.tool_name, self.name, {}, read(part)), Approval())
+        return await Questions(loop, self.name, ctx.run_step).answers(requests)
 
 
-async def _narrate(ctx: RunContext[Any], stream: AsyncIterable[AgentStreamEvent]) -> None:
+@contextmanager
+def _inside(loop: Loop) -> Generator[None]:
+    """What the code of one pydantic-ai run inside a task finds around it."""
+    token = loops.set(loop)
+    try:
+        with replay_scope(), external_event_scope(Waiter(loop)), Agent.using_sleep(loop.sleep):
+            yield
+    finally:
+        loops.reset(token)
+
+
+async def _narrate(handler: EventStreamHandler[Any] | None, ctx: RunContext[Any], stream: AsyncIterable[AgentStreamEvent]) -> None:
     told = narrator.get()
-    async for event in stream:
-        if told is not None:
-            told.hear(event)
+
+    async def heard() -> AsyncIterator[AgentStreamEvent]:
+        async for event in stream:
+            if told is not None:
+                told.hear(event)
+            yield event
+
+    if handler is not None:
+        await handler(ctx, heard())
+    async for _ in heard():
+        pass
 
 
-@dataclass
-class Attended(WrapperToolset[Any]):
-    """Asks a person before a tool that needs it runs, and tells viewers how each call ended as soon as it did."""
-
-    agent: str = ""
-
-    async def call_tool(self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]) -> Any:
-        loop = loops.get()
-        if loop is None or recording() is None or ctx.tool_call_id is None:
-            return await super().call_tool(name, tool_args, ctx, tool)
-        call = ToolCall(ctx.tool_call_id, name, self.agent, tool_args, plain(tool_args))
-        key = call_place(ctx.run_step, name, call.id)
-        settings = ToolSettings.of(tool.tool_def.metadata)
-        loop.settled.add(call.id)
-        try:
-            arguments = await self._allowed(loop, call, settings, ctx, tool)
-            if isinstance(arguments, ToolDenied):
-                await loop.tell(loop.key(f"{key}/told"), name, events.ToolDenied(call.id, arguments.message))
-                return arguments
-            result: Any = await self._called(loop, call, arguments, ctx, tool)
-        except (ApprovalRequired, CallDeferred):
-            loop.settled.discard(call.id)
-            raise
-        except (ModelRetry, Failed, ValidationError) as error:
-            if settings.inline or isinstance(error, ValidationError):
-                told = events.ToolError(call.id, {"code": _code(error), "message": str(error)})
-                await loop.tell(loop.key(f"{key}/told"), name, told)
-            raise
-        except Exception as error:
-            loop.task.publish(events.ToolError(call.id, {"code": "error", "message": str(error)}))
-            raise
-        if settings.inline:
-            await loop.tell(loop.key(f"{key}/told"), name, events.ToolOutput(call.id, plain(_returned(result))))
-        return result if arguments == call.arguments else _with_notice(result, name, arguments)
-
-    async def _called(self, loop: Loop, call: ToolCall, arguments: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]) -> Any:
-        if not ToolSettings.of(tool.tool_def.metadata).inline:
-            return await super().call_tool(call.tool, arguments, ctx, tool)
-        token = calling.set(loop.key(call_place(ctx.run_step, call.tool, call.id)))
-        try:
-            return await super().call_tool(call.tool, arguments, ctx, tool)
-        finally:
-            calling.reset(token)
-
-    async def _allowed(
-        self, loop: Loop, call: ToolCall, settings: ToolSettings, ctx: RunContext[Any], tool: ToolsetTool[Any]
-    ) -> dict[str, Any] | ToolDenied:
-        if settings.approval is None or ctx.tool_call_approved:
-            return dict(call.arguments)
-        key = loop.key(f"{call_place(ctx.run_step, call.tool, call.id)}/approval")
-        answer = await decided(loop.task, key, call, settings.approval)
-        if not answer.approved:
-            return ToolDenied(refusal(answer))
-        if not answer.edits or not settings.approval.can_edit:
-            return dict(call.arguments)
-        return tool.args_validator.validate_python(answer.edits, context=ctx.validation_context)
+async def _tell_unmade(loop: Loop, run_id: str | None, messages: Sequence[ModelMessage]) -> None:
+    """Tell how those calls of the last turn ended whose tool never began: unknown ones, and those with arguments that do not fit."""
+    last = messages[-1] if messages else None
+    if isinstance(last, ModelRequest) and last.run_id == run_id:
+        for part in last.parts:
+            if isinstance(part, ToolReturnPart) and part.tool_name not in loop.hidden:
+                await loop.tell_result(part)
+    # Ids of calls are unique in a turn only.
+    loop.settled.clear()
 
 
-def _with_notice(result: Any, tool: str, arguments: dict[str, Any]) -> Any:
-    """Without it the model believes in its own arguments, and may ask for them again."""
-    if type(result) is ToolReturn:
-        return result
-    return ToolReturn(result, content=f"A person changed the arguments of {tool} before it ran, to {json.dumps(plain(arguments))}.")
-
-
-def _returned(result: Any) -> Any:
-    return result.return_value if type(result) is ToolReturn else result
-
-
-def _code(error: Exception) -> str:
-    return "failed" if isinstance(error, Failed) else "retried"
+def _ends_deferred(output: Any) -> bool:
+    """Whether a run may end with the calls that wait, as its output."""
+    parts = cast("Sequence[Any]", output) if isinstance(output, (list, tuple)) else get_args(output) or (output,)
+    return DeferredToolRequests in parts

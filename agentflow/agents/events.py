@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from pydantic_ai.messages import (
     AgentStreamEvent,
@@ -116,7 +116,7 @@ class Narrator:
             start = ToolInputStart(part.tool_call_id, part.tool_name, self._message, step)
             return [start, ToolInputDelta(part.tool_call_id, _text(part.args))] if part.args else [start]
         if isinstance(part, NativeToolReturnPart):
-            return [ToolOutput(part.tool_call_id, plain(part.content))]
+            return [ToolOutput(part.tool_call_id, shown(plain(part.content)))]
         return []
 
     def _grown(self, event: PartDeltaEvent) -> list[Event]:
@@ -152,8 +152,20 @@ def read(part: BaseToolCallPart[Any]) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A tool's result as JSON for viewers; what JSON cannot say is told by its `str`."""
-    return to_jsonable_python(value, fallback=str, serialize_unknown=True)
+    """A tool's input or result as JSON; what JSON cannot say is told by its `str`."""
+    return to_jsonable_python(value, fallback=str, serialize_unknown=True, bytes_mode="base64")
+
+
+def shown(result: Any) -> Any:
+    """A tool's result for viewers, of whom each would get the bytes of a file otherwise; they are in the record."""
+    if isinstance(result, list):
+        return [shown(one) for one in cast("list[Any]", result)]
+    if not isinstance(result, dict):
+        return result
+    parts = cast("dict[str, Any]", result)
+    if parts.get("kind") == "binary" and isinstance(data := parts.get("data"), str):
+        return {"kind": "binary", "media_type": parts.get("media_type"), "bytes": len(data.rstrip("=")) * 3 // 4}
+    return {name: shown(one) for name, one in parts.items()}
 
 
 def _text(args: object) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 from pydantic_ai import exceptions
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import Model, infer_model
+from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.providers import Provider, infer_provider, infer_provider_class
 
 from agentflow.errors import ConfigurationError, DefinitionError, StepTimeout
@@ -48,6 +50,14 @@ def named(model: str | Model, base_url: str | None = None) -> Model:
         ) from error
 
 
+def chosen(models: str | Model | Sequence[str | Model], base_url: str | None = None) -> Model:
+    """The model, or the several of which one is asked when those before it fail. Raises as `named` does."""
+    if isinstance(models, (str, Model)):
+        return named(models, base_url)
+    first, *others = (named(one, base_url) for one in models)
+    return FallbackModel(first, *others) if others else first
+
+
 def _provider(kind: str, base_url: str | None) -> Provider[Any]:
     if base_url is None:
         provider = infer_provider(kind)
@@ -65,6 +75,8 @@ def _provider(kind: str, base_url: str | None) -> Provider[Any]:
 
 def curable(error: BaseException) -> bool:
     """Whether a failed model request may succeed at the next try. What the provider itself says (`x-should-retry`) counts most."""
+    if isinstance(error, exceptions.FallbackExceptionGroup):
+        return any(curable(one) for one in error.exceptions)
     if isinstance(error, exceptions.ModelHTTPError) and error.provider_retry_hint is not None:
         return error.provider_retry_hint
     if isinstance(error, (exceptions.ModelQuotaExceededError, exceptions.ModelRequestRejectedError)):

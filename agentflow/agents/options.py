@@ -19,13 +19,18 @@ class AgentOptions(TypedDict, total=False):
     """What an agent is made of. Only `model` is required.
 
     The model and how it is asked: `model` is a name (`anthropic:claude-sonnet-4-6`, `openai:gpt-5`, `openai-chat:…`) or an object of
-    pydantic-ai; `base_url` another server; `settings` pydantic-ai's model settings; `model_retry` how a failed request is tried (default: 5
-    times); `idle_timeout` how long the model may say nothing (default: 5 minutes).
+    pydantic-ai, or several, of which one is asked when those before it fail; `base_url` another server; `settings` pydantic-ai's model
+    settings; `model_retry` how a failed request is tried (default: 5 times); `idle_timeout` how long the model may say nothing (default: 5
+    minutes).
 
-    What it does: `instructions` (text, or a function that returns it), `tools` (functions, steps, tasks, `ai.tool(…)`), `toolsets` (of
-    pydantic-ai: MCP servers), `capabilities` (of pydantic-ai), `corrections` (how often the model may correct a call or an answer, default
-    1), `turns` (how many requests one run may make, `None` for no limit; default: what its budget says, or 50),
-    `description` (for people, and for another model).
+    What it does: `instructions` (text, a function that returns it, or several), `tools` (functions, steps, tasks, agents, `ai.tool(…)`,
+    `ai.handoff(…)`), `toolsets` (of pydantic-ai: MCP servers), `capabilities` (of pydantic-ai), `validators` (functions that return the
+    answer or raise `ModelRetry`), `corrections` (how often the model may correct a call or an answer, default 1), `turns` (how many
+    requests one run may make, `None` for no limit; default: what its budget says, or 50), `description` (for people, and for another
+    model).
+
+    What its tools need: `deps` is a function, called wherever a run begins or goes on after it has left a worker's memory; what it returns
+    is `ctx.deps` of tools and instructions, and never stored. It may be async, and return a context manager, which is entered and left.
 
     In a thread: `compact` (when and how what was said is summed up, by default never).
 
@@ -33,15 +38,17 @@ class AgentOptions(TypedDict, total=False):
     runs it takes, too).
     """
 
-    model: Required[str | Model]
+    model: Required[str | Model | Sequence[str | Model]]
     base_url: str | None
     settings: dict[str, Any]
     model_retry: Retry
     idle_timeout: Duration
-    instructions: str | Callable[..., Any]
+    instructions: str | Callable[..., Any] | Sequence[str | Callable[..., Any]]
+    deps: Callable[[], Any]
     tools: Sequence[Any]
     toolsets: Sequence[Any]
     capabilities: Sequence[Any]
+    validators: Sequence[Callable[..., Any]]
     corrections: int
     turns: int | None
     description: str
@@ -52,3 +59,9 @@ class AgentOptions(TypedDict, total=False):
     max_duration: Duration
     version: str
     accepts: Sequence[str]
+
+
+def instructions_of(options: AgentOptions) -> list[str | Callable[..., Any]]:
+    """The instructions, one by one."""
+    given = options.get("instructions", ())
+    return [given] if isinstance(given, str) or callable(given) else list(given)

@@ -19,9 +19,7 @@ _TOKEN = 4
 """Characters, about: no provider's own count is at hand for a request that nobody made."""
 
 
-async def recalled(
-    run: TaskContext, thread: ThreadScope, agent: PydanticAgent[None, Any], compact: Compaction | None
-) -> list[ModelMessage]:
+async def recalled(run: TaskContext, thread: ThreadScope, agent: PydanticAgent[Any, Any], compact: Compaction | None) -> list[ModelMessage]:
     """The messages that a run of a thread begins with."""
     messages = closed(read(await thread.history()))
     if compact is None or _size(messages) <= compact.above * _TOKEN:
@@ -36,7 +34,7 @@ async def recalled(
     return [*read([text]), *messages[count:]]
 
 
-async def _summed_up(run: TaskContext, agent: PydanticAgent[None, Any], compact: Compaction, said: str) -> str:
+async def _summed_up(run: TaskContext, agent: PydanticAgent[Any, Any], compact: Compaction, said: str) -> str:
     model = agent.model if compact.model is None else named(compact.model)
 
     async def body() -> str:

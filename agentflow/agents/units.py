@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -15,7 +16,6 @@ from pydantic_ai.durable_exec import (
     DurableOperation,
     DurableOperationBackend,
     DynamicToolsetCallToolParams,
-    EventStreamHandlerParams,
     ModelRequestParams,
     ToolsetCallToolId,
     ToolsetCallToolParams,
@@ -25,8 +25,8 @@ from pydantic_ai.durable_exec import (
     durable_unit_scope,
     record_durable_unit,
 )
+from pydantic_ai.exceptions import ApprovalRequired, CallDeferred, ModelAPIError, ModelRetry, ToolFailed
 from pydantic_ai.messages import (
-    FunctionToolResultEvent,
     ModelMessage,
     ModelRequest,
     ModelResponse,
@@ -34,15 +34,21 @@ from pydantic_ai.messages import (
     ToolReturnPart,
     UserPromptPart,
 )
+from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.toolsets import ToolsetTool
 
+from agentflow.agents.answers import Errors, told
 from agentflow.agents.approval import Approval
 from agentflow.agents.budget import said_so_far
-from agentflow.agents.events import Narrator, plain
+from agentflow.agents.events import Narrator, plain, shown
+from agentflow.agents.failures import ModelFailed
+from agentflow.agents.handoff import TRANSFER
+from agentflow.agents.mcp import MCP, conversed, server_of
 from agentflow.agents.models import whole
-from agentflow.clock import microseconds
-from agentflow.engine.context import StepCall, StepOptions, TaskContext, current_step, recording
+from agentflow.clock import SECOND, microseconds
+from agentflow.engine.context import StepCall, StepOptions, TaskContext, WaitRequest, current_step, recording
 from agentflow.errors import BudgetExceeded, DefinitionError, UnserializableValue
+from agentflow.records import WaitKind
 from agentflow.retry import NO_RETRY
 from agentflow.serde import ANY, digest
 from agentflow.streams.events import Event, ToolDenied, ToolError, ToolOutput
@@ -51,7 +57,7 @@ SETTINGS = "agentflow"
 """The key of our settings in a pydantic-ai tool's metadata."""
 
 _TOOL = StepOptions(kind="tool")
-_KNOWN = frozenset({"inline", "approval", "retry", "timeout"})
+_KNOWN = frozenset({"inline", "approval", "retry", "timeout", "errors", "limit"})
 
 narrator: ContextVar[Narrator | None] = ContextVar("agentflow_narrator", default=None)
 """Tells the model request that is running in this step's body."""
@@ -62,11 +68,14 @@ class ToolSettings:
     """What a tool's metadata says: `{"agentflow": {"approval": True, "retry": Retry(3), "timeout": "30s", "inline": False}}`.
 
     `inline` runs the tool in the agent's own code and not as a step: it may wait and start runs, and must be safe to run again.
+    `errors` and `limit` are those of `ai.tool`.
     """
 
     inline: bool = False
     approval: Approval | None = None
     options: StepOptions = _TOOL
+    errors: Errors = "raise"
+    limit: int | None = None
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any] | None) -> ToolSettings:
@@ -83,7 +92,18 @@ class ToolSettings:
         approval = found.get("approval") or None
         timeout = found.get("timeout")
         options = StepOptions(kind="tool", retry=found.get("retry", NO_RETRY), timeout=None if timeout is None else microseconds(timeout))
-        return cls(bool(found.get("inline")), Approval() if approval is True else approval, options)
+        asked = Approval() if approval is True else approval
+        return cls(bool(found.get("inline")), asked, options, found.get("errors", "raise"), found.get("limit"))
+
+    @contextmanager
+    def telling(self) -> Generator[None]:
+        """Turn an error of a tool into what the model is told of it, if it is for the model."""
+        try:
+            yield
+        except (ModelRetry, ToolFailed, ApprovalRequired, CallDeferred, ValidationError):
+            raise
+        except Exception as error:
+            raise ToolFailed(told(error, self.errors)) from error
 
 
 _DEFAULT = ToolSettings()
@@ -97,6 +117,7 @@ class Loop:
     prefix: str
     taken: Counter[str] = field(default_factory=Counter[str])
     settled: set[str] = field(default_factory=set[str])
+    hidden: frozenset[str] = frozenset()
     told: Narrator | None = None
 
     def key(self, place: str) -> str:
@@ -104,6 +125,11 @@ class Loop:
         self.taken[place] += 1
         count = self.taken[place]
         return f"{self.prefix}/{place}" if count == 1 else f"{self.prefix}/{place}.{count}"
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until a model's work in the background is worth another look."""
+        if seconds > 0:
+            await self.task.wait(self.key("look-again"), WaitRequest(kind=WaitKind.TIMER, due_after=int(seconds * SECOND)))
 
     async def tell(self, key: str, name: str, event: Event) -> None:
         """Tell viewers how a call ended that is no step of its own. As a step, so that no replay tells it again."""
@@ -117,6 +143,7 @@ class Loop:
         """Tell viewers of a call that ended before its tool began, as one with arguments that do not fit."""
         if part.tool_call_id in self.settled or part.outcome == "success":
             return
+        self.settled.add(part.tool_call_id)
         told = part.model_response_str()
         denied = ToolDenied(part.tool_call_id, told)
         error = ToolError(part.tool_call_id, {"code": part.outcome, "message": told})
@@ -127,6 +154,11 @@ calling: ContextVar[str | None] = ContextVar("agentflow_calling", default=None)
 """The key of the tool call that runs in the agent's own code."""
 
 loops: ContextVar[Loop | None] = ContextVar("agentflow_loop", default=None)
+
+
+def hidden(asked: ModelRequestParameters) -> frozenset[str]:
+    """The tools whose calls are the agent's answer, and no event."""
+    return frozenset(one.name for one in asked.output_tools if not one.name.startswith(TRANSFER))
 
 
 def call_place(turn: int, tool: str, call_id: str | None) -> str:
@@ -145,6 +177,7 @@ class _Unit:
     name: str
     digest: str
     options: StepOptions
+    errors: Errors | None = None
 
 
 class Backend(DurableOperationBackend[Any]):
@@ -158,9 +191,12 @@ class Backend(DurableOperationBackend[Any]):
 
     def config_for_tool(
         self, operation: DurableOperation[Any, Any, Any], *, tool: object | None, tool_name: str
-    ) -> StepOptions | Literal[False]:
+    ) -> ToolSettings | Literal[False]:
         settings = ToolSettings.of(tool.tool_def.metadata) if isinstance(tool, ToolsetTool) else _DEFAULT
-        return False if settings.inline else settings.options
+        if settings.inline:
+            return False
+        of_server = settings.options is _TOOL and server_of(operation.operation_id)
+        return replace(settings, options=MCP) if of_server else settings
 
     def registrations(self) -> Sequence[Any]:
         return ()
@@ -179,10 +215,6 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
         loop = loops.get()
         if loop is None or recording() is None:
             return await self._operation.handler(params)
-        if isinstance(params, EventStreamHandlerParams):
-            if isinstance(params.event, FunctionToolResultEvent):
-                await loop.tell_result(params.event.part)
-            return None
         unit = self._unit(params, config)
         try:
             return await self._recorded(loop, unit, params)
@@ -202,7 +234,16 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
                 _tell_outcome(params.ctx.tool_call_id, payload)
             return payload
 
-        payload = await loop.task.step(loop.key(unit.place), StepCall(unit.name, body, ANY, unit.digest, unit.options))
+        def rescue(error: Exception) -> Any:
+            payload = {"kind": "tool_failed", "message": told(error, unit.errors or "raise")}
+            _tell_outcome(params.ctx.tool_call_id, payload)
+            return payload
+
+        call = StepCall(unit.name, body, ANY, unit.digest, unit.options, None if unit.errors is None else rescue)
+        try:
+            payload = await loop.task.step(loop.key(unit.place), call)
+        except ModelFailed as failed:
+            raise failed.restored() from failed
         record_durable_unit(executed=ran)
         try:
             return self._operation.result_codec.load(payload)
@@ -214,19 +255,23 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
             ) from None
 
     async def _run(self, params: Any) -> Any:
+        server = server_of(self._operation.operation_id)
+        if server is not None:
+            return await conversed(server, params.ctx, lambda: self._operation.handler(params))
         if not isinstance(params, ModelRequestParams):
             return await self._operation.handler(params)
-        hidden = frozenset(tool.name for tool in params.model_request_parameters.output_tools)
-        told = Narrator(current_step(), hidden)
+        told = Narrator(current_step(), hidden(params.model_request_parameters))
         if (loop := loops.get()) is not None:
             loop.told = told
         token = narrator.set(told)
         try:
             response = await self._operation.handler(params)
+            if isinstance(response, ModelResponse):
+                told.finish(whole(response))
+        except ModelAPIError as error:
+            raise ModelFailed.of(error) from error
         finally:
             narrator.reset(token)
-        if isinstance(response, ModelResponse):
-            told.finish(whole(response))
         return response
 
     def _unit(self, params: Any, config: object | None) -> _Unit:
@@ -236,10 +281,11 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
             place = call_place(params.ctx.run_step, params.name, params.ctx.tool_call_id)
             if isinstance(self._operation.operation_id, ToolsetValidateToolArgumentsId):
                 return _Unit(f"{place}/validate", f"{params.name}.validate", digest(plain(params.tool_args)), _TOOL)
-            options = config if isinstance(config, StepOptions) else _TOOL
-            return _Unit(place, params.name, digest(plain(params.tool_args)), options)
+            settings = config if isinstance(config, ToolSettings) else _DEFAULT
+            return _Unit(place, params.name, digest(plain(params.tool_args)), settings.options, settings.errors)
         name = _name(self._operation.operation_id)
-        return _Unit(name, name, "", self._model if self._operation.config_role == "model" else _TOOL)
+        options = MCP if server_of(self._operation.operation_id) else _TOOL
+        return _Unit(name, name, "", self._model if self._operation.config_role == "model" else options)
 
 
 def _tell_outcome(call: str, payload: Any) -> None:
@@ -250,7 +296,7 @@ def _tell_outcome(call: str, payload: Any) -> None:
     publish, kind = current_step().publish, payload["kind"]
     if kind in ("tool_return", "tool_content_result"):
         wrapped = kind == "tool_return" and type(payload["result"]) is dict and payload["result"].get("kind") == "tool-return"
-        publish(ToolOutput(call, payload["result"]["return_value"] if wrapped else payload["result"]))
+        publish(ToolOutput(call, shown(payload["result"]["return_value"] if wrapped else payload["result"])))
     elif kind in ("model_retry", "tool_failed", "run_cancelled"):
         publish(ToolError(call, {"code": "retried" if kind == "model_retry" else "failed", "message": payload["message"]}))
     elif kind == "validation_error":

@@ -7,6 +7,7 @@ every replay, in whatever order they run. Numbers count per coroutine name, so a
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Coroutine
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, cast
@@ -105,3 +106,11 @@ class BranchingTasks:
         if self._before is not None:
             return self._before(loop, coro, **options)
         return asyncio.Task(coro, loop=loop, **options)
+
+
+def calling_line() -> str:
+    """Where the code is that called a step: two frames above the context, which asks here."""
+    frame = inspect.currentframe()
+    for _ in range(3):
+        frame = frame and frame.f_back
+    return "?" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -43,13 +43,18 @@ class StepOptions:
 
 @dataclass(frozen=True, slots=True)
 class StepCall:
-    """One call of a step: what to run, how to store its result, and a digest of its input."""
+    """One call of a step: what to run, how to store its result, and a digest of its input.
+
+    `rescue` is asked when the last try has failed, inside of the step: what it returns is recorded as the result; it raises what it does
+    not make a result of.
+    """
 
     name: str
     body: Callable[[], Awaitable[Any]]
     codec: Codec
     digest: str
     options: StepOptions = StepOptions()
+    rescue: Callable[[Exception], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +117,10 @@ class StartOptions:
 
 @dataclass(frozen=True, slots=True)
 class StartCall:
-    """A run to start. `payload` is JSON text; `detached`: nobody waits for it; `call` is the tool call that asked for it."""
+    """A run to start. `payload` is JSON text; `detached`: nobody waits for it; `call` is the tool call that asked for it.
+
+    `final`: its failure is an answer, as good as a result: a later attempt of the run that waits for it does not start it anew.
+    """
 
     task: str
     queue: str
@@ -122,6 +130,7 @@ class StartCall:
     hooked: bool = False
     detached: bool = False
     call: str | None = None
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +236,12 @@ class TaskContext(Protocol):
         ...
 
     @property
-    def idempotency_key(self) -> str | None:
-        """The key that the run was started with."""
+    def idempotency_key(self) -> str:
+        """The same text however often this is carried out again: hand it to the outside system.
+
+        In a step (a tool that is a function, for one) that of this call of it. In the code of a run, the key that the run was started with;
+        of a run that another one started, as a tool call does, that of the call; else the run's id.
+        """
         ...
 
     @property
@@ -273,6 +286,10 @@ class TaskContext(Protocol):
 
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
         """Wait, if it must be for days, until a waitpoint ends."""
+        ...
+
+    async def open(self, key: str, request: WaitRequest) -> str:
+        """The id of a waitpoint that can be answered from now on, the same at every replay; `wait` with the same key waits for it."""
         ...
 
     async def child(self, key: str, call: StartCall) -> WaitResult:

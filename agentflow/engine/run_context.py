@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import logging
 import random
 import uuid
@@ -13,9 +12,9 @@ from typing import Any, Literal
 
 from agentflow.clock import SECOND
 from agentflow.database.port import Transaction, transaction
-from agentflow.engine.branch import Branch, Tasks, branch
+from agentflow.engine.branch import Branch, Tasks, branch, calling_line
 from agentflow.engine.calls import finishing
-from agentflow.engine.context import Debounce, ReceiveCall, StartCall, StepCall, WaitRequest, WaitResult
+from agentflow.engine.context import Debounce, ReceiveCall, StartCall, StepCall, WaitRequest, WaitResult, scope
 from agentflow.engine.conversation import Conversation, Place
 from agentflow.engine.host import Host
 from agentflow.engine.metadata import Metadata
@@ -28,9 +27,9 @@ from agentflow.engine.session import Session
 from agentflow.engine.starting import thread_tag
 from agentflow.engine.telling import child_finished, requested
 from agentflow.engine.tries import Tries, recorded
-from agentflow.errors import DefinitionError, DuplicateName, RunPaused
+from agentflow.errors import DefinitionError, DuplicateName, RunPaused, TellModel
 from agentflow.records import EntryKind, JournalEntry, WaitKind, WaitpointRecord, WaitState, new_id
-from agentflow.serde import dumps, loads
+from agentflow.serde import decode_failure, dumps, loads
 from agentflow.storage import waitpoints
 from agentflow.storage.inputs import is_given_back
 from agentflow.storage.runs import Debounced, Lease, NewRun, Started, start_detached
@@ -81,8 +80,9 @@ class RunContext:
         return self._session.run.tags
 
     @property
-    def idempotency_key(self) -> str | None:
-        return self._session.run.idempotency_key
+    def idempotency_key(self) -> str:
+        here = scope.get()
+        return (self._session.run.idempotency_key or self.run_id) if here is None else here.idempotency_key
 
     @property
     def replaying(self) -> bool:
@@ -112,7 +112,7 @@ class RunContext:
     def key(self, name: str, explicit: str | None = None) -> str:
         if explicit is None:
             return (branch.get() or self.root).key(name)
-        key, place = f"{name}:{explicit}", _place()
+        key, place = f"{name}:{explicit}", calling_line()
         if key in self._places:
             raise DuplicateName(
                 f"Two calls in this run have the key {key!r}: one at {self._places[key]}, one at {place}.",
@@ -137,19 +137,20 @@ class RunContext:
             raise
 
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
-        one = self._find(key)
-        if one is None:
-            one = await self._working(lambda: self._create(key, request), waits=True)
-        return await self._ended(one)
+        self._replay.ask(key)
+        return await self._ended(self._find(key) or await self._working(lambda: self._create(key, request), waits=True))
+
+    async def open(self, key: str, request: WaitRequest) -> str:
+        found = self._find(key) or await self._working(lambda: self._create(key, request), waits=True)
+        return found.id
 
     async def child(self, key: str, call: StartCall) -> WaitResult:
         if call.options.thread is not None and call.options.thread == self._session.run.thread:
             hint = "Start it with `start()`: it has its turn when this run has ended. Or give it a thread of its own."
             raise DefinitionError(f"{self.run_id} cannot wait for another run of its own thread {call.options.thread!r}.", hint=hint)
+        self._replay.ask(key)
         one = self._find(key)
-        if one is not None and one.state in (WaitState.FAILED, WaitState.CANCELLED) and one.attempt < self.attempt:
-            one = None
-        if one is None:
+        if one is None or (one.attempt < self.attempt and not _stands(one, call)):
             one = await self._working(lambda: self._create_child(key, call), waits=True)
         result = await self._ended(one)
         self.publish(child_finished(result, one.target or "", key, call.call))
@@ -199,7 +200,6 @@ class RunContext:
     # -- how ----------------------------------------------------------------------------------------------------------------------------
 
     def _find(self, key: str) -> WaitpointRecord | None:
-        self._replay.ask(key)
         one = self.known.get(key)
         if one is None or one.state is WaitState.PENDING:
             (branch.get() or self.root).live = True
@@ -254,7 +254,7 @@ class RunContext:
         await self._meter.declare()
         session, now = self._session, self._session.services.clock.now()
         host = session.services.host
-        new = new_run(call, now, scope=self.run_id, host=host)
+        new = new_run(call, now, scope=self.run_id, host=host, key=key)
         wait = self._new_waitpoint(key, WaitRequest(kind=WaitKind.CHILD, target=new.id, subject={"task": call.task, "run": new.id}), now)
         try:
             started, one = await session.transact(lambda lease: waitpoints.start_child(lease, new, wait, now))
@@ -270,7 +270,7 @@ class RunContext:
         await self._meter.declare()
         session, now = self._session, self._session.services.clock.now()
         host = session.services.host
-        new = new_run(call, now, scope=self.run_id, host=host)
+        new = new_run(call, now, scope=self.run_id, host=host, key=key)
         session.seq += 1
         seq = session.seq
         try:
@@ -335,8 +335,18 @@ def _start_and_record(lease: Lease, new: NewRun, key: str, seq: int, session: Se
     return started
 
 
-def new_run(call: StartCall, now: int, *, scope: str, host: Host) -> NewRun:
-    """The run that a call asks for, with a slot of this process if it has one; `scope` is where an idempotency key counts unless global."""
+def _stands(one: WaitpointRecord, call: StartCall) -> bool:
+    """Whether the end of a child stands in a later attempt, where what failed is tried anew."""
+    if one.state not in (WaitState.FAILED, WaitState.CANCELLED) or call.final:
+        return True
+    return call.call is not None and one.answer is not None and decode_failure(one.answer).type == TellModel.__name__
+
+
+def new_run(call: StartCall, now: int, *, scope: str, host: Host, key: str | None = None) -> NewRun:
+    """The run that a call asks for, with a slot of this process if it has one; `scope` is where an idempotency key counts unless global.
+
+    `key` is that of the call, in the run that makes it.
+    """
     run_id, chosen = new_id("run", now), call.options
     delay = chosen.delay if chosen.debounce is None else chosen.debounce.delay
     return NewRun(
@@ -347,6 +357,7 @@ def new_run(call: StartCall, now: int, *, scope: str, host: Host) -> NewRun:
         ready_at=None if not delay else now + delay,
         expires_at=None if chosen.ttl is None else now + (delay or 0) + chosen.ttl,
         idempotency_key=chosen.idempotency_key,
+        call_key=None if key is None else f"{scope}:{key}",
         idempotency_scope="" if chosen.idempotency_scope == "global" else scope,
         dedupe_key=chosen.dedupe_key,
         debounce=None if chosen.debounce is None else _debounced(chosen.debounce, now),
@@ -382,14 +393,6 @@ def place(host: Host, new: NewRun, started: Started | None) -> None:
     if started.run.worker is None:
         host.queued(started.run)
         host.hint(new.ready_at if new.expires_at is None else min(new.ready_at or new.expires_at, new.expires_at))
-
-
-def _place() -> str:
-    """Where the code is that called a step: two frames above the context."""
-    frame = inspect.currentframe()
-    for _ in range(3):
-        frame = frame and frame.f_back
-    return "?" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def _moment(micros: int) -> datetime:

@@ -151,12 +151,15 @@ class Task(Generic[P, R]):
         result: Any = await in_thread(function, *positional, **named)
         return await result if inspect.isawaitable(result) else result
 
-    async def child(self, key: str, payload: str, *, tool_call: str | None = None) -> R:
-        """Run as a child of the run around this code under a key; `payload` is JSON text, `tool_call` the call that asks for it."""
+    async def child(self, key: str, payload: str, *, tool_call: str | None = None, final: bool = False) -> R:
+        """Run as a child of the run around this code under a key; `payload` is JSON text, `tool_call` the call that asks for it.
+
+        `final`: its failure is an answer, which later attempts of the run around it get, too.
+        """
         run = recording()
         if run is None:
             raise NotInRun(f"{self.name}.child() was called outside of a run.", hint="Use start().")
-        result = await run.child(key, replace(self.call(payload), call=tool_call))
+        result = await run.child(key, replace(self.call(payload), call=tool_call, final=final))
         return self.answer(result, key)
 
     def answer(self, result: WaitResult, key: str) -> R:

@@ -120,9 +120,7 @@ class Tries:
         session.publish(began)
         here = Scope(session, began, started)
         try:
-            value = await self._body(here)
-            text = call.codec.encode(value, what=f"the result of step {call.name!r}")
-            live = call.codec.decode(text, what=f"the result of step {call.name!r}")
+            text, live = await self._result(here, tries)
         except Exception as error:
             raise await self._failed(error, here, tries, started) from error
         metered = await self._meter.metered(self._key, here.used, call.options)
@@ -131,6 +129,24 @@ class Tries:
         took = (ended - started) // 1_000
         session.publish(StepCompleted(self._key, call.name, call.options.kind, tries, duration_ms=took))
         return live
+
+    async def _result(self, here: Scope, tries: int) -> tuple[str, Any]:
+        call = self._call
+        try:
+            return self._stored(await self._body(here))
+        except Exception as error:
+            if call.rescue is None or call.options.retry.delay(tries, error, self._session.services.clock.now()) is not None:
+                raise
+            token = scope.set(here)
+            try:
+                return self._stored(call.rescue(error))
+            finally:
+                scope.reset(token)
+
+    def _stored(self, value: Any) -> tuple[str, Any]:
+        codec, what = self._call.codec, f"the result of step {self._call.name!r}"
+        text = codec.encode(value, what=what)
+        return text, codec.decode(text, what=what)
 
     async def _failed(self, error: Exception, here: Scope, tries: int, started: int) -> BaseException:
         """Record a failed try. Returns what to raise: `_Again`, or the error as a replay will raise it."""

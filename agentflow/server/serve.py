@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Callable, Generator, Sequence
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -40,20 +41,36 @@ async def serve(
     `port` 0 takes a free one; `ready` is called with the URL once requests are answered. Other arguments: see `create_asgi`.
     Raises `ConfigurationError` when `host` is not loopback and there is no `api_key`, and when the port is taken.
     """
-    local = _is_loopback(host)
-    if not local and api_key is None:
+    check_guarded(host, api_key)
+    hosts = _LOCAL if api_key is None else ()
+    asgi = create_asgi(app, api_key=api_key, cors_origins=cors_origins, hosts=hosts, pace=pace)
+    await serve_asgi(asgi, host, port, around=app, ready=ready)
+
+
+def check_guarded(host: str, api_key: str | Sequence[str] | None) -> None:
+    """Raise `ConfigurationError` when others than this machine can reach `host`, and no API key keeps them out."""
+    if not _is_loopback(host) and api_key is None:
         raise ConfigurationError(
             f"Refusing to serve on {host} without an API key: anybody who reaches it could start runs.",
             hint="Set AGENTFLOW_API_KEY or pass --api-key, or bind to 127.0.0.1.",
             host=host,
         )
-    hosts = _LOCAL if api_key is None else ()
-    asgi = create_asgi(app, api_key=api_key, cors_origins=cors_origins, hosts=hosts, pace=pace)
+
+
+async def serve_asgi(
+    asgi: Starlette,
+    host: str,
+    port: int,
+    *,
+    around: contextlib.AbstractAsyncContextManager[Any],
+    ready: Callable[[str], None] | None,
+) -> None:
+    """Serve an ASGI app inside of `around` until a signal says stop; its `state.drain()` is called before open streams are waited for."""
     with contextlib.closing(bind(host, port)) as listening:
         url = _url(host, listening.getsockname()[1])
         server = _Server(asgi, lambda: ready(url) if ready else None)
         with _signals(server):
-            async with app:
+            async with around:
                 await server.serve(sockets=[listening])
 
 

@@ -38,7 +38,7 @@ class Lessee(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
-    """A run to be stored. `input` is JSON text; times are microseconds since 1970.
+    """A run to be stored. `input` is JSON text; times are microseconds since 1970; `call_key` names the call of a run that asked for it.
 
     `turn` is the place that it was promised in the line of its thread, `follows` the message there that its own ones follow, None for the
     last.
@@ -52,6 +52,7 @@ class NewRun:
     expires_at: int | None = None
     idempotency_key: str | None = None
     idempotency_scope: str = ""
+    call_key: str | None = None
     tags: Sequence[str] = ()
     metadata: str = "{}"
     priority: int = 0
@@ -191,7 +192,7 @@ def _stored(new: NewRun, now: int, parent: Lease | None, row: Row) -> RunRecord:
         parent_id=None if parent is None else parent.run_id,
         tags=tuple(new.tags),
         metadata=new.metadata,
-        idempotency_key=new.idempotency_key,
+        idempotency_key=new.idempotency_key or new.call_key,
         concurrency_key=new.concurrency_key,
         priority=new.priority,
         version=new.version,
@@ -233,7 +234,7 @@ def _columns(new: NewRun, now: int, parent: Lease | None) -> dict[str, object]:
         "on_parent_cancel": new.on_parent_cancel,
         "tags": dumps(list(new.tags)) if new.tags else "[]",
         "metadata": new.metadata,
-        "idempotency_key": new.idempotency_key,
+        "idempotency_key": new.idempotency_key or new.call_key,
         "concurrency_key": new.concurrency_key,
         "priority": new.priority,
         "version": new.version,

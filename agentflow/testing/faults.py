@@ -16,7 +16,7 @@ class Crashed(BaseException):
 class CrashingDatabase:
     """A database whose user dies at the n-th write.
 
-    `after`: which write, counted from 1 when `transact` or `execute` is called.
+    `after`: which write, counted from 1 when `transact` or `execute` is called; without it, none until `arm`.
     `mode`: `"before"`, it never reaches the database; `"after"`, it is committed but the caller never hears.
     From then on every call raises `Crashed`, also those that were under way and those of
     `blocking()` connections, whose writes are not counted: a heartbeat has no fixed place.
@@ -25,12 +25,16 @@ class CrashingDatabase:
     >>> await database.crashed.wait()
     """
 
-    def __init__(self, database: Database, after: int, mode: Literal["before", "after"] = "before") -> None:
+    def __init__(self, database: Database, after: int | None = None, mode: Literal["before", "after"] = "before") -> None:
         self.writes = 0
         self.crashed = asyncio.Event()
         self._database = database
         self._after = after
         self._mode = mode
+
+    def arm(self, after: int) -> None:
+        """Die at the n-th write from now."""
+        self._after = self.writes + after
 
     @property
     def dialect(self) -> str:

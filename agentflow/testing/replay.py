@@ -90,7 +90,7 @@ class _DryContext:
         self.root = Branch("", Tasks())
         self.run_id, self.task, self.attempt, self.tags = run.id, run.task, run.attempt, run.tags
         self.metadata: dict[str, Any] = loads(run.metadata)
-        self.idempotency_key = run.idempotency_key
+        self.idempotency_key = run.idempotency_key or run.id
         self.replaying = True
         self.cancelled: str | None = None
         self.deadline: datetime | None = None
@@ -141,6 +141,12 @@ class _DryContext:
         if one is None:
             raise _Frontier
         return WaitResult(one.id, one.state, one.answer, one.answered_by)
+
+    async def open(self, key: str, request: WaitRequest) -> str:
+        one = self.waited.get(key)
+        if one is None:
+            raise _Frontier
+        return one.id
 
     async def child(self, key: str, call: StartCall) -> WaitResult:
         return await self.wait(key, WaitRequest(kind=WaitKind.CHILD))

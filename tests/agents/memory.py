@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from agentflow.engine.context import ReceiveCall, StartCall, StepCall, ThreadScope, WaitRequest, WaitResult, current, scope
-from agentflow.errors import StepFailed, Suspend
+from agentflow.errors import AgentflowError, StepFailed, Suspend
 from agentflow.records import WaitKind, WaitState
 from agentflow.serde import dumps
 from agentflow.streams.events import Event, StepRetrying
@@ -69,7 +69,6 @@ class MemoryRun:
     task = "task"
     attempt = 1
     tags: tuple[str, ...] = ()
-    idempotency_key: str | None = None
     cancelled: str | None = None
     deadline: datetime | None = None
     thread: ThreadScope | None = None
@@ -85,6 +84,11 @@ class MemoryRun:
         self._asked: set[str] = set()
         self._open: dict[str, asyncio.Future[None]] = {}
         self._moved = asyncio.Condition()
+
+    @property
+    def idempotency_key(self) -> str:
+        here = scope.get()
+        return self.run_id if here is None else here.idempotency_key
 
     @property
     def replaying(self) -> bool:
@@ -124,6 +128,11 @@ class MemoryRun:
                 return await call.body()
             except Exception as error:
                 delay = call.options.retry.delay(tries, error, 0)
+                if delay is None and call.rescue is not None:
+                    with suppress(type(error)):
+                        return call.rescue(error)
+                if delay is None and isinstance(error, AgentflowError):
+                    raise
                 if delay is None:
                     raise StepFailed(f"{call.name}: {error}", type=type(error).__name__) from error
                 self.delays.append(delay)
@@ -133,7 +142,13 @@ class MemoryRun:
 
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
         self.journal.waits.setdefault(key, request)
+        if request.kind is WaitKind.TIMER:
+            self.journal.answers.setdefault(key, WaitResult(f"wp_{key}", WaitState.ANSWERED, None, None))
         return await self._answered(key)
+
+    async def open(self, key: str, request: WaitRequest) -> str:
+        self.journal.waits.setdefault(key, request)
+        return f"wp_{key}"
 
     async def child(self, key: str, call: StartCall) -> WaitResult:
         self.journal.children.setdefault(key, call)

@@ -184,7 +184,7 @@ async def test_a_failed_request_is_tried_again_and_its_parts_are_others() -> Non
 
 async def test_a_request_that_the_provider_refuses_is_not_tried_again() -> None:
     model = scripted_model(ModelHTTPError(400, "scripted"), [text("hello")])
-    with pytest.raises(StepFailed, match="400"):
+    with pytest.raises(ModelHTTPError, match="400"):
         await MemoryRun(Journal()).drive(lambda: agent(model).run("go"))
     assert len(model.requests) == 1
 

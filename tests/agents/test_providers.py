@@ -12,12 +12,13 @@ import anthropic
 import openai
 import pytest
 import pytest_asyncio
+from pydantic_ai.exceptions import ModelHTTPError
 
 from agentflow import ai
 from agentflow.agents.agent import Agent
 from agentflow.agents.models import named
 from agentflow.engine.task import task
-from agentflow.errors import ConfigurationError, NotInRun, StepFailed
+from agentflow.errors import ConfigurationError, NotInRun
 from agentflow.streams.events import ReasoningEnd, ReasoningStart, Usage
 from tests.agents.memory import Journal, MemoryRun
 from tests.traffic.answers import Answer, cassette, failed, streamed
@@ -148,7 +149,7 @@ async def test_only_agentflow_tries_again_and_it_waits_as_long_as_it_is_told(scr
 
 async def test_what_the_provider_calls_hopeless_is_not_tried_again(scripted_provider: Script, support: Make) -> None:
     played = await scripted_provider(failed(500, x_should_retry="false"), streamed(HELLO))
-    with pytest.raises(StepFailed):
+    with pytest.raises(ModelHTTPError, match="500"):
         await MemoryRun(Journal()).drive(lambda: support(CLAUDE, played.url).plain("hi"))
     assert len(played.requests) == 1
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic_ai import Agent as PydanticAgent
 from pydantic_ai import Tool as PydanticTool
-from pydantic_ai.messages import ToolReturnPart, UserPromptPart
+from pydantic_ai.messages import BinaryContent, ToolReturn, ToolReturnPart, UserPromptPart
 
 from agentflow import ai
 from agentflow.agents.agent import Agent
@@ -72,7 +72,7 @@ async def test_a_failed_child_is_told_to_the_model_and_the_agent_goes_on() -> No
     support, journal = Agent("support", model=model, tools=[fulfil]), Journal()
     run = MemoryRun(journal)
     one = going(run, lambda: support.plain("send it"))
-    failure = {"code": "error", "type": "ValueError", "message": "no stock"}
+    failure = {"code": "error", "type": "TellModel", "message": "no stock"}
     run.answer((await run.waiting())[0], failure, WaitState.FAILED)
     assert await asyncio.wait_for(one, PATIENCE) == "sorry"
     told = model.requests[1].messages[-1].parts[0]
@@ -237,3 +237,25 @@ def test_a_tool_is_described_by_its_signature_and_docstring() -> None:
     assert properties["express"]["description"] == "Whether it must arrive tomorrow."
     with pytest.raises(DefinitionError, match="no name"):
         ai.tool(lambda: "")
+
+
+async def test_a_long_result_is_cut_where_it_is_text_and_files_are_left_as_they_are() -> None:
+    long, image = "x" * 50_000, BinaryContent(b"\x89PNG", media_type="image/png")
+
+    def write() -> ToolReturn[str]:
+        return ToolReturn(long, content="Read it.", metadata={"pages": 9})
+
+    def draw() -> list[Any]:
+        return [long, image]
+
+    model = scripted_model([call("write", id="c1"), call("draw", id="c2")], [text("done")])
+    support = Agent("support", model=model, tools=[write, draw])
+    await MemoryRun(Journal()).drive(lambda: support.plain("go"))
+    parts = model.requests[1].messages[-1].parts
+    written, drawn = [part for part in parts if isinstance(part, ToolReturnPart)]
+    assert len(str(written.content)) < 33_000
+    assert written.metadata == {"pages": 9}
+    content: Any = drawn.content
+    assert content[0] == long
+    assert isinstance(content[1], BinaryContent)
+    assert "Read it." in [part.content for part in parts if isinstance(part, UserPromptPart)]

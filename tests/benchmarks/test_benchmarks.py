@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks import turns
 from tests.benchmarks.contenders import ALL, WORKLOADS, Contender, Store
 from tests.benchmarks.figures import LINES
 from tests.benchmarks.race import Result, race
@@ -60,3 +61,9 @@ def test_the_best_peer_has_the_least_time_or_the_most_runs() -> None:
     }
     assert over_best_peer(w1, results, "sqlite") == 1.0 / 2.0
     assert over_best_peer(w2, results, "sqlite") == 50.0 / 2_000.0
+
+
+async def test_the_cost_of_a_turn_is_measured_beside_the_own_loop(tmp_path: Path) -> None:
+    took = await turns.measure(turns=4, rounds=1, database=None, directory=tmp_path)
+    assert {name: len(times) for name, times in took.items()} == {"own loop": 2, "own loop, streamed": 2, "agentflow": 2}
+    assert all(wall > 0 and work > 0 for times in took.values() for wall, work in times)

@@ -10,9 +10,11 @@ from types import ModuleType
 from typing import cast
 
 import agentflow
+from agentflow import adapters
 from tests.gates.sources import ROOT, python_files, tree_of
 
 PINNED = ROOT / "tests/gates/public_names.txt"
+ADAPTERS = ROOT / "tests/gates/adapter_names.txt"
 
 
 def public_names() -> list[str]:
@@ -54,6 +56,11 @@ def test_public_names_are_pinned() -> None:
     pinned = PINNED.read_text(encoding="utf-8").split()
     assert public_names(), "agentflow/__init__.py must declare __all__"
     assert public_names() == pinned, f"a change of the surface needs a line in CHANGELOG.md, and in {PINNED.relative_to(ROOT)}"
+
+
+def test_the_names_that_integrations_may_use_are_pinned_and_documented() -> None:
+    written = [name for name in adapters.__all__ if getattr(getattr(adapters, name), "__doc__", "") or name in documented_assignments()]
+    assert written == ADAPTERS.read_text(encoding="utf-8").split(), f"a change needs a line in {ADAPTERS.relative_to(ROOT)}"
 
 
 def test_public_names_are_sorted_and_said_once() -> None:

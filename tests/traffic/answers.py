@@ -78,8 +78,12 @@ def _played(request: Mapping[str, Any], response: Mapping[str, Any]) -> Answer:
 def as_stream(answer: Answer) -> Answer:
     """A recorded whole answer, told as the stream that the same provider would have sent."""
     body = json.loads(b"".join(answer.chunks))
-    told = _anthropic(body) if body.get("type") == "message" else _responses(body)
-    chunks = tuple(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in told)
+    if body.get("object") == "chat.completion":
+        lines = [*map(json.dumps, _chat(body)), "[DONE]"]
+        chunks = tuple(f"data: {line}\n\n".encode() for line in lines)
+    else:
+        told = _anthropic(body) if body.get("type") == "message" else _responses(body)
+        chunks = tuple(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in told)
     return Answer(chunks, headers={"content-type": "text/event-stream"}, stream=True, method=answer.method, path=answer.path)
 
 
@@ -128,9 +132,22 @@ def _item(index: int, item: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     elif item["type"] == "message":
         yield {"type": "response.output_item.added", "output_index": index, "item": {**item, "content": []}}
         yield from _content(at, item["content"])
+    elif item["type"] == "reasoning":
+        yield {"type": "response.output_item.added", "output_index": index, "item": {**item, "summary": []}}
+        yield from _summary(at, item["summary"])
     else:
         yield {"type": "response.output_item.added", "output_index": index, "item": item}
     yield {"type": "response.output_item.done", "output_index": index, "item": item}
+
+
+def _summary(at: Mapping[str, Any], summary: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for index, part in enumerate(summary):
+        place = {**at, "summary_index": index}
+        yield {"type": "response.reasoning_summary_part.added", **place, "part": {**part, "text": ""}}
+        for piece in _pieces(part["text"]):
+            yield {"type": "response.reasoning_summary_text.delta", **place, "delta": piece}
+        yield {"type": "response.reasoning_summary_text.done", **place, "text": part["text"]}
+        yield {"type": "response.reasoning_summary_part.done", **place, "part": part}
 
 
 def _content(at: Mapping[str, Any], content: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -141,6 +158,26 @@ def _content(at: Mapping[str, Any], content: list[dict[str, Any]]) -> Iterator[d
             yield {"type": "response.output_text.delta", **place, "delta": piece, "logprobs": []}
         yield {"type": "response.output_text.done", **place, "text": part["text"], "logprobs": []}
         yield {"type": "response.content_part.done", **place, "part": part}
+
+
+def _chat(answer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    head = {**answer, "object": "chat.completion.chunk", "usage": None}
+    for choice in answer["choices"]:
+        for delta in _deltas(choice["message"]):
+            yield {**head, "choices": [{"index": choice["index"], "delta": delta, "finish_reason": None}]}
+        yield {**head, "choices": [{"index": choice["index"], "delta": {}, "finish_reason": choice["finish_reason"]}]}
+    yield {**head, "choices": [], "usage": answer["usage"]}
+
+
+def _deltas(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    yield {"role": "assistant", "content": None}
+    for name in ("reasoning_content", "content"):
+        for piece in _pieces(message.get(name) or ""):
+            yield {name: piece}
+    for index, call in enumerate(message.get("tool_calls") or ()):
+        yield {"tool_calls": [{"index": index, **call, "function": {**call["function"], "arguments": ""}}]}
+        for piece in _pieces(call["function"]["arguments"]):
+            yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
 
 
 def _pieces(text: str, size: int = 24) -> list[str]:

@@ -111,13 +111,19 @@ class Provider:
         finally:
             writer.transport.abort()
 
-    def _choose(self, request: Received) -> Answer:
+    def choose(self, request: Received) -> Answer | None:
+        """The answer to a request: the first that fits of those that were planned."""
         for answer in self.answers:
             if answer.fits(request.method, request.path):
                 self.answers.remove(answer)
-                whole = request.streaming and not answer.stream and not answer.failed
-                return as_stream(answer) if whole else answer
-        return failed(404, f"no answer is left for {request.method} {request.path}", kind="not_found_error")
+                return answer
+        return None
+
+    def _choose(self, request: Received) -> Answer:
+        answer = self.choose(request)
+        if answer is None:
+            return failed(404, f"no answer is left for {request.method} {request.path}", kind="not_found_error")
+        return as_stream(answer) if request.streaming and not answer.stream and not answer.failed else answer
 
     async def _send(self, writer: asyncio.StreamWriter, answer: Answer) -> bool:
         head = [f"HTTP/1.1 {answer.status} Recorded", *(f"{name}: {value}" for name, value in answer.headers.items())]
@@ -146,9 +152,9 @@ async def _read(reader: asyncio.StreamReader) -> Received | None:
 
 
 @asynccontextmanager
-async def serving(*answers: Answer) -> AsyncGenerator[Provider]:
+async def serving(*answers: Answer, provider: Provider | None = None) -> AsyncGenerator[Provider]:
     """A provider with these answers, on a port of its own."""
-    provider = Provider(list(answers))
+    provider = provider or Provider(list(answers))
     connections: set[asyncio.Task[None]] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

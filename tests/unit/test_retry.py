@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentflow import NonRetryable, Retry, RetryAfter
+from agentflow.adapters import ModelRefused
 from agentflow.clock import SECOND
 from agentflow.errors import DefinitionError, UnserializableValue
 from agentflow.retry import NO_RETRY, retry_after
@@ -79,6 +80,7 @@ def test_asking_for_time_is_asking_for_another_try_whatever_the_types() -> None:
         (RetryAfter(timedelta(minutes=1)), 60),
         (HttpError(retry_after="7"), 7),
         (HttpError(retry_after="0.5"), 0.5),
+        (ModelRefused.of(429, {"retry-after": "7"}, None), 7),
         (HttpError(retry_after_ms="1500"), 1.5),
         (HttpError(retry_after_ms="1500", retry_after="7"), 1.5),
         (HttpError(retry_after=formatdate(NOW / SECOND + 90, usegmt=True)), 90),

@@ -34,6 +34,7 @@ class AguiReading:
         self._position: Cursor | None = None
         self._opening = b""
         self._gone = False
+        self._recorded: set[tuple[str, str]] = set()
         self.ended = False
 
     @property
@@ -109,7 +110,8 @@ class AguiReading:
         if self._position is None and batch and batch[0].type == "run.attempt":
             # The run spoke before, but its stream begins here: what was before is in the database.
             head = await self._start_over(None)
-        return head if self.ended else head + self._told(batch)
+            batch = [one for one in batch if self._position is None or one.id > self._position]
+        return head if self.ended else head + self._told([one for one in batch if _name(one) not in self._recorded])
 
     def _told(self, batch: Sequence[StoredEvent]) -> bytes:
         told: list[bytes] = []
@@ -122,7 +124,10 @@ class AguiReading:
         return b"".join(told)
 
     async def _start_over(self, tail: Cursor | None) -> bytes:
-        events, self._position = await self._from_database(tail)
+        kept: list[StoredEvent] = []
+        with suppress(StreamLost, StreamUnavailable):
+            kept = await self._stream()
+        events, self._position = await self._from_database(kept, tail)
         return self._encoded(self._projection.restart(self._framing.chosen(events), self._position), self._position)
 
     def _encoded(self, told: Sequence[Said], id: Cursor | None = None) -> bytes:
@@ -139,11 +144,11 @@ class AguiReading:
                 raise
             with suppress(CursorInvalid):
                 tail = Cursor.parse(error.details.get("tail") or "")
-            return await self._from_database(tail)
+            return await self._from_database([], tail)
         tail = events[-1].id if events else None
         begins = events[0].type != "run.attempt" if events else run.started_at is None
         over = run.state.terminal and not (events and events[-1].ended) and is_late(self._app, run)
-        return (events, tail) if begins and not over else await self._from_database(tail)
+        return (events, tail) if begins and not over else await self._from_database(events, tail)
 
     async def _stream(self) -> list[StoredEvent]:
         events: list[StoredEvent] = []
@@ -156,16 +161,20 @@ class AguiReading:
     async def _rebuilt(self) -> Rebuilt:
         return await self._app.database.read(load(self.run_id))
 
-    async def _from_database(self, tail: Cursor | None) -> _Log:
+    async def _from_database(self, kept: Sequence[StoredEvent], tail: Cursor | None) -> _Log:
+        """What is recorded, and what else a stream without its beginning has: read before, so what was recorded meanwhile is in both."""
         rebuilt = await self._rebuilt()
         if rebuilt.run.state.terminal:
             return rebuilt.events, rebuilt.events[-1].id
         events = list(rebuilt.events)
+        self._recorded = {name for one in events if (name := _name(one)) is not None}
         if rebuilt.run.state is RunState.WAITING:
             waits = await self._app.runs.waiting_for(self.run_id)
             last = events[-1].id if events else rebuilt.start
             events.append(StoredEvent(Cursor(last.epoch, last.seq + 1), 0, waits_for(waits)))
-        return events, tail
+        else:
+            events += [one for one in kept if (name := _name(one)) is not None and name not in self._recorded]
+        return events, kept[-1].id if kept else tail
 
 
 def frames(told: Sequence[Said], id: str | None = None) -> bytes:
@@ -174,6 +183,15 @@ def frames(told: Sequence[Said], id: str | None = None) -> bytes:
     if texts and id is not None:
         texts[-1] = b"id: %b\n%b" % (id.encode(), texts[-1])
     return b"".join(texts)
+
+
+def _name(one: StoredEvent) -> tuple[str, str] | None:
+    """What an event tells of: a record has the parts and calls of its step as a whole, a stream piece by piece."""
+    told = one.event
+    for kind in ("part", "call", "approval", "message", "step"):
+        if found := getattr(told, kind, None):
+            return one.type.removesuffix(".delta").removesuffix(".start") if kind != "part" else kind, found
+    return None
 
 
 def _lost(run_id: str, after: Cursor) -> StreamLost:

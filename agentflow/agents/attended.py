@@ -1,0 +1,123 @@
+"""The tools of an agent with people around them: who asks before a call, and who is told how it ended."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from pydantic import ValidationError
+from pydantic_ai import RunContext, Tool
+from pydantic_ai.exceptions import ApprovalRequired, CallDeferred, ModelRetry
+from pydantic_ai.exceptions import ToolFailed as Failed
+from pydantic_ai.messages import ToolReturn, is_multi_modal_content
+from pydantic_ai.tools import ToolDenied
+from pydantic_ai.toolsets import FunctionToolset, ToolsetTool, WrapperToolset
+
+from agentflow.agents.answers import keeps, read_result, shortened
+from agentflow.agents.approval import ToolCall, decided, refusal
+from agentflow.agents.events import plain, shown
+from agentflow.agents.units import SETTINGS, Loop, ToolSettings, call_place, calling, loops
+from agentflow.engine.context import recording
+from agentflow.serde import dumps
+from agentflow.streams import events
+
+_READING: FunctionToolset[Any] = FunctionToolset([Tool(read_result, metadata={SETTINGS: ToolSettings(inline=True)})])
+
+
+@dataclass
+class Attended(WrapperToolset[Any]):
+    """Asks a person before a tool that needs it runs, and tells viewers how each call ended as soon as it did."""
+
+    agent: str = ""
+
+    async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
+        """The tools, and what reads on in a result that was too long to be told, once there is one."""
+        tools = await super().get_tools(ctx)
+        return {**await _READING.get_tools(ctx), **tools} if keeps() else tools
+
+    async def call_tool(self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]) -> Any:
+        loop = loops.get()
+        settings = ToolSettings.of(tool.tool_def.metadata)
+        if loop is None or recording() is None or ctx.tool_call_id is None:
+            with settings.telling():
+                return await self._run(name, tool_args, ctx, tool)
+        call = ToolCall(ctx.tool_call_id, name, self.agent, tool_args, plain(tool_args))
+        key = call_place(ctx.run_step, name, call.id)
+        loop.settled.add(call.id)
+        try:
+            arguments = await self._allowed(loop, call, settings, ctx, tool)
+            if isinstance(arguments, ToolDenied):
+                await loop.tell(loop.key(f"{key}/told"), name, events.ToolDenied(call.id, arguments.message))
+                return arguments
+            with settings.telling():
+                result: Any = await self._called(loop, call, arguments, ctx, tool)
+        except (ApprovalRequired, CallDeferred):
+            loop.settled.discard(call.id)
+            raise
+        except (ModelRetry, Failed, ValidationError) as error:
+            if settings.inline or isinstance(error, ValidationError):
+                told = events.ToolError(call.id, {"code": _code(error), "message": str(error)})
+                await loop.tell(loop.key(f"{key}/told"), name, told)
+            raise
+        except Exception as error:
+            loop.task.publish(events.ToolError(call.id, {"code": "error", "message": str(error)}))
+            raise
+        if settings.inline:
+            await loop.tell(loop.key(f"{key}/told"), name, events.ToolOutput(call.id, shown(plain(_returned(result)))))
+        result = _limited(loop, result, settings.limit)
+        return result if arguments == call.arguments else _with_notice(result, name, arguments)
+
+    async def _called(self, loop: Loop, call: ToolCall, arguments: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]) -> Any:
+        if not ToolSettings.of(tool.tool_def.metadata).inline:
+            return await self._run(call.tool, arguments, ctx, tool)
+        token = calling.set(loop.key(call_place(ctx.run_step, call.tool, call.id)))
+        try:
+            return await self._run(call.tool, arguments, ctx, tool)
+        finally:
+            calling.reset(token)
+
+    async def _run(self, name: str, arguments: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]) -> Any:
+        toolset = _READING if tool.toolset is _READING else self.wrapped
+        return await toolset.call_tool(name, arguments, ctx, tool)
+
+    async def _allowed(
+        self, loop: Loop, call: ToolCall, settings: ToolSettings, ctx: RunContext[Any], tool: ToolsetTool[Any]
+    ) -> dict[str, Any] | ToolDenied:
+        if settings.approval is None or ctx.tool_call_approved:
+            return dict(call.arguments)
+        key = loop.key(f"{call_place(ctx.run_step, call.tool, call.id)}/approval")
+        answer = await decided(loop.task, key, call, settings.approval)
+        if not answer.approved:
+            return ToolDenied(refusal(answer))
+        if not answer.edits or not settings.approval.can_edit:
+            return dict(call.arguments)
+        return tool.args_validator.validate_python(answer.edits, context=ctx.validation_context)
+
+
+def _limited(loop: Loop, result: Any, limit: int | None) -> Any:
+    """A result that the model can bear: the beginning and the end of a long one. Images and files are left as they are."""
+    value = _returned(result)
+    parts: list[Any] = list(cast("list[Any]", value)) if isinstance(value, list) else [value]
+    if limit is None or any(is_multi_modal_content(one) for one in parts):
+        return result
+    text = value if isinstance(value, str) else dumps(plain(value))
+    told = shortened(loop.task, text, limit)
+    if told == text:
+        return result
+    return replace(result, return_value=told) if type(result) is ToolReturn else told
+
+
+def _with_notice(result: Any, tool: str, arguments: dict[str, Any]) -> Any:
+    """Without it the model believes in its own arguments, and may ask for them again."""
+    if type(result) is ToolReturn:
+        return result
+    return ToolReturn(result, content=f"A person changed the arguments of {tool} before it ran, to {json.dumps(plain(arguments))}.")
+
+
+def _returned(result: Any) -> Any:
+    return result.return_value if type(result) is ToolReturn else result
+
+
+def _code(error: Exception) -> str:
+    return "failed" if isinstance(error, Failed) else "retried"

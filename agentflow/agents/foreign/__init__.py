@@ -1,0 +1,1 @@
+"""Tools in the loops of other SDKs, each loaded when it is asked for."""

@@ -1,0 +1,141 @@
+"""Hand-off: the conversation goes on with another agent, in the same run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from agentflow.agents.deps import provided
+from agentflow.engine.context import StepCall, StepOptions, current_step, recording
+from agentflow.engine.task import defined
+from agentflow.errors import DefinitionError
+from agentflow.serde import ANY
+from agentflow.streams.events import ToolOutput
+
+if TYPE_CHECKING:
+    import pydantic_ai
+    from pydantic_ai.messages import ModelMessage
+    from pydantic_ai.usage import UsageLimits
+
+    from agentflow.agents.options import AgentOptions
+    from agentflow.agents.prompt import Prompt
+
+_UNFIT = re.compile(r"[^a-zA-Z0-9_-]")
+TRANSFER = "transfer_to_"
+"""Begins the name of the tool that a model calls to hand over."""
+
+
+class Talking(Protocol):
+    """What an `Agent` is to a conversation."""
+
+    name: str
+    agent_options: AgentOptions
+    handoffs: list[Handoff]
+
+    @property
+    def pydantic(self) -> pydantic_ai.Agent[Any, Any]:
+        """The agent of pydantic-ai that does the talking."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Handoff:
+    """A tool that hands the conversation to `agent`, an `Agent` or the name of one; `description` is what the model is told of it."""
+
+    agent: Talking | str
+    description: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the model calls."""
+        return TRANSFER + _UNFIT.sub("_", self.agent if isinstance(self.agent, str) else self.agent.name)
+
+    def found(self) -> Talking:
+        """The agent that takes over. Raises `DefinitionError` when no agent of that name is loaded."""
+        if not isinstance(self.agent, str):
+            return self.agent
+        try:
+            one: Any = defined[self.agent]
+        except KeyError:
+            one = None
+        if getattr(one, "kind", "") != "agent":
+            raise DefinitionError(f"There is no agent {self.agent!r} to hand over to.", hint="Import the module that makes it.")
+        return one
+
+    def to_output(self) -> Any:
+        """The output tool of pydantic-ai that ends the turn of the agent that hands over."""
+        from pydantic_ai import ToolOutput as OutputTool
+
+        def over() -> HandedOver:
+            return HandedOver(self.name)
+
+        told = self.description or f"Hand the conversation over to {self.name.removeprefix(TRANSFER)}, who goes on with it."
+        return OutputTool(over, name=self.name, description=told)
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """How an agent's part ends that hands over, by the tool of this name."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How a conversation went: what it ended with, and all that was said."""
+
+    output: Any
+    _all: Sequence[ModelMessage]
+    _new: Sequence[ModelMessage]
+
+    def all_messages(self) -> list[ModelMessage]:
+        """The whole conversation."""
+        return list(self._all)
+
+    def new_messages(self) -> list[ModelMessage]:
+        """What this run added."""
+        return list(self._new)
+
+
+@dataclass(slots=True)
+class Speaker:
+    """Whoever of several agents has the word in a run; each with its own instructions, tools and deps, all with one history.
+
+    `said` is what those said who have handed over.
+    """
+
+    agent: Talking
+    said: list[ModelMessage] = field(default_factory=list["ModelMessage"])
+
+    async def run(
+        self, prompt: Prompt | None, *, message_history: Sequence[ModelMessage] | None = None, usage_limits: UsageLimits | None = None
+    ) -> Said:
+        """Talk until an agent has an answer; limits count for all that have the word."""
+        from pydantic_ai.usage import RunUsage
+
+        used, history = RunUsage(), message_history
+        while True:
+            async with provided(self.agent.agent_options.get("deps")) as deps:
+                result = await self.agent.pydantic.run(prompt, message_history=history, deps=deps, usage=used, usage_limits=usage_limits)
+            if not isinstance(result.output, HandedOver):
+                return Said(result.output, result.all_messages(), [*self.said, *result.new_messages()])
+            told = f"{result.output.by.removeprefix(TRANSFER)} has the word now."
+            self.said += result.new_messages(output_tool_return_content=told)
+            history, prompt = result.all_messages(output_tool_return_content=told), None
+            await self._hand_over(result.output.by, history)
+
+    async def _hand_over(self, by: str, messages: Sequence[ModelMessage]) -> None:
+        self.agent = next(one for one in self.agent.handoffs if one.name == by).found()
+        run = recording()
+        if run is None:
+            return
+        made = [part for message in messages for part in message.parts if getattr(part, "tool_name", None) == by]
+        call, to = cast("Any", made[-1]).tool_call_id, self.agent.name
+
+        async def tell() -> str:
+            current_step().publish(ToolOutput(call, {"agent": to}))
+            return to
+
+        await run.step(run.key("handoff"), StepCall(by, tell, ANY, to, StepOptions(kind="tool")))
