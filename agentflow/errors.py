@@ -8,11 +8,10 @@
                           BudgetExceeded · ProcessDied > OutOfMemory
       WaitpointError        WaitpointNotFound · WaitpointAlreadyAnswered · WaitpointTimedOut · InvalidAnswer
       ServerUnreachable
-      PromptError
       StreamError           CursorInvalid · StreamUnavailable · ItemTooLarge · InvalidMessage · InputFull
       StorageError          DatabaseBusy · DatabaseUnreachable · DatabaseUnreadable · DatabaseFull · SchemaNewer · ConnectionLost
     NonRetryable > TellModel, RetryAfter    raised by user code
-    ControlFlow(BaseException)              Suspend · LeaseLost · RunPaused: the engine's own, never caught by users
+    ControlFlow (control.py)                the engine's own, never caught by users
 
 An error has a `code` that machines can match, a message, a `hint` that says what to do next, and `details` that survive JSON.
 """
@@ -271,12 +270,6 @@ class ServerUnreachable(AgentflowError):
     http_status = 503
 
 
-class PromptError(AgentflowError):
-    """A prompt cannot be found, rendered or released."""
-
-    code = "prompt"
-
-
 class StreamError(AgentflowError):
     """A stream cannot be read, or does not take what it was given."""
 
@@ -387,23 +380,3 @@ class RetryAfter(Exception):
 
     def __str__(self) -> str:
         return self.args[1] or f"retry after {self.delay}"
-
-
-class ControlFlow(BaseException):
-    """The engine unwinding a run. Let it pass: catching it changes nothing, for the run's context remembers it."""
-
-
-class Suspend(ControlFlow):
-    """The run leaves memory while it waits; it will be replayed to this point."""
-
-
-class LeaseLost(ControlFlow):
-    """Another worker holds the run, or it has ended: nothing this worker writes counts any more."""
-
-
-class RunPaused(ControlFlow):
-    """The code no longer fits what the run has recorded; an operator decides."""
-
-    def __init__(self, difference: dict[str, Any]) -> None:
-        super().__init__("recorded and asked for differ")
-        self.difference = difference

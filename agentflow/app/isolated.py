@@ -25,6 +25,7 @@ from types import FrameType, ModuleType
 from typing import Any, cast
 
 from agentflow.app import Agentflow
+from agentflow.control import LeaseLost
 from agentflow.engine.branch import BranchingTasks
 from agentflow.engine.bystander import Bystander
 from agentflow.engine.context import TaskContext
@@ -32,7 +33,7 @@ from agentflow.engine.executor import Execution, Middleware
 from agentflow.engine.host import Services
 from agentflow.engine.session import settled
 from agentflow.engine.task import Task, defined
-from agentflow.errors import LeaseLost, StorageError
+from agentflow.errors import StorageError
 from agentflow.records import RunState
 from agentflow.serde import dumps, loads
 from agentflow.storage import runs

@@ -12,6 +12,7 @@ from contextvars import Context
 from dataclasses import replace
 from typing import Any
 
+from agentflow.control import LeaseLost, Suspend
 from agentflow.engine.branch import branch
 from agentflow.engine.calls import in_thread
 from agentflow.engine.context import TaskContext, current
@@ -23,7 +24,6 @@ from agentflow.engine.run_context import RunContext
 from agentflow.engine.session import Session
 from agentflow.engine.settling import Settling
 from agentflow.engine.task import Task
-from agentflow.errors import LeaseLost, Suspend
 from agentflow.records import JournalEntry, RunRecord, WaitpointRecord, WaitState
 from agentflow.storage import blobs, journal, waitpoints
 from agentflow.streams.events import RunAttempt, RunStarted

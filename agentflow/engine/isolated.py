@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentflow.clock import SECOND, microseconds
+from agentflow.control import LeaseLost
 from agentflow.engine.deaths import Death, judge, limit_of
 from agentflow.engine.executor import HANDED_BACK
 from agentflow.engine.host import Services
@@ -21,7 +22,6 @@ from agentflow.engine.process import Process
 from agentflow.engine.session import Session
 from agentflow.engine.settling import Settling
 from agentflow.engine.task import Task
-from agentflow.errors import LeaseLost
 from agentflow.records import RunRecord, RunState
 from agentflow.storage import runs
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from agentflow.errors import BudgetExceeded, ControlFlow, RunPaused
+from agentflow.control import ControlFlow, RunPaused
+from agentflow.errors import BudgetExceeded
 from agentflow.records import Failure
 from agentflow.retry import Retry
 from agentflow.serde import failure

@@ -9,9 +9,9 @@ from contextvars import Context
 from dataclasses import dataclass
 from itertools import count
 
+from agentflow.control import LeaseLost
 from agentflow.engine.context import ReceiveCall, WaitResult
 from agentflow.engine.session import Session
-from agentflow.errors import LeaseLost
 from agentflow.records import EntryKind, JournalEntry, WaitKind, WaitpointRecord, WaitState, new_id
 from agentflow.serde import dumps
 from agentflow.storage import inputs

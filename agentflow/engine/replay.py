@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from agentflow.errors import DuplicateName, RunPaused
+from agentflow.control import RunPaused
+from agentflow.errors import DuplicateName
 from agentflow.records import EntryKind, JournalEntry
 
 _PATCH = re.compile(r"patch\(.*\)", re.DOTALL)

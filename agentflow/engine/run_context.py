@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from agentflow.clock import SECOND
+from agentflow.control import RunPaused
 from agentflow.database.port import Transaction, transaction
 from agentflow.engine.branch import Branch, Tasks, branch, calling_line
 from agentflow.engine.calls import finishing
@@ -27,7 +28,7 @@ from agentflow.engine.session import Session
 from agentflow.engine.starting import thread_tag
 from agentflow.engine.telling import child_finished, requested
 from agentflow.engine.tries import Tries, recorded
-from agentflow.errors import DefinitionError, DuplicateName, RunPaused, TellModel
+from agentflow.errors import DefinitionError, DuplicateName, TellModel
 from agentflow.records import EntryKind, JournalEntry, WaitKind, WaitpointRecord, WaitState, new_id
 from agentflow.serde import decode_failure, dumps, loads
 from agentflow.storage import waitpoints

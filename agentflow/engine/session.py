@@ -12,20 +12,12 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from agentflow.clock import SECOND
+from agentflow.control import ControlFlow, LeaseLost
 from agentflow.database.port import T, Transaction
 from agentflow.engine.budget import Budget
 from agentflow.engine.host import Services
 from agentflow.engine.telling import waits_for
-from agentflow.errors import (
-    ConnectionLost,
-    ControlFlow,
-    DatabaseBusy,
-    DatabaseFull,
-    DatabaseUnreachable,
-    DatabaseUnreadable,
-    LeaseLost,
-    StorageError,
-)
+from agentflow.errors import ConnectionLost, DatabaseBusy, DatabaseFull, DatabaseUnreachable, DatabaseUnreadable, StorageError
 from agentflow.records import EntryKind, JournalEntry, RunRecord, RunState, WaitKind, WaitState
 from agentflow.storage import journal, transitions, waitpoints
 from agentflow.storage.runs import Lease

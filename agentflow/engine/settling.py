@@ -5,11 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from agentflow.control import LeaseLost
 from agentflow.engine.host import Services
 from agentflow.engine.outcome import Cancelled, Completed, Dropped, Failed, Outcome, Paused, Retrying
 from agentflow.engine.session import Session
 from agentflow.engine.task import Task
-from agentflow.errors import LeaseLost, StorageError, UnserializableValue
+from agentflow.errors import StorageError, UnserializableValue
 from agentflow.records import Failure, RunState
 from agentflow.serde import failure
 from agentflow.storage import runs, transitions

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from agentflow.control import LeaseLost
 from agentflow.database.port import Database, Transaction, transaction
-from agentflow.errors import LeaseLost
 from agentflow.records import JournalEntry
 from agentflow.storage import blobs, rows, usage
 from agentflow.storage.runs import Lease, hold

@@ -8,8 +8,9 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from agentflow.clock import SECOND
+from agentflow.control import LeaseLost
 from agentflow.database.port import Database, Row, Transaction, transaction
-from agentflow.errors import IdempotencyConflict, LeaseLost, RunError, RunNotFound
+from agentflow.errors import IdempotencyConflict, RunError, RunNotFound
 from agentflow.records import RunRecord, RunState
 from agentflow.serde import dumps
 from agentflow.storage import blobs, rows

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from agentflow.control import LeaseLost
 from agentflow.database.port import Row, Transaction, transaction
-from agentflow.errors import DefinitionError, LeaseLost, ThreadBusy, ThreadExists, ThreadNotFound
+from agentflow.errors import DefinitionError, ThreadBusy, ThreadExists, ThreadNotFound
 from agentflow.records import JournalEntry, MessageRecord, RunRecord, RunState, ThreadRecord
 from agentflow.serde import dumps
 from agentflow.storage import blobs, journal, rows, runs

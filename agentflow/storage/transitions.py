@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from agentflow.control import LeaseLost
 from agentflow.database.port import Database, Transaction, transaction
-from agentflow.errors import LeaseLost, RunError
+from agentflow.errors import RunError
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitState, may_become, new_id
 from agentflow.serde import encode_failure
 from agentflow.storage import blobs, inputs, rows, runs, steering, waitpoints

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from agentflow.control import LeaseLost
 from agentflow.database.port import Rows, Transaction, transaction
-from agentflow.errors import LeaseLost, WaitpointAlreadyAnswered, WaitpointNotFound, WaitpointTimedOut
+from agentflow.errors import WaitpointAlreadyAnswered, WaitpointNotFound, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState, new_id
 from agentflow.serde import dumps, encode_failure, loads
 from agentflow.storage import blobs, rows, runs

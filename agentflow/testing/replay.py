@@ -11,13 +11,13 @@ from typing import Any
 from uuid import UUID
 
 from agentflow.clock import SECOND
+from agentflow.control import ControlFlow, RunPaused
 from agentflow.engine.branch import Branch, Tasks, branch
 from agentflow.engine.context import ReceiveCall, StartCall, StepCall, WaitRequest, WaitResult, current
 from agentflow.engine.receiving import received
 from agentflow.engine.replay import Replay, is_patch
 from agentflow.engine.task import Task
 from agentflow.engine.tries import recorded
-from agentflow.errors import ControlFlow, RunPaused
 from agentflow.records import EntryKind, JournalEntry, RunRecord, WaitKind, WaitpointRecord
 from agentflow.serde import loads
 from agentflow.storage.inputs import Message, is_given_back

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
+from agentflow.control import Suspend
 from agentflow.engine.context import ReceiveCall, StartCall, StepCall, ThreadScope, WaitRequest, WaitResult, current, scope
-from agentflow.errors import AgentflowError, StepFailed, Suspend
+from agentflow.errors import AgentflowError, StepFailed
 from agentflow.records import WaitKind, WaitState
 from agentflow.serde import dumps
 from agentflow.streams.events import Event, StepRetrying

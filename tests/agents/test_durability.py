@@ -13,8 +13,9 @@ from pydantic_ai.exceptions import ToolFailed as Failed
 from pydantic_ai.messages import ModelResponse, ThinkingPart
 
 from agentflow.agents.durability import Durability
+from agentflow.control import Suspend
 from agentflow.engine.context import WaitRequest, context
-from agentflow.errors import DefinitionError, StepFailed, Suspend
+from agentflow.errors import DefinitionError, StepFailed
 from agentflow.records import WaitKind
 from agentflow.retry import Retry
 from agentflow.streams.events import MessageStarted, ToolError, ToolInput, ToolOutput

@@ -13,7 +13,7 @@ from agents.testing import ScriptedModel, assistant_message, function_call
 from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient, create_sdk_mcp_server
 
 from agentflow import ai, task
-from agentflow.errors import Suspend
+from agentflow.control import Suspend
 from agentflow.streams.events import ToolDenied, ToolInput, ToolOutput
 from tests.agents.claude_cli import ScriptedCli
 from tests.agents.memory import PATIENCE, Journal, MemoryRun

@@ -16,9 +16,10 @@ from agentflow import ai
 from agentflow.agents.agent import Agent
 from agentflow.agents.approval import Approval
 from agentflow.agents.durability import Durability
+from agentflow.control import Suspend
 from agentflow.engine.step import step
 from agentflow.engine.task import task
-from agentflow.errors import DefinitionError, Suspend
+from agentflow.errors import DefinitionError
 from agentflow.records import WaitState
 from agentflow.streams.events import ToolDenied, ToolError, ToolOutput
 from agentflow.testing.models import call, scripted_model, text

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from agentflow.clock import SystemClock
+from agentflow.control import LeaseLost
 from agentflow.database import Database, Statements, Transaction
 from agentflow.database.migrate import migrate
-from agentflow.errors import LeaseLost, SchemaNewer, StorageError
+from agentflow.errors import SchemaNewer, StorageError
 from tests.contracts import ledger
 from tests.contracts.ledger.child import INCREMENTS
 from tests.contracts.places import Place

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from agentflow.clock import SECOND
+from agentflow.control import LeaseLost
 from agentflow.database import Database
-from agentflow.errors import IdempotencyConflict, InputFull, LeaseLost, RunError, RunNotFound
+from agentflow.errors import IdempotencyConflict, InputFull, RunError, RunNotFound
 from agentflow.records import EntryKind, JournalEntry, RunState, WaitKind, WaitpointRecord, WaitState
 from agentflow.storage import inputs, journal, runs, transitions, waitpoints
 from agentflow.storage.inputs import MOST, Message, NewMessage, Sent

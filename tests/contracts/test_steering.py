@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from agentflow.control import LeaseLost
 from agentflow.database import Database
-from agentflow.errors import IdempotencyConflict, LeaseLost
+from agentflow.errors import IdempotencyConflict
 from agentflow.records import EntryKind, JournalEntry, RunState
 from agentflow.serde import loads
 from agentflow.storage import journal, runs, steering, threads, transitions

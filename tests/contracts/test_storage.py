@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from agentflow.control import LeaseLost
 from agentflow.database import Database, Transaction
-from agentflow.errors import IdempotencyConflict, LeaseLost, WaitpointAlreadyAnswered, WaitpointTimedOut
+from agentflow.errors import IdempotencyConflict, WaitpointAlreadyAnswered, WaitpointTimedOut
 from agentflow.records import EntryKind, Failure, JournalEntry, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState
 from agentflow.storage import journal, listing, runs, transitions, waitpoints, workers
 from agentflow.storage.listing import RunFilter

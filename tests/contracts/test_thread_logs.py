@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from agentflow.control import LeaseLost
 from agentflow.database import Database
-from agentflow.errors import DefinitionError, LeaseLost, ThreadBusy, ThreadExists, ThreadNotFound
+from agentflow.errors import DefinitionError, ThreadBusy, ThreadExists, ThreadNotFound
 from agentflow.storage import runs, threads, transitions
 from agentflow.storage.runs import Lease
 from agentflow.storage.statements import SQL

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from agentflow.control import LeaseLost
 from agentflow.database import Database
-from agentflow.errors import LeaseLost
 from agentflow.records import EntryKind, JournalEntry
 from agentflow.storage import blobs, journal, runs, threads, transitions, upkeep
 from agentflow.storage.runs import Lease, Lessee

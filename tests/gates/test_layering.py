@@ -14,6 +14,7 @@ from tests.gates.sources import ROOT, imports, module_name, place, python_files
 # Each line is a layer; a comma joins modules that may know each other, a bar parts modules that may not.
 LAYERS = [
     "errors",
+    "control",
     "clock",
     "records",
     "retry",

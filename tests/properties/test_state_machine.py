@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, precondition, rule
 
 from agentflow.clock import SystemClock
+from agentflow.control import LeaseLost
 from agentflow.database.migrate import migrate
 from agentflow.database.port import Transaction
 from agentflow.database.sqlite import SqliteDatabase
 from agentflow.database.sqlite_connection import BlockingSqlite
-from agentflow.errors import LeaseLost, RunError, WaitpointAlreadyAnswered, WaitpointTimedOut
+from agentflow.errors import RunError, WaitpointAlreadyAnswered, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitState, WorkerRecord
 from agentflow.storage import journal, listing, queues, rows, runs, transitions, versions, waitpoints, workers
 from agentflow.storage.queues import Claimant

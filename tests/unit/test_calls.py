@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from agentflow.control import LeaseLost
 from agentflow.engine.calls import finishing
-from agentflow.errors import LeaseLost
 
 
 async def test_work_goes_on_when_its_caller_is_cancelled_and_its_error_is_then_nobodys() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from agentflow import NonRetryable, Retry
+from agentflow.control import LeaseLost, RunPaused, Suspend
 from agentflow.engine.outcome import Cancelled, Completed, Dropped, Ending, Failed, Paused, Retrying, decide
-from agentflow.errors import LeaseLost, RunPaused, Suspend
 
 TWICE = Retry(attempts=2, initial="1s", jitter=0)
 DIFFERENCE = RunPaused({"step": "fetch#0", "seq": 1})

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from agentflow.control import RunPaused
 from agentflow.engine.replay import Replay
-from agentflow.errors import DuplicateName, RunPaused
+from agentflow.errors import DuplicateName
 from agentflow.records import EntryKind, JournalEntry
 
 
