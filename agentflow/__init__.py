@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from agentflow.agents.durability import Durability
     from agentflow.app import Agentflow
     from agentflow.auth.tokens import mint_token
+    from agentflow.engine.asking import ask
     from agentflow.engine.budget import Budget
+    from agentflow.engine.callbacks import Callback, callback
     from agentflow.engine.context import context, current_step
     from agentflow.engine.inputs import InputStream
     from agentflow.engine.isolation import Isolation
     from agentflow.engine.patching import patch
     from agentflow.engine.queue import Queue
+    from agentflow.engine.racing import gather, race
     from agentflow.engine.step import step
     from agentflow.engine.stream import Stream, stream
     from agentflow.engine.task import task
@@ -45,11 +48,14 @@ else:
         "agentflow.agents.durability": ("Durability",),
         "agentflow.app": ("Agentflow",),
         "agentflow.auth.tokens": ("mint_token",),
+        "agentflow.engine.asking": ("ask",),
+        "agentflow.engine.callbacks": ("Callback", "callback"),
         "agentflow.engine.budget": ("Budget",),
         "agentflow.engine.context": ("context", "current_step"),
         "agentflow.engine.inputs": ("InputStream",),
         "agentflow.engine.isolation": ("Isolation",),
         "agentflow.engine.patching": ("patch",),
+        "agentflow.engine.racing": ("gather", "race"),
         "agentflow.engine.step": ("step",),
         "agentflow.engine.stream": ("Stream", "stream"),
         "agentflow.engine.queue": ("Queue",),
@@ -92,6 +98,7 @@ __all__ = [
     "Batch",
     "Budget",
     "BudgetExceeded",
+    "Callback",
     "Compaction",
     "Decision",
     "Durability",
@@ -110,10 +117,14 @@ __all__ = [
     "WorkerSettings",
     "ai",
     "approve",
+    "ask",
+    "callback",
     "context",
     "current_step",
+    "gather",
     "mint_token",
     "patch",
+    "race",
     "sleep",
     "sleep_until",
     "step",

@@ -67,6 +67,7 @@ class WaitKind(StrEnum):
     TIMER = "timer"
     CHILD = "child"
     APPROVAL = "approval"
+    INPUT = "input"
     CALLBACK = "callback"
     TOKEN = "token"  # noqa: S105
     SIGNAL = "signal"

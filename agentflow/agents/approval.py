@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 from agentflow.clock import Duration
 from agentflow.engine.context import StepCall, TaskContext
@@ -20,7 +20,7 @@ class Approval:
     `when` gets the call's arguments as attributes and says whether this call needs approval; without it every call does. Its answer is
     recorded, so a later change of mind cannot let a refused call through. `title` is what the person reads first (default: the tool's
     name), `groups` who may answer, `expires` how long they have (after it the call counts as denied), `can_edit` whether they may
-    change the arguments.
+    change the arguments. `users`, `need`, `deny`, `risk` and `on_timeout` are those of `approve`.
 
         ai.tool(refund, approval=Approval(when=lambda a: a.cents > 10_000, groups=["finance"], expires="1d"))
     """
@@ -30,17 +30,23 @@ class Approval:
     groups: Sequence[str] = ()
     expires: Duration | None = "7d"
     can_edit: bool = True
+    users: Sequence[str] = ()
+    need: int = 1
+    deny: Literal["veto", "majority"] = "veto"
+    risk: Literal["low", "medium", "high", "critical"] | None = None
+    on_timeout: Literal["deny", "approve", "fail"] = "deny"
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call that a model asks for, with its validated arguments."""
+    """A call that a model asks for, with its validated arguments; what people make of these has to fit `schema`."""
 
     id: str
     tool: str
     agent: str
     arguments: Mapping[str, Any]
     shown: Any
+    schema: Mapping[str, Any] | None = None
 
 
 AGREED = Decision(True)
@@ -66,6 +72,13 @@ async def _needed(run: TaskContext, key: str, call: ToolCall, when: Callable[[An
     return await run.step(key, StepCall(f"{call.tool}.when", judge, codec(bool), digest(call.shown)))
 
 
+def _policy(approval: Approval) -> dict[str, Any]:
+    """What is not as usual."""
+    told = {name: getattr(approval, name) for name in ("need", "deny", "risk", "on_timeout")}
+    users = {"users": list(approval.users)} if approval.users else {}
+    return users | {name: value for name, value in told.items() if value not in (1, "veto", None, "deny")}
+
+
 def _subject(call: ToolCall, approval: Approval) -> dict[str, Any]:
     return {
         "kind": "tool",
@@ -74,7 +87,9 @@ def _subject(call: ToolCall, approval: Approval) -> dict[str, Any]:
         "agent": call.agent,
         "tool": call.tool,
         "call": call.id,
+        "schema": call.schema if approval.can_edit else None,
         "groups": list(approval.groups),
+        **_policy(approval),
         "can_edit": approval.can_edit,
         "digest": digest([call.tool, call.shown]),
     }

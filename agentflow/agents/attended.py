@@ -42,7 +42,7 @@ class Attended(WrapperToolset[Any]):
         if loop is None or recording() is None or ctx.tool_call_id is None:
             with settings.telling():
                 return await self._run(name, tool_args, ctx, tool)
-        call = ToolCall(ctx.tool_call_id, name, self.agent, tool_args, plain(tool_args))
+        call = ToolCall(ctx.tool_call_id, name, self.agent, tool_args, plain(tool_args), tool.tool_def.parameters_json_schema)
         key = call_place(ctx.run_step, name, call.id)
         loop.settled.add(call.id)
         try:

@@ -57,7 +57,7 @@ async def answer(run: TaskContext, found: Definition | None, call: Call) -> Answ
 async def _perform(run: TaskContext, found: Definition, call: Call) -> Answer:
     payload = _checked(found, call.arguments or "{}")
     if found.approval is not None:
-        asked = ToolCall(call.id, call.tool, run.task, found.payload.arguments(payload)[1], json.loads(payload))
+        asked = ToolCall(call.id, call.tool, run.task, found.payload.arguments(payload)[1], json.loads(payload), found.payload.schema)
         decision = await decided(run, f"{call.key}/approval", asked, found.approval)
         if not decision.approved:
             said = refusal(decision)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import Token
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
@@ -15,7 +16,7 @@ from agentflow.app.refill import Refill
 from agentflow.app.runs import Runs
 from agentflow.app.spawning import spawning
 from agentflow.app.threads import Thread, Threads
-from agentflow.app.waitpoints import Waitpoints
+from agentflow.app.waitpoints import GroupsOf, Waitpoints
 from agentflow.app.waking import Waking
 from agentflow.app.workers import Workers
 from agentflow.clock import Clock, Duration, SystemClock
@@ -28,8 +29,8 @@ from agentflow.engine.context import StartCall, StartOptions
 from agentflow.engine.executor import Middleware
 from agentflow.engine.host import Host, Services
 from agentflow.engine.maintenance import Maintenance
+from agentflow.engine.placing import new_run, place
 from agentflow.engine.queue import check_weight, declared
-from agentflow.engine.run_context import new_run, place
 from agentflow.engine.starting import Launcher, TaskName, launcher, opened, start_call, start_options
 from agentflow.engine.task import Task
 from agentflow.engine.worker import Worker, WorkerSettings
@@ -82,7 +83,9 @@ class Agentflow:
         self._settings = worker if isinstance(worker, WorkerSettings) else WorkerSettings() if worker else None
         said = None if self._settings is None else self._settings.retention
         self._keeps = found.keeps if said is None else kept(said)
+        self.public_url = found.public_url if self._settings is None else self._settings.public_url or found.public_url
         self._middleware = middleware
+        self.groups: GroupsOf | None = None
         self._open: _Open | None = None
         self._token: Token[Launcher | None] | None = None
         self._bridge: Bridge | None = None
@@ -95,10 +98,15 @@ class Agentflow:
         directory: str | Path | None = None,
         worker: bool | WorkerSettings | None = None,
         retention: Duration | None = None,
+        groups: GroupsOf | None = None,
     ) -> Self:
-        """Change what the app was made with, before it is opened; None leaves it as it is. Raises `ConfigurationError` when it is open."""
+        """Change what the app was made with, before it is opened; None leaves it as it is. Raises `ConfigurationError` when it is open.
+
+        `groups` tells, maybe awaited, which groups somebody who decides is in: where it raises, they are in none.
+        """
         if self._open is not None:
             raise ConfigurationError("An open app cannot be configured.", hint="Do it before `async with app:`.")
+        self.groups = groups or self.groups
         self._database = database or self._database
         self._redis_url = redis or self._redis_url
         self.directory = self.directory if directory is None else Path(directory)
@@ -310,7 +318,7 @@ class _Open:
         self._tasks = app.tasks
         self._late: set[asyncio.Task[None]] = set()
         self.warming: asyncio.Task[Any] | None = None
-        settings = app.settings
+        settings = None if app.settings is None else replace(app.settings, public_url=app.public_url)
         self.worker = None if settings is None else Worker(database, streams, app.clock, app.tasks, settings)
         self.host: Host = self.worker or Bystander(streams)
         if self.worker is not None:
@@ -324,6 +332,7 @@ class _Open:
         self.runs = Runs(database, streams, app.clock, self.worker, self.maintenance, app.tasks)
         self.queues = Queues(database, streams, app.clock)
         self.waitpoints = Waitpoints(database, app.clock, Waking(database, self.worker), self.maintenance)
+        self.waitpoints.groups = app.groups
         self.workers = Workers(database, streams)
         self.refill = Refill(database, streams, app.clock)
         self.maintenance.on_death(self.refill.look)

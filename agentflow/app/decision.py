@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from agentflow.app.form import problems
 from agentflow.errors import InvalidAnswer
 from agentflow.records import WaitpointRecord
 from agentflow.serde import loads
@@ -34,4 +35,19 @@ class DecisionBody(BaseModel):
             # Approved without them, the call would run as the person did not want it.
             hint = "Approve them as they are, or deny them with a reason."
             raise InvalidAnswer(f"The arguments of {asked.id} cannot be edited.", hint=hint)
+        if read.edits and asked.schema is not None:
+            # Refused here and not where they run: a model is not to be blamed for what a person wrote.
+            fitting(read.edits, asked)
         return read.model_dump_json(exclude_none=True)
+
+
+def fitting(value: Any, asked: WaitpointRecord) -> Any:
+    """The value, which fits the schema of what was asked. Raises `InvalidAnswer`: its `details["problems"]` say where it does not."""
+    found = problems(value, loads(asked.schema or "{}"))
+    if not found:
+        return value
+    told = "; ".join(f"{one.at or 'the answer'}: {one.problem}" for one in found[:5])
+    listed = [{"at": one.at, "problem": one.problem} for one in found[:50]]
+    raise InvalidAnswer(
+        f"This does not fit what {asked.id} asks for: {told}.", hint="GET the waitpoint: its `schema` describes it.", problems=listed
+    )

@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from agentflow.app.delivering import Delivery, again, check_signature, no_callback, told
 from agentflow.app.waking import Waking
 from agentflow.clock import Clock, Duration, microseconds
-from agentflow.database.port import Database
+from agentflow.database.port import Database, Row, Transaction
 from agentflow.engine.maintenance import Maintenance
-from agentflow.errors import InvalidAnswer
+from agentflow.errors import InvalidAnswer, WaitpointAlreadyAnswered, WaitpointTimedOut
 from agentflow.records import WaitKind, WaitpointRecord, WaitState
-from agentflow.serde import dumps
-from agentflow.storage import listing, waitpoints
-from agentflow.storage.waitpoints import Ending, TokenKey
+from agentflow.serde import dumps, loads
+from agentflow.storage import callbacks, deciding, listing, waitpoints
+from agentflow.storage.deciding import Ballot, Decided
+from agentflow.storage.policy import Voter
+from agentflow.storage.runs import Lessee
+from agentflow.storage.waitpoints import Ending, TokenKey, Woken
+
+_log = logging.getLogger("agentflow.app")
+GroupsOf = Callable[[str], Iterable[str] | Awaitable[Iterable[str]]]
+"""Tells which groups somebody is in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What somebody said to a waitpoint. `choice` is approve, deny, answer, cancel, supersede or reassign; `said` what came with it.
+
+    `counted`: whether it counts, `why` it does not. `at` is microseconds since 1970.
+    """
+
+    actor: str
+    choice: str
+    said: Any
+    counted: bool
+    why: str | None
+    at: int
+
+    @classmethod
+    def of(cls, row: Row) -> Vote:
+        """From its row."""
+        return cls(row["actor"], row["choice"], loads(row["body"]), bool(row["counted"]), row["why"], row["at"])
 
 
 class Waitpoints:
@@ -23,6 +55,7 @@ class Waitpoints:
         self._clock = clock
         self._waking = waking
         self._maintenance = maintenance
+        self.groups: GroupsOf | None = None
 
     async def create(
         self,
@@ -63,16 +96,111 @@ class Waitpoints:
         """Answer an approval with no. Raises as `answer` does."""
         return await self.answer(waitpoint_id, {"approved": False, "reason": reason}, by=by)
 
-    async def answer(self, waitpoint_id: str, value: Any, *, by: str) -> WaitpointRecord:
-        """End a waitpoint with a JSON value, and wake whoever waits for it.
+    async def answer(self, waitpoint_id: str, value: Any, *, by: str | Voter) -> WaitpointRecord:
+        """End a waitpoint with a JSON value, and wake whoever waits for it. An approval that needs more people stays open: see `decide`.
 
-        Raises `WaitpointNotFound`, `InvalidAnswer`, `WaitpointAlreadyAnswered` (somebody was first) and `WaitpointTimedOut` (too late).
+        Raises `WaitpointNotFound`, `InvalidAnswer`, `NotEligible`, `WaitpointAlreadyAnswered` (somebody was first) and `WaitpointTimedOut`
+        (too late).
+        """
+        return (await self.decide(waitpoint_id, value, by=by)).waitpoint
+
+    async def decide(
+        self, waitpoint_id: str, value: Any, *, by: str | Voter, seen: str | None = None, idempotency_key: str | None = None
+    ) -> Decided:
+        """As `answer`, and tells whether that `resolved` it, and how many people it needs and has.
+
+        `seen` is the `digest` of what was shown: raises `SubjectChanged` when it is another by now. The same `idempotency_key` is the same
+        decision; raises `IdempotencyConflict` for another one. What does not count is kept, too: see `votes`.
         """
         one = await self.get(waitpoint_id)
-        ending = Ending(WaitState.ANSWERED, _checked(one, value), by)
-        now = self._clock.now()
-        woken = await self._waking.transact(one.run_id, lambda lessee: waitpoints.end(one.id, ending, now, lessee), self._maintenance.woken)
-        return woken.waitpoint
+        answer, now = _checked(one, value), self._clock.now()
+        voter = await self._voter(by)
+        if one.kind not in (WaitKind.APPROVAL, WaitKind.INPUT):
+            ending = Ending(WaitState.ANSWERED, answer, voter.name)
+            woken = await self._waking.transact(one.run_id, lambda who: waitpoints.end(one.id, ending, now, who), self._maintenance.woken)
+            return Decided(woken.waitpoint)
+        choice = "answer" if one.kind is WaitKind.INPUT else "approve" if loads(answer)["approved"] else "deny"
+        ballot = Ballot(voter=voter, choice=choice, answer=answer, seen=seen, key=idempotency_key)
+        return await self._change(one, lambda who: deciding.decide(one.id, ballot, now, who))
+
+    async def cancel(self, waitpoint_id: str, *, by: str, reason: str | None = None) -> WaitpointRecord:
+        """Take a question back: its run goes on without an answer, an approval is a no. Raises as `answer` does."""
+        return await self._withdraw(waitpoint_id, "cancel", by, reason)
+
+    async def supersede(self, waitpoint_id: str, *, by: str, reason: str | None = None) -> WaitpointRecord:
+        """As `cancel`, and says that something else took the question's place."""
+        return await self._withdraw(waitpoint_id, "supersede", by, reason)
+
+    async def _withdraw(self, waitpoint_id: str, choice: str, by: str, reason: str | None) -> WaitpointRecord:
+        one, now = await self.get(waitpoint_id), self._clock.now()
+        _check_open_to_people(one)
+        ballot = Ballot(voter=Voter(by), choice=choice, answer=dumps({"reason": reason}))
+        return (await self._change(one, lambda who: deciding.withdraw(one.id, ballot, now, who))).waitpoint
+
+    async def reassign(
+        self, waitpoint_id: str, *, by: str, users: Sequence[str] | None = None, groups: Sequence[str] | None = None
+    ) -> WaitpointRecord:
+        """Give an open question to other people; None leaves users or groups as they are. Raises as `answer` does."""
+        one, now = await self.get(waitpoint_id), self._clock.now()
+        _check_open_to_people(one)
+        to = {name: list(value) for name, value in (("users", users), ("groups", groups)) if value is not None}
+        if not to:
+            raise InvalidAnswer("To whom?", hint="Name users or groups.")
+        ballot = Ballot(voter=Voter(by), choice="reassign", answer=dumps({"to": to}))
+        return (await self._change(one, lambda _: deciding.reassign(one.id, ballot, now))).waitpoint
+
+    async def votes(self, waitpoint_id: str) -> list[Vote]:
+        """All that people said to a waitpoint, in order: also what did not count, and why. Raises `WaitpointNotFound`."""
+        await self.get(waitpoint_id)
+        return [Vote.of(row) for row in await self._database.read(deciding.votes(waitpoint_id))]
+
+    async def _change(self, one: WaitpointRecord, make: Callable[[Lessee | None], Transaction[Decided]]) -> Decided:
+        done = await self._waking.transact(one.run_id, make, self._tell)
+        if done.refused is not None:
+            raise done.refused
+        return done
+
+    def _tell(self, done: Decided) -> None:
+        if done.refused is None and done.resolved:
+            self._maintenance.woken(Woken(done.waitpoint, done.runs, done.leased))
+
+    async def _voter(self, by: str | Voter) -> Voter:
+        """Who decides, with the groups that are known of them. Where those cannot be found out, they are in none."""
+        voter = Voter(by) if isinstance(by, str) else by
+        if self.groups is None:
+            return voter
+        try:
+            found = self.groups(voter.name)
+            known = await found if inspect.isawaitable(found) else found
+            return Voter(voter.name, frozenset(known) | (voter.groups or frozenset()))
+        except Exception:  # noqa: BLE001 - a user's function may raise anything, and nobody decides because of that
+            _log.exception("the groups of %s are not known: they count as in none", voter.name)
+            return Voter(voter.name, voter.groups or frozenset())
+
+    async def deliver(self, waitpoint_id: str, secret: str, delivery: Delivery) -> None:
+        """What a machine sends to a callback. The same message again changes nothing.
+
+        Raises `CallbackNotFound`, `SignatureInvalid`, `InvalidAnswer`, `CallbackConflict`, and `WaitpointTimedOut` when it is too late.
+        """
+        opened, signing = await self._database.read(callbacks.opened_by(waitpoint_id, secret))
+        if not opened:
+            raise no_callback()
+        check_signature(delivery, signing, self._clock.now())
+        one = await self.get(waitpoint_id)
+        if again(one, delivery):
+            return
+        try:
+            if one.state is not WaitState.PENDING:
+                raise waitpoints.refusal(one)
+            await self.answer(waitpoint_id, delivery.value, by=delivery.by)
+        except (WaitpointAlreadyAnswered, WaitpointTimedOut) as error:
+            if not again(await self.get(waitpoint_id), delivery):
+                raise told(error) from None
+
+
+def _check_open_to_people(one: WaitpointRecord) -> None:
+    if one.kind not in (WaitKind.APPROVAL, WaitKind.INPUT, WaitKind.CALLBACK, WaitKind.TOKEN) or "thread" in loads(one.subject):
+        raise InvalidAnswer(f"{one.id} waits for a {one.kind.value}, which is no question.", hint="Cancel the run instead.")
 
 
 def _checked(one: WaitpointRecord, value: Any) -> str:
@@ -81,8 +209,9 @@ def _checked(one: WaitpointRecord, value: Any) -> str:
         raise InvalidAnswer(f"{one.id} waits for a message, which is sent to its run.", hint=hint)
     if one.kind in (WaitKind.TIMER, WaitKind.CHILD):
         raise InvalidAnswer(f"{one.id} waits for a {one.kind.value}, which nobody can answer.", hint="Cancel the run instead.")
-    if one.kind is not WaitKind.APPROVAL:
-        return dumps(value)
-    from agentflow.app.decision import DecisionBody
+    # pydantic is loaded with the first answer.
+    from agentflow.app.decision import DecisionBody, fitting
 
+    if one.kind is not WaitKind.APPROVAL:
+        return dumps(value if one.schema is None else fitting(value, one))
     return DecisionBody.checked(value, one)

@@ -28,6 +28,7 @@ class Grant:
     scopes: Scopes
     subject: str | None = None
     expires_at: int | None = None
+    groups: frozenset[str] = frozenset()
 
     @property
     def who(self) -> str:
@@ -44,14 +45,20 @@ class Minted:
 
 
 def mint_token(
-    api_key: str, *, scopes: Sequence[str], expires: Duration = LIFE, subject: str | None = None, clock: Clock | None = None
+    api_key: str,
+    *,
+    scopes: Sequence[str],
+    expires: Duration = LIFE,
+    subject: str | None = None,
+    groups: Sequence[str] = (),
+    clock: Clock | None = None,
 ) -> str:
     """A token that a browser may have: good for `scopes` and nothing else, on every server that has this API key.
 
     Needs no server. `api_key`: at least 16 characters; of several, separated by commas, the first signs. `scopes`: `run:read:<id>`,
     `run:read:tag:<tag>`, `run:read:thread:<id>`, `task:start:<name>`, `waitpoint:answer:<id>`, `waitpoint:answer:run:<id>`, `thoughts`
     (see what the model thinks), `index:read` (list all runs). `expires`: a duration of at most 24 hours. `subject`: whose token it is; that
-    is who decides what is decided with it.
+    is who decides what is decided with it, and `groups` are those that they are in.
 
     Raises `InvalidScope`; `DefinitionError` for a duration or subject that cannot be; `ConfigurationError` for a key that cannot sign.
 
@@ -60,10 +67,10 @@ def mint_token(
     keys = ApiKeys.read(api_key)
     if not keys:
         raise ConfigurationError("There is no API key to sign with.", hint="Pass the API key of your server.")
-    return mint(keys.first, Scopes.parse(scopes), subject, expires, (clock or SystemClock()).now()).token
+    return mint(keys.first, Scopes.parse(scopes), subject, expires, (clock or SystemClock()).now(), groups).token
 
 
-def mint(key: ApiKey, scopes: Scopes, subject: str | None, expires: Duration, now: int) -> Minted:
+def mint(key: ApiKey, scopes: Scopes, subject: str | None, expires: Duration, now: int, groups: Sequence[str] = ()) -> Minted:
     """A token of this key. Raises `DefinitionError` and `ConfigurationError`."""
     import jwt
 
@@ -78,6 +85,8 @@ def mint(key: ApiKey, scopes: Scopes, subject: str | None, expires: Duration, no
     claims: dict[str, Any] = {"jti": secrets.token_urlsafe(12), "exp": until, "iat": now // SECOND, "scp": list(scopes.texts)}
     if subject is not None:
         claims["sub"] = subject
+    if groups:
+        claims["grp"] = list(groups)
     return Minted(jwt.encode(claims, key.signing, algorithm="HS256", headers={"kid": key.id}), until * SECOND)
 
 
@@ -89,8 +98,9 @@ def read_token(keys: ApiKeys, text: str, now: int) -> tuple[ApiKey, Grant]:
         raise _invalid()
     if now >= until * SECOND:
         raise TokenExpired("The token has expired.", hint=_AGAIN, expired_at=until * 1_000)
-    known = Scopes.known(cast("list[str]", scopes))
-    return key, Grant(id=id, scopes=known, subject=subject, expires_at=until * SECOND)
+    known, groups = Scopes.known(cast("list[str]", scopes)), claims.get("grp", [])
+    named = frozenset(one for one in cast("list[Any]", groups) if isinstance(one, str)) if isinstance(groups, list) else frozenset[str]()
+    return key, Grant(id=id, scopes=known, subject=subject, expires_at=until * SECOND, groups=named)
 
 
 def _verified(keys: ApiKeys, text: str) -> tuple[ApiKey, dict[str, Any]]:

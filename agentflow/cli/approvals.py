@@ -63,7 +63,7 @@ async def _find(app: Agentflow, id: str) -> WaitpointRecord:
     if not id.startswith("run_"):
         return await app.waitpoints.get(id)
     await app.runs.get(id)
-    found = [one for one in await app.runs.waiting_for(id) if one.kind == "approval"]
+    found = [one for one in await app.runs.waiting_for(id) if one.kind in ("approval", "input")]
     if len(found) != 1:
         hint = f"`agentflow runs show {id}` tells what it waits for."
         raise WaitpointNotFound(f"{id} waits for {len(found) or 'no'} approvals.", hint=hint, run_id=id)
@@ -86,7 +86,7 @@ def list_approvals(
     *,
     connection: Connection,
 ) -> None:
-    """Approvals that are open, newest first."""
+    """Approvals and forms that are open, newest first."""
     found, now = ask(connection, lambda app: _list(app, None if every else "pending", limit))
     if as_json:
         show_json([_view(one) for one in found])
@@ -101,13 +101,16 @@ def _row(one: WaitpointRecord, now: int) -> tuple[Any, ...]:
 
 
 async def _list(app: Agentflow, state: str | None, limit: int) -> tuple[list[WaitpointRecord], int]:
-    return await app.waitpoints.list(kind="approval", state=state, limit=limit), app.clock.now()
+    found = [one for kind in ("approval", "input") for one in await app.waitpoints.list(kind=kind, state=state, limit=limit)]
+    return sorted(found, key=lambda one: one.id, reverse=True)[:limit], app.clock.now()
 
 
 def _state(one: WaitpointRecord) -> Any:
     from agentflow.engine.telling import decided
 
-    return text("open", "yellow") if one.ended_at is None else colour(decided(one))
+    if one.ended_at is None:
+        return text("open", "yellow")
+    return colour("answered" if one.kind == "input" and one.state == "answered" else decided(one))
 
 
 def _view(one: WaitpointRecord) -> Any:
@@ -131,12 +134,15 @@ def show_approval(id: Id, as_json: Json = False, *, connection: Connection) -> N
         say(text(body if isinstance(body, str) else short(body, 20_000)), "")
     if one.ended_at is None:
         until = "" if one.due_at is None else f"  ends {ago(one.due_at, now)}"
-        say(
-            text(f"agentflow approve {one.id}", "cyan") + text(until, "dim"),
-            text(f"agentflow approve {one.id} --deny --reason '…'", "cyan"),
-        )
+        say(*_how(one, text(until, "dim")))
     else:
         say(text(f"by {one.answered_by or 'nobody'}, {ago(one.ended_at, now)}: {short(one.answer or '')}", "dim"))
+
+
+def _how(one: WaitpointRecord, until: Any) -> tuple[Any, ...]:
+    if one.kind == "input":
+        return text(f"agentflow approvals answer {one.id} JSON", "cyan") + until, text(short(one.schema or "{}", 20_000), "dim")
+    return text(f"agentflow approve {one.id}", "cyan") + until, text(f"agentflow approve {one.id} --deny --reason '…'", "cyan")
 
 
 async def _get(app: Agentflow, id: str) -> tuple[WaitpointRecord, int]:
@@ -158,3 +164,20 @@ def decide(
     if approved is None:
         raise ConfigurationError("Yes or no?", hint="Say --approve or --deny.")
     approve(id=id, deny=not approved, reason=reason, by=by, edits=edits, **connection.given())
+
+
+@approvals.command("answer")
+@unfolded
+def fill_in(
+    id: Id,
+    value: Annotated[str, typer.Argument(help="The answer: JSON, or @file.", metavar="JSON")],
+    by: By = None,
+    *,
+    connection: Connection,
+) -> None:
+    """Fill in a form: answer what a run asks for with `ask()`."""
+    from agentflow.cli.start import read_json
+
+    _, answer = read_json(value, "answer", "Quote it for the shell.")
+    done, title = ask(connection, lambda app: _decide(app, id, answer, by or getuser()))
+    say(text("✓ ") + text("answered", "green") + text(f"  {title}", "bold") + text(f"  {done.run_id or ''}", "dim"))

@@ -122,6 +122,8 @@ def _tell_wait(teller: Teller, one: WaitpointRecord) -> None:
         teller.note(f"sleeps until {datetime.fromtimestamp(one.due_at / 1_000_000, tz=UTC).astimezone():%Y-%m-%d %H:%M:%S}")
     elif one.kind is WaitKind.CALLBACK:
         teller.note(f"waits for an answer to {one.target}")
+    elif one.kind is WaitKind.INPUT:
+        teller.note(f"asks: {loads(one.subject).get('title', '')}", text(f"agentflow approvals answer {one.id} JSON", "cyan"))
     elif one.kind is WaitKind.SIGNAL:
         stream = loads(one.subject).get("stream", "")
         teller.note(f"waits for a message in {stream}", text(f"agentflow runs send {one.run_id} {stream} JSON", "cyan"))

@@ -19,15 +19,17 @@ class Branch:
     """A place in a run's code that counts its own calls.
 
     `tasks` holds every asyncio task of the run that is still alive, with its branch; `live` says that this branch has gone beyond what is
-    recorded, `parked` that it waits on a waitpoint, `listens` that it waits for an `asyncio.Event` and does nothing else.
+    recorded, `parked` that it waits on a waitpoint, `awaited` is the key of that or the last one, `listens` says that it waits for an
+    `asyncio.Event` and does nothing else.
     """
 
-    __slots__ = ("_children", "_counts", "listens", "live", "parked", "path", "tasks")
+    __slots__ = ("_children", "_counts", "awaited", "listens", "live", "parked", "path", "tasks")
 
     def __init__(self, path: str, tasks: Tasks, *, live: bool = False) -> None:
         self.path = path
         self.live = live
         self.parked = False
+        self.awaited = ""
         self.listens = False
         self._children = 0
         self.tasks = tasks

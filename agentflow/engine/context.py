@@ -74,6 +74,15 @@ class WaitRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class CallbackAddress:
+    """Where a machine answers a callback: a path with a secret, the server's address if that is known, a key for signatures, if any."""
+
+    path: str
+    server: str | None
+    signing_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class WaitResult:
     """How a waitpoint ended; `answer` is JSON text."""
 
@@ -290,6 +299,14 @@ class TaskContext(Protocol):
 
     async def open(self, key: str, request: WaitRequest) -> str:
         """The id of a waitpoint that can be answered from now on, the same at every replay; `wait` with the same key waits for it."""
+        ...
+
+    async def address(self, waitpoint_id: str, *, signed: bool) -> CallbackAddress:
+        """An address at which a machine can answer that callback of the run. Never recorded: each call of this makes another one."""
+        ...
+
+    async def side_by_side(self, key: str, waits: Sequence[Awaitable[Any]], *, every: bool) -> Any:
+        """The result of whichever wait ends first, or of `every` one; what is left over is given up, and a replay gives up the same."""
         ...
 
     async def child(self, key: str, call: StartCall) -> WaitResult:

@@ -60,10 +60,12 @@ class Host(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What every run needs from the process that it lives in. `cancel_grace` is microseconds that cleaning up may take."""
+    """What every run needs from the process that it lives in. `cancel_grace` is microseconds that cleaning up may take, `public_url` the
+    server's address as machines outside reach it."""
 
     database: Database
     streams: Streams
     clock: Clock
     host: Host
     cancel_grace: int
+    public_url: str | None = None

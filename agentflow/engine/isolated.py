@@ -158,6 +158,7 @@ class Isolated:
             "epoch": self.epoch,
             "limit": self._limit,
             "grace": self._grace,
+            "public_url": self._services.public_url,
         }
 
     async def _watch(self, process: Process) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from agentflow.clock import SECOND
 from agentflow.engine.executor import call_hooks
 from agentflow.engine.host import Services
+from agentflow.engine.stopping import ask_to_stop
 from agentflow.engine.task import Task
 from agentflow.engine.telling import last_words, tell_answer
 from agentflow.engine.upkeep import Upkeep
@@ -155,15 +156,9 @@ class Maintenance:
 
     async def cancel(self, run_id: str, reason: str) -> RunRecord:
         """Ask a run to stop, and tell whoever has to know."""
-        now = self._clock.now()
-        asked = await self._database.transact(transitions.ask_cancel(run_id, reason, now + self._services.cancel_grace, now))
+        asked = await ask_to_stop(self._services, run_id, reason)
         if asked.ended is not None:
-            self._ended(asked.ended)
             return asked.ended.run
-        if asked.run.state is RunState.RUNNING:
-            self._services.streams.signal("cancel", run_id)
-        else:
-            self._services.host.announce(asked.run)
         self.look()
         return asked.run
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from agentflow.control import RunPaused
 from agentflow.errors import DuplicateName
@@ -74,6 +74,11 @@ class Replay:
         self._ahead.discard(key)
         self._begun.discard(key)
         return self._found.get(key)
+
+    def drop(self, keys: Sequence[str]) -> None:
+        """What was given up is not asked for again: these keys, and all that is below those which end with a slash."""
+        for known in (self._ahead, self._begun):
+            known.difference_update([key for key in known if any(key == one or (one[-1:] == "/" and key.startswith(one)) for one in keys)])
 
     def tried(self, key: str) -> JournalEntry | None:
         """The last failed try of the step under `key`."""

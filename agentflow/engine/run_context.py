@@ -14,18 +14,19 @@ from agentflow.clock import SECOND
 from agentflow.control import RunPaused
 from agentflow.database.port import Transaction, transaction
 from agentflow.engine.branch import Branch, Tasks, branch, calling_line
+from agentflow.engine.callbacks import Doors
 from agentflow.engine.calls import finishing
-from agentflow.engine.context import Debounce, ReceiveCall, StartCall, StepCall, WaitRequest, WaitResult, scope
+from agentflow.engine.context import ReceiveCall, StartCall, StepCall, WaitRequest, WaitResult, scope
 from agentflow.engine.conversation import Conversation, Place
-from agentflow.engine.host import Host
 from agentflow.engine.metadata import Metadata
 from agentflow.engine.meter import Meter
 from agentflow.engine.patching import Patches
+from agentflow.engine.placing import new_run, place
+from agentflow.engine.racing import Racing
 from agentflow.engine.receiving import Receiving, received
 from agentflow.engine.replay import Replay
 from agentflow.engine.replay_log import ReplayLogger
 from agentflow.engine.session import Session
-from agentflow.engine.starting import thread_tag
 from agentflow.engine.telling import child_finished, requested
 from agentflow.engine.tries import Tries, recorded
 from agentflow.errors import DefinitionError, DuplicateName, TellModel
@@ -33,7 +34,7 @@ from agentflow.records import EntryKind, JournalEntry, WaitKind, WaitpointRecord
 from agentflow.serde import decode_failure, dumps, loads
 from agentflow.storage import waitpoints
 from agentflow.storage.inputs import is_given_back
-from agentflow.storage.runs import Debounced, Lease, NewRun, Started, start_detached
+from agentflow.storage.runs import Lease, NewRun, Started, start_detached
 from agentflow.storage.statements import SQL
 from agentflow.storage.waitpoints import NewWaitpoint
 from agentflow.streams.events import ChildStarted, Event, RunProgress
@@ -58,6 +59,9 @@ class RunContext:
         self._untold = False
         self._places: dict[str, str] = {}
         self._patches = Patches(session, replay)
+        self._racing = Racing(session, replay, lambda: self.known, self.root)
+        self.side_by_side = self._racing.run
+        self.address = Doors(session).address
         self._receiving = Receiving(session, self._ended)
         self._top: str | None = None
         self._meter = Meter(session, self.wait)
@@ -202,6 +206,8 @@ class RunContext:
 
     def _find(self, key: str) -> WaitpointRecord | None:
         one = self.known.get(key)
+        if one is not None and one.state is WaitState.CANCELLED and one.attempt < self.attempt and one.kind is not WaitKind.CHILD:
+            one = None
         if one is None or one.state is WaitState.PENDING:
             (branch.get() or self.root).live = True
         return one
@@ -212,7 +218,7 @@ class RunContext:
     async def _ended(self, one: WaitpointRecord) -> WaitResult:
         if one.state is WaitState.PENDING:
             here = branch.get() or self.root
-            here.parked = True
+            here.parked, here.awaited = True, one.key or ""
             try:
                 one = await self._session.park(one)
             finally:
@@ -236,6 +242,7 @@ class RunContext:
         if request.kind is WaitKind.APPROVAL:
             session.publish(requested(one))
         session.services.host.hint(new.due_at)
+        await self._racing.opened(one)
         return one
 
     def _new_waitpoint(self, key: str, request: WaitRequest, now: int) -> NewWaitpoint:
@@ -265,6 +272,7 @@ class RunContext:
         place(host, new, started)
         self.known[key] = one
         session.publish(ChildStarted(started.run.id, call.task, call.call, step=key))
+        await self._racing.opened(one)
         return one
 
     async def _start_detached(self, key: str, call: StartCall) -> Started:
@@ -341,59 +349,6 @@ def _stands(one: WaitpointRecord, call: StartCall) -> bool:
     if one.state not in (WaitState.FAILED, WaitState.CANCELLED) or call.final:
         return True
     return call.call is not None and one.answer is not None and decode_failure(one.answer).type == TellModel.__name__
-
-
-def new_run(call: StartCall, now: int, *, scope: str, host: Host, key: str | None = None) -> NewRun:
-    """The run that a call asks for, with a slot of this process if it has one; `scope` is where an idempotency key counts unless global.
-
-    `key` is that of the call, in the run that makes it.
-    """
-    run_id, chosen = new_id("run", now), call.options
-    delay = chosen.delay if chosen.debounce is None else chosen.debounce.delay
-    return NewRun(
-        id=run_id,
-        task=call.task,
-        queue=call.queue,
-        input=call.payload,
-        ready_at=None if not delay else now + delay,
-        expires_at=None if chosen.ttl is None else now + (delay or 0) + chosen.ttl,
-        idempotency_key=chosen.idempotency_key,
-        call_key=None if key is None else f"{scope}:{key}",
-        idempotency_scope="" if chosen.idempotency_scope == "global" else scope,
-        dedupe_key=chosen.dedupe_key,
-        debounce=None if chosen.debounce is None else _debounced(chosen.debounce, now),
-        tags=chosen.tags if chosen.thread is None else tuple(dict.fromkeys((*chosen.tags, thread_tag(chosen.thread)))),
-        thread=chosen.thread,
-        metadata=dumps(chosen.metadata) if chosen.metadata else "{}",
-        priority=chosen.priority,
-        weight=chosen.weight,
-        concurrency_key=chosen.concurrency_key,
-        on_parent_cancel=chosen.on_parent_cancel or ("leave" if call.detached else "cancel"),
-        version=call.version,
-        hooked=call.hooked,
-        lessee=None if delay or chosen.debounce is not None else host.offer(run_id, call),
-    )
-
-
-def _debounced(how: Debounce, now: int) -> Debounced:
-    return Debounced(how.key, now + how.max_delay, how.trailing)
-
-
-def place(host: Host, new: NewRun, started: Started | None) -> None:
-    """After a start: the run goes to the worker whose slot was reserved for it, or to whoever claims it first."""
-    if started is None or started.existed:
-        host.retract(new.id)
-        return
-    if new.lessee is not None and started.run.worker == new.lessee.worker and started.run.epoch == new.epoch + 1:
-        host.adopt(started.run)
-        return
-    host.retract(new.id)
-    if started.run.epoch > new.epoch:
-        # Another worker was quicker than the word that it is stored.
-        return
-    if started.run.worker is None:
-        host.queued(started.run)
-        host.hint(new.ready_at if new.expires_at is None else min(new.ready_at or new.expires_at, new.expires_at))
 
 
 def _moment(micros: int) -> datetime:

@@ -25,7 +25,7 @@ from agentflow.streams.log import Streams
 LARGE = 16 * 1024
 """Characters of JSON above which an output is left to the run itself."""
 
-_TELLING = (WaitKind.APPROVAL, WaitKind.CALLBACK, WaitKind.TOKEN, WaitKind.SIGNAL, WaitKind.CHILD, WaitKind.TIMER)
+_TELLING = (WaitKind.APPROVAL, WaitKind.INPUT, WaitKind.CALLBACK, WaitKind.TOKEN, WaitKind.SIGNAL, WaitKind.CHILD, WaitKind.TIMER)
 
 
 def waits_for(waits: list[WaitpointRecord]) -> RunWaiting:
@@ -105,4 +105,7 @@ def decided(one: WaitpointRecord) -> str:
     """The word for an approval's end: approved, denied, expired or cancelled."""
     if one.state is WaitState.ANSWERED:
         return "approved" if loads(one.answer or "{}").get("approved") is True else "denied"
-    return "expired" if one.state is WaitState.TIMED_OUT else "cancelled"
+    if one.state is not WaitState.TIMED_OUT:
+        return "cancelled"
+    default = None if one.answer is None else (decode_failure(one.answer).details or {}).get("on_timeout")
+    return "approved" if default == "approve" else "expired"

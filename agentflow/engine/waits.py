@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal, TypedDict, Unpack
 
 from agentflow.clock import SECOND, Duration, microseconds
 from agentflow.engine.context import TaskContext, WaitRequest, WaitResult, recording, scope
-from agentflow.errors import NotInRun, WaitpointTimedOut
+from agentflow.errors import DefinitionError, NotInRun, WaitpointTimedOut
 from agentflow.records import WaitKind, WaitState
 from agentflow.serde import decode_failure, loads
 
@@ -68,26 +68,57 @@ class Decision:
         return not self.approved
 
 
-async def approve(title: str, *, body: Any = None, groups: Sequence[str] = (), expires: Duration | None = "7d") -> Decision:
+class Asking(TypedDict, total=False):
+    """Who decides, and what silence means. See `approve`."""
+
+    groups: Sequence[str]
+    users: Sequence[str]
+    need: int
+    requester: str | None
+    deny: Literal["veto", "majority"]
+    risk: Literal["low", "medium", "high", "critical"]
+    on_timeout: Literal["deny", "approve", "fail"]
+
+
+async def approve(title: str, *, body: Any = None, expires: Duration | None = "7d", **asking: Unpack[Asking]) -> Decision:
     """Ask people for a yes or no, and wait for as long as it takes.
 
-    `body` is JSON shown to them, `groups` who may decide, `expires` a duration after which the answer is no.
+    `body` is JSON shown to them. `users` and `groups` may decide (whoever may answer waitpoints, where neither is named), `need` of them,
+    distinct people; never the `requester`, who asked for it. `deny="veto"`: one no is enough, `"majority"`: as many as yeses are needed.
+    Edits count together with a yes to the same edits. `expires` is a duration after which the answer is no; `on_timeout` makes it
+    "approve", or "fail", which raises `WaitpointTimedOut`. `risk` is shown.
 
-    >>> decision = await approve("Publish?", body=draft, groups=["editors"], expires="3d")
+    >>> decision = await approve("Publish?", body=draft, groups=["editors"], need=2, expires="3d")
     """
     run = within_run("approve()")
-    subject = {"title": title, "body": body, "groups": list(groups)}
-    return await ask_approval(run, run.key("approve"), subject, expires)
+    return await ask_approval(run, run.key("approve"), {"title": title, "body": body, **asked(asking)}, expires)
+
+
+def asked(asking: Asking) -> dict[str, Any]:
+    """Who decides, as a waitpoint stores it. Raises `DefinitionError` for what nobody could decide."""
+    need, users = asking.get("need", 1), list(asking.get("users", ()))
+    if need < 1 or (users and not asking.get("groups") and len(set(users) - {asking.get("requester")}) < need):
+        raise DefinitionError(f"Nobody could decide this: {need} are needed.", hint="Name more users, or need fewer.")
+    found: dict[str, Any] = {"groups": list(asking.get("groups", ()))}
+    return found | {name: list(value) if name == "users" else value for name, value in asking.items() if name != "groups"}
 
 
 async def ask_approval(run: TaskContext, key: str, subject: Mapping[str, Any], expires: Duration | None) -> Decision:
-    """As `approve`, under an explicit key: `subject` has `title`, `body`, and for a tool `call` and `kind`."""
+    """As `approve`, under an explicit key: `subject` has `title`, `body`, and for a tool `call`, `kind`, `schema` (of edits)."""
     due = None if expires is None else microseconds(expires)
-    return decision(await run.wait(key, WaitRequest(kind=WaitKind.APPROVAL, subject=subject, due_after=due)))
+    asked = {name: value for name, value in subject.items() if name != "schema"}
+    request = WaitRequest(kind=WaitKind.APPROVAL, subject=asked, schema=subject.get("schema"), due_after=due)
+    return decision(await run.wait(key, request))
 
 
 def decision(result: WaitResult) -> Decision:
     """The decision behind an approval that has ended: fails closed."""
+    if result.state is WaitState.TIMED_OUT and result.answer is not None:
+        default = (decode_failure(result.answer).details or {}).get("on_timeout")
+        if default == "approve":
+            return Decision(True, by=result.answered_by, expired=True, waitpoint_id=result.id)
+        if default == "fail":
+            raise WaitpointTimedOut(f"Nobody decided about {result.id} in time.", hint="Ask again.", waitpoint_id=result.id)
     if result.state is not WaitState.ANSWERED:
         return Decision(False, reason=result.state.value, expired=result.state is WaitState.TIMED_OUT, waitpoint_id=result.id)
     answer = loads(result.answer or "{}")

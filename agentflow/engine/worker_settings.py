@@ -12,6 +12,7 @@ class WorkerSettings:
     """How a worker works. Times are microseconds, except `poll`: seconds between looks for what no wake-up told of.
 
     `retention`: for how long finished runs are kept, as `"12h"`, or `"forever"`; None is what AGENTFLOW_RETENTION says, or 30 days.
+    `public_url`: your server's address as machines outside reach it, for callbacks; None is what AGENTFLOW_PUBLIC_URL says.
     `isolate=False` runs isolated tasks in the worker's own process, for tests and debuggers.
     """
 
@@ -27,3 +28,4 @@ class WorkerSettings:
     poll: float = 5.0
     retention: Duration | None = None
     isolate: bool = True
+    public_url: str | None = None

@@ -99,6 +99,31 @@ class RunUsage(BaseModel):
     total: UsageTotal
 
 
+class DecidedWaitpoint(Waitpoint):
+    """A waitpoint after a decision: `resolved`, or `recorded` while it `have`s fewer people than it `need`s."""
+
+    outcome: Literal["resolved", "recorded"]
+    need: int
+    have: int
+
+
+class VoteInfo(BaseModel):
+    """What somebody said to a waitpoint; `why` it does not count."""
+
+    actor: str
+    choice: str
+    said: Any
+    counted: bool
+    why: str | None
+    at: Time
+
+
+class VotePage(BaseModel):
+    """All votes of a waitpoint, in order."""
+
+    votes: list[VoteInfo]
+
+
 class RunDetail(Run):
     """A run with its values, what it waits for and used, and the `cursor` that its stream goes on after."""
 

@@ -105,12 +105,30 @@ class Decide(Strict):
     """An answer: `approved` (with `reason`, `edits`) for an approval, `value` for a token.
 
     `by` says who; else the header X-Agentflow-By. With a browser token its subject decides, and nobody else can be named.
+    `seen_digest` is the `subject.digest` of what was shown to them.
     """
 
     approved: bool | None = None
     reason: str | None = None
     edits: dict[str, Any] | None = None
     value: Any = None
+    by: str | None = None
+    seen_digest: str | None = None
+
+
+class Withdraw(Strict):
+    """Why a question is taken back, and whether another one took its place. `by` as in `Decide`."""
+
+    reason: str | None = None
+    superseded: bool = False
+    by: str | None = None
+
+
+class Reassign(Strict):
+    """Who is to decide instead; null leaves users or groups as they are. `by` as in `Decide`."""
+
+    users: list[str] | None = None
+    groups: list[str] | None = None
     by: str | None = None
 
 

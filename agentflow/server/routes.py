@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from agentflow.server import inputs, listings, needs, queues, runs, threads, tokens, waitpoints
+from agentflow.server import callbacks, inputs, listings, needs, queues, runs, threads, tokens, waitpoints
 from agentflow.server.calls import Operation
 from agentflow.server.models import (
+    DecidedWaitpoint,
     EventPage,
     Health,
     Journal,
@@ -14,6 +15,7 @@ from agentflow.server.models import (
     RunDetail,
     RunPage,
     TaskPage,
+    VotePage,
     Waitpoint,
     WaitpointPage,
     WorkerInfo,
@@ -28,6 +30,7 @@ from agentflow.server.requests import (
     IndexQuery,
     MoveRun,
     PauseQueue,
+    Reassign,
     RescheduleRun,
     ResumeRun,
     RunQuery,
@@ -35,6 +38,7 @@ from agentflow.server.requests import (
     StreamQuery,
     StreamRuns,
     WaitpointQuery,
+    Withdraw,
 )
 from agentflow.server.token_models import BrowserTicket, BrowserToken, IssueTicket, MintToken, StartedRun
 
@@ -43,6 +47,7 @@ _CURSOR = ("Last-Event-ID",)
 
 OPERATIONS = (
     *threads.OPERATIONS,
+    *callbacks.OPERATIONS,
     *ai_sdk_routes.OPERATIONS,
     Operation(
         method="POST",
@@ -206,9 +211,40 @@ OPERATIONS = (
         needs=needs.ANSWER_WAITPOINT,
         summary="Answer a waitpoint",
         body=Decide,
+        answer=DecidedWaitpoint,
+        problems=(404, 409, 410, 412),
+        headers=("X-Agentflow-By", *_KEY),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/waitpoints/{id}/cancel",
+        handler=waitpoints.withdraw_waitpoint,
+        needs=needs.KEY,
+        summary="Take a question back",
+        body=Withdraw,
         answer=Waitpoint,
         problems=(404, 409, 410),
         headers=("X-Agentflow-By",),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/waitpoints/{id}/reassign",
+        handler=waitpoints.reassign_waitpoint,
+        needs=needs.KEY,
+        summary="Give a question to other people",
+        body=Reassign,
+        answer=Waitpoint,
+        problems=(404, 409, 410),
+        headers=("X-Agentflow-By",),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/waitpoints/{id}/votes",
+        handler=waitpoints.list_votes,
+        needs=needs.SEE_WAITPOINT,
+        summary="See what people said to a waitpoint",
+        answer=VotePage,
+        problems=(404,),
     ),
     Operation(method="GET", path="/v1/tasks", handler=listings.list_tasks, needs=needs.KEY, summary="List tasks", answer=TaskPage),
     Operation(method="GET", path="/v1/workers", handler=listings.list_workers, needs=needs.KEY, summary="List workers", answer=WorkerPage),

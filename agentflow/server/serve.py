@@ -42,6 +42,9 @@ async def serve(
     Raises `ConfigurationError` when `host` is not loopback and there is no `api_key`, and when the port is taken.
     """
     check_guarded(host, api_key)
+    if app.public_url is None and _is_loopback(host) and port:
+        # Callbacks work on a laptop without a word; others have to say by what name machines reach them.
+        app.public_url = _url(host, port)
     hosts = _LOCAL if api_key is None else ()
     asgi = create_asgi(app, api_key=api_key, cors_origins=cors_origins, hosts=hosts, pace=pace)
     await serve_asgi(asgi, host, port, around=app, ready=ready)

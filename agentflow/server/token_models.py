@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from agentflow.server.models import RunDetail, Time
 from agentflow.server.requests import Strict
 
 
 class MintToken(Strict):
-    """What a token is to be good for, for how long (a duration, at most 24 hours), and whose it is."""
+    """What a token is to be good for, for how long (a duration, at most 24 hours), whose it is, and their groups."""
 
     scopes: list[str]
     expires: int | float | str = "15m"
     subject: str | None = None
+    groups: list[str] = Field(default_factory=list[str])
 
 
 class BrowserToken(BaseModel):

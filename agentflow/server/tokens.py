@@ -32,7 +32,7 @@ async def mint_token(call: Call[MintToken, Nothing]) -> Response:
             hint="Callers need no token here. Start it with an API key to mint some.",
         )
     body = call.body
-    made = mint(key, Scopes.parse(body.scopes), body.subject, body.expires, call.app.clock.now())
+    made = mint(key, Scopes.parse(body.scopes), body.subject, body.expires, call.app.clock.now(), body.groups)
     return answer(BrowserToken(token=made.token, expires_at=made.expires_at // 1_000), 201)
 
 

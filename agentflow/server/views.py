@@ -5,9 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from agentflow import records
+from agentflow.app.waitpoints import Vote
 from agentflow.records import JournalEntry, RunRecord, UsageRecord, WaitpointRecord, WorkerRecord
 from agentflow.serde import decode_failure, loads
-from agentflow.server.models import JournalRecord, Run, RunDetail, RunFailure, RunUsage, ServedTask, UsageTotal, Waitpoint, WorkerInfo
+from agentflow.server.models import (
+    JournalRecord,
+    Run,
+    RunDetail,
+    RunFailure,
+    RunUsage,
+    ServedTask,
+    UsageTotal,
+    VoteInfo,
+    Waitpoint,
+    WorkerInfo,
+)
 
 NONE_YET = records.RunUsage()
 
@@ -94,6 +106,11 @@ def waitpoint_view(one: WaitpointRecord) -> Waitpoint:
         created_at=_millis(one.created_at),
         ended_at=_maybe_millis(one.ended_at),
     )
+
+
+def vote_view(one: Vote) -> VoteInfo:
+    """What somebody said."""
+    return VoteInfo(actor=one.actor, choice=one.choice, said=one.said, counted=one.counted, why=one.why, at=_millis(one.at))
 
 
 def entry_view(entry: JournalEntry, used: UsageRecord | None) -> JournalRecord:

@@ -13,10 +13,11 @@ from agentflow.errors import InvalidAnswer
 from agentflow.records import WaitKind, WaitpointRecord
 from agentflow.server.calls import Call, answer
 from agentflow.server.errors import Forbidden
-from agentflow.server.models import WaitpointPage
-from agentflow.server.requests import CreateWaitpoint, Decide, Nothing, WaitpointQuery
-from agentflow.server.views import waitpoint_view
+from agentflow.server.models import DecidedWaitpoint, VotePage, WaitpointPage
+from agentflow.server.requests import CreateWaitpoint, Decide, Nothing, Reassign, WaitpointQuery, Withdraw
+from agentflow.server.views import vote_view, waitpoint_view
 from agentflow.storage import blobs
+from agentflow.storage.policy import Voter
 
 
 async def create_waitpoint(call: Call[CreateWaitpoint, Nothing]) -> Response:
@@ -45,27 +46,56 @@ async def get_waitpoint(call: Call[Nothing, Nothing]) -> Response:
 
 
 async def decide_waitpoint(call: Call[Decide, Nothing]) -> Response:
-    """Answer a waitpoint. 409 with the answer that counts when somebody was first, 410 when it is too late."""
+    """Answer a waitpoint: `resolved` when that ended it, `recorded` while more people are needed.
+
+    403 when the caller may not decide, 409 with the answer that counts when somebody was first, 410 when it is too late, 412 when what is
+    asked about is not what was seen, 422 for what does not fit.
+    """
     body, app = call.body, call.app
     by = decider(call, body.by, "http")
     one = await app.waitpoints.get(call.id)
+    key = call.request.headers.get("idempotency-key")
     if one.kind is WaitKind.APPROVAL:
-        said = body.model_dump(include={"approved", "reason", "edits"}, exclude_none=True)
-        ended = await app.waitpoints.answer(call.id, _only(body, "approved", said, one), by=by)
+        value = _only(body, "approved", body.model_dump(include={"approved", "reason", "edits"}, exclude_none=True), one)
     else:
-        ended = await app.waitpoints.answer(call.id, _only(body, "value", body.value, one), by=by)
-    return answer(waitpoint_view((await _whole(app, [ended]))[0]))
+        value = _only(body, "value", body.value, one)
+    done = await app.waitpoints.decide(call.id, value, by=by, seen=body.seen_digest, idempotency_key=key)
+    shown = waitpoint_view((await _whole(app, [done.waitpoint]))[0])
+    return answer(DecidedWaitpoint(**dict(shown), outcome="resolved" if done.resolved else "recorded", need=done.need, have=done.have))
 
 
-def decider(call: Call[Any, Any], said: str | None, otherwise: str) -> str:
-    """Who decides: the subject of a token, else whom the call names. Raises `Forbidden` when a token names somebody else."""
+async def withdraw_waitpoint(call: Call[Withdraw, Nothing]) -> Response:
+    """Take a question back, or say that another took its place; its run goes on without an answer."""
+    body, verbs = call.body, call.app.waitpoints
+    verb = verbs.supersede if body.superseded else verbs.cancel
+    ended = await verb(call.id, by=decider(call, body.by, "http").name, reason=body.reason)
+    return answer(waitpoint_view((await _whole(call.app, [ended]))[0]))
+
+
+async def reassign_waitpoint(call: Call[Reassign, Nothing]) -> Response:
+    """Give an open question to other people."""
+    body = call.body
+    by = decider(call, body.by, "http").name
+    return answer(waitpoint_view(await call.app.waitpoints.reassign(call.id, by=by, users=body.users, groups=body.groups)))
+
+
+async def list_votes(call: Call[Nothing, Nothing]) -> Response:
+    """What people said to a waitpoint, in order; also what did not count, and why."""
+    return answer(VotePage(votes=[vote_view(one) for one in await call.app.waitpoints.votes(call.id)]))
+
+
+def decider(call: Call[Any, Any], said: str | None, otherwise: str) -> Voter:
+    """Who decides: the subject of a token, else whom the call names, for whom its key vouches.
+
+    Raises `Forbidden` when a token names somebody else.
+    """
     said = said or call.request.headers.get("x-agentflow-by")
     grant = call.caller.grant
     if grant is None:
-        return said or otherwise
+        return Voter(said or otherwise)
     if said is not None and said != grant.who:
         raise Forbidden(f"This token decides as {grant.who}, and for nobody else.", hint="Leave out `by` and X-Agentflow-By.")
-    return grant.who
+    return Voter(grant.who, grant.groups)
 
 
 def _only(body: Decide, name: str, value: object, one: WaitpointRecord) -> object:

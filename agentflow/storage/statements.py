@@ -31,6 +31,8 @@ class SQL:
     journal = Group("journal")
     transcripts = Group("transcripts")
     waitpoints = Group("waitpoints")
+    callbacks = Group("callbacks")
+    votes = Group("votes")
     inputs = Group("inputs")
     workers = Group("workers")
     tasks = Group("tasks")

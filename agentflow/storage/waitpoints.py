@@ -12,12 +12,13 @@ from agentflow.control import LeaseLost
 from agentflow.database.port import Rows, Transaction, transaction
 from agentflow.errors import WaitpointAlreadyAnswered, WaitpointNotFound, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState, new_id
-from agentflow.serde import dumps, encode_failure, loads
+from agentflow.serde import decode_failure, dumps, encode_failure, loads
 from agentflow.storage import blobs, rows, runs
 from agentflow.storage.runs import Lease, Lessee, NewRun, Started
 from agentflow.storage.statements import SQL
 
-_TIMED_OUT = encode_failure(Failure(code="timeout", type="WaitpointTimedOut", message="Nobody answered in time."))
+_SILENCE = Failure(code="timeout", type="WaitpointTimedOut", message="Nobody answered in time.")
+_TIMED_OUT = encode_failure(_SILENCE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,10 +183,11 @@ def end(waitpoint_id: str, ending: Ending, now: int, lessee: Lessee | None = Non
     if one.run_id is not None:
         yield SQL.runs.lock(id=one.run_id)
     yield SQL.waitpoints.lock(id=waitpoint_id)
-    return (yield from _end_locked(one, ending, now, lessee))
+    return (yield from end_locked(one, ending, now, lessee))
 
 
-def _end_locked(one: WaitpointRecord, ending: Ending, now: int, lessee: Lessee | None) -> Transaction[Woken]:
+def end_locked(one: WaitpointRecord, ending: Ending, now: int, lessee: Lessee | None) -> Transaction[Woken]:
+    """As `end`, for one whose run and row are locked, as a part of a transaction."""
     woken: list[RunRecord] = []
     leased: list[RunRecord] = []
     wake = 0
@@ -196,7 +198,7 @@ def _end_locked(one: WaitpointRecord, ending: Ending, now: int, lessee: Lessee |
     answer = None if ending.answer is None else (yield from blobs.stow(ending.answer, now))
     found = yield SQL.waitpoints.end(id=one.id, state=ending.state.value, answer=answer, by=ending.by, now=now, wake=wake)
     if not found:
-        raise _refusal(rows.waitpoint((yield SQL.waitpoints.get(id=one.id))[0]))
+        raise refusal(rows.waitpoint((yield SQL.waitpoints.get(id=one.id))[0]))
     more_woken, more_leased = yield from end_targets(one.id, ending, now, lessee)
     return Woken(replace(rows.waitpoint(found[0]), answer=ending.answer), [*woken, *more_woken], [*leased, *more_leased])
 
@@ -214,7 +216,7 @@ def end_targets(
         if (yield SQL.waitpoints.lock(id=one.id))[0]["state"] != WaitState.PENDING:
             # The run that waited was quicker to end, and ended its waits with it.
             continue
-        ended = yield from _end_locked(one, ending, now, lessee)
+        ended = yield from end_locked(one, ending, now, lessee)
         woken.extend(ended.runs)
         leased.extend(ended.leased)
     return woken, leased
@@ -231,13 +233,14 @@ def _wake(run_id: str, now: int, lessee: Lessee | None) -> Transaction[tuple[Run
     return rows.run((yield SQL.runs.wake(run=run.key))[0]), leased
 
 
-def _refusal(one: WaitpointRecord) -> WaitpointAlreadyAnswered | WaitpointTimedOut:
+def refusal(one: WaitpointRecord) -> WaitpointAlreadyAnswered | WaitpointTimedOut:
+    """The error that tells of a waitpoint which has ended before, with the answer that counts."""
     answer = None if one.answer is None or one.answer.startswith("@") else loads(one.answer)
     details = {"waitpoint_id": one.id, "state": one.state.value, "answer": answer, "by": one.answered_by}
     if one.state in (WaitState.TIMED_OUT, WaitState.CANCELLED):
-        return WaitpointTimedOut(
-            f"{one.id} ended as {one.state.value} before this answer came.", hint="It can no longer be answered.", **details
-        )
+        why = f": {decode_failure(one.answer).message}" if answer is not None and one.answer else "."
+        message = f"{one.id} ended as {one.state.value} before this answer came{why}"
+        return WaitpointTimedOut(message, hint="It can no longer be answered.", **details)
     who = f" by {one.answered_by}" if one.answered_by else ""
     return WaitpointAlreadyAnswered(f"{one.id} was answered{who} before.", hint="The first answer counts; read it with get().", **details)
 
@@ -261,7 +264,11 @@ def _whole(found: Rows) -> Transaction[list[WaitpointRecord]]:
 def due(now: int, limit: int) -> Transaction[list[tuple[str, Ending]]]:
     """Waitpoints whose time has come, and how each of them ends: a timer is answered, all else has timed out."""
     found = yield SQL.waitpoints.due(now=now, limit=limit)
-    return [
-        (row["id"], Ending(WaitState.ANSWERED) if row["kind"] == WaitKind.TIMER else Ending(WaitState.TIMED_OUT, _TIMED_OUT, "timeout"))
-        for row in found
-    ]
+    return [(row["id"], Ending(WaitState.ANSWERED) if row["kind"] == WaitKind.TIMER else _timed_out(row["subject"])) for row in found]
+
+
+def _timed_out(subject: str) -> Ending:
+    """What silence means is decided with the end, and by what was asked then: code that has changed since does not change it."""
+    default = loads(subject).get("on_timeout") if '"on_timeout"' in subject else None
+    answer = _TIMED_OUT if default is None else encode_failure(replace(_SILENCE, details={"on_timeout": default}))
+    return Ending(WaitState.TIMED_OUT, answer, "system:timeout")

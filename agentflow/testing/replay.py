@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +14,8 @@ from uuid import UUID
 from agentflow.clock import SECOND
 from agentflow.control import ControlFlow, RunPaused
 from agentflow.engine.branch import Branch, Tasks, branch
-from agentflow.engine.context import ReceiveCall, StartCall, StepCall, WaitRequest, WaitResult, current
+from agentflow.engine.context import CallbackAddress, ReceiveCall, StartCall, StepCall, WaitRequest, WaitResult, current
+from agentflow.engine.racing import Winner
 from agentflow.engine.receiving import received
 from agentflow.engine.replay import Replay, is_patch
 from agentflow.engine.task import Task
@@ -22,6 +24,7 @@ from agentflow.records import EntryKind, JournalEntry, RunRecord, WaitKind, Wait
 from agentflow.serde import loads
 from agentflow.storage.inputs import Message, is_given_back
 from agentflow.storage.steering import said
+from agentflow.storage.superseding import given_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,23 @@ class _DryContext:
         if one is None:
             raise _Frontier
         return one.id
+
+    async def address(self, waitpoint_id: str, *, signed: bool) -> CallbackAddress:
+        return CallbackAddress(f"/v1/callbacks/{waitpoint_id}/replayed", "http://replayed.invalid", "whsec_" if signed else None)
+
+    async def side_by_side(self, key: str, waits: Sequence[Awaitable[Any]], *, every: bool) -> Any:
+        tasks = [asyncio.ensure_future(one) for one in waits]
+        winner = Winner.of(self._replay.ask(key), self.attempt)
+        if winner is not None:
+            self._asked += [key, *(one for one in self._recorded if given_up(one, winner.dropped))]
+            return await winner.replayed(tasks)
+        try:
+            if every:
+                return tuple(await asyncio.gather(*tasks))
+            raise _Frontier
+        finally:
+            for one in tasks:
+                one.cancel()
 
     async def child(self, key: str, call: StartCall) -> WaitResult:
         return await self.wait(key, WaitRequest(kind=WaitKind.CHILD))

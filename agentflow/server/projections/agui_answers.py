@@ -14,6 +14,7 @@ from agentflow.errors import InvalidAnswer, WaitpointAlreadyAnswered, WaitpointE
 from agentflow.records import RunRecord, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import loads
 from agentflow.server.projections.agui_input import Approved, ResumeEntry
+from agentflow.storage.policy import Voter
 
 _DISMISSED = "The question was dismissed."
 
@@ -38,7 +39,7 @@ class Answers:
     run: RunRecord
     pending: Sequence[_Answer]
 
-    async def give(self, app: Agentflow, by: str) -> None:
+    async def give(self, app: Agentflow, by: str | Voter) -> None:
         """Answer. Raises `WaitpointAlreadyAnswered` and `WaitpointTimedOut` where somebody was quicker, and said something else."""
         for one in self.pending:
             try:

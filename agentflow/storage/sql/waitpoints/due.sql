@@ -1,1 +1,1 @@
-SELECT id, kind FROM waitpoints WHERE state = 'pending' AND due_at <= :now ORDER BY due_at LIMIT :limit;
+SELECT id, kind, subject FROM waitpoints WHERE state = 'pending' AND due_at <= :now ORDER BY due_at LIMIT :limit;

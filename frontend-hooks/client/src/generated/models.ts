@@ -2,6 +2,13 @@
 
 import type { RunState, WaitKind, WaitState } from "./records.ts";
 
+/** A waitpoint after a decision: `resolved`, or `recorded` while it `have`s fewer people than it `need`s. */
+export interface DecidedWaitpoint extends Waitpoint {
+  outcome: "resolved" | "recorded";
+  need: number;
+  have: number;
+}
+
 /** Events and their places, `{"id", "event"}`. `next` is the cursor to go on after, `ended` says that there will be no more. */
 export interface EventPage {
   events: readonly Readonly<Record<string, unknown>>[];
@@ -166,6 +173,21 @@ export interface UsageTotal {
   usd: string | null;
   unpriced: number;
   unmetered: number;
+}
+
+/** What somebody said to a waitpoint; `why` it does not count. */
+export interface VoteInfo {
+  actor: string;
+  choice: string;
+  said: unknown;
+  counted: boolean;
+  why: string | null;
+  at: number;
+}
+
+/** All votes of a waitpoint, in order. */
+export interface VotePage {
+  votes: readonly VoteInfo[];
 }
 
 /** Something that a run waits for. */

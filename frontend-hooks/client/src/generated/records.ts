@@ -4,7 +4,7 @@
 export type RunState = "scheduled" | "queued" | "running" | "waiting" | "paused" | "completed" | "failed" | "cancelled" | "expired";
 
 /** What a waitpoint waits for. */
-export type WaitKind = "timer" | "child" | "approval" | "callback" | "token" | "signal";
+export type WaitKind = "timer" | "child" | "approval" | "input" | "callback" | "token" | "signal";
 
 /** Where a waitpoint is; it leaves `pending` once. */
 export type WaitState = "pending" | "answered" | "failed" | "timed_out" | "cancelled";

@@ -30,6 +30,7 @@ export interface Decide {
   edits?: Readonly<Record<string, unknown>>;
   value?: unknown;
   by?: string;
+  seen_digest?: string;
 }
 
 /** From where, and how many events at most. `ticket` stands for the header Authorization. */
@@ -58,6 +59,13 @@ export interface MoveRun {
 
 /** Who pauses a queue; else the header X-Agentflow-By. */
 export interface PauseQueue {
+  by?: string;
+}
+
+/** Who is to decide instead; null leaves users or groups as they are. `by` as in `Decide`. */
+export interface Reassign {
+  users?: readonly string[];
+  groups?: readonly string[];
   by?: string;
 }
 
@@ -128,4 +136,11 @@ export interface WaitpointQuery {
   state?: WaitState | "any";
   run?: string;
   limit?: number;
+}
+
+/** Why a question is taken back, and whether another one took its place. `by` as in `Decide`. */
+export interface Withdraw {
+  reason?: string;
+  superseded?: boolean;
+  by?: string;
 }

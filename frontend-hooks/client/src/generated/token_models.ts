@@ -19,11 +19,12 @@ export interface IssueTicket {
   run: string;
 }
 
-/** What a token is to be good for, for how long (a duration, at most 24 hours), and whose it is. */
+/** What a token is to be good for, for how long (a duration, at most 24 hours), whose it is, and their groups. */
 export interface MintToken {
   scopes: readonly string[];
   expires?: number | string;
   subject?: string;
+  groups?: readonly string[];
 }
 
 /** A run that was started. `token` reads it, where a browser token has started it. */

@@ -1,0 +1,63 @@
+"""Runs to start: what a call asks for, and where it goes once it is stored."""
+
+from __future__ import annotations
+
+from agentflow.engine.context import Debounce, StartCall
+from agentflow.engine.host import Host
+from agentflow.engine.starting import thread_tag
+from agentflow.records import new_id
+from agentflow.serde import dumps
+from agentflow.storage.runs import Debounced, NewRun, Started
+
+
+def new_run(call: StartCall, now: int, *, scope: str, host: Host, key: str | None = None) -> NewRun:
+    """The run that a call asks for, with a slot of this process if it has one; `scope` is where an idempotency key counts unless global.
+
+    `key` is that of the call, in the run that makes it.
+    """
+    run_id, chosen = new_id("run", now), call.options
+    delay = chosen.delay if chosen.debounce is None else chosen.debounce.delay
+    return NewRun(
+        id=run_id,
+        task=call.task,
+        queue=call.queue,
+        input=call.payload,
+        ready_at=None if not delay else now + delay,
+        expires_at=None if chosen.ttl is None else now + (delay or 0) + chosen.ttl,
+        idempotency_key=chosen.idempotency_key,
+        call_key=None if key is None else f"{scope}:{key}",
+        idempotency_scope="" if chosen.idempotency_scope == "global" else scope,
+        dedupe_key=chosen.dedupe_key,
+        debounce=None if chosen.debounce is None else _debounced(chosen.debounce, now),
+        tags=chosen.tags if chosen.thread is None else tuple(dict.fromkeys((*chosen.tags, thread_tag(chosen.thread)))),
+        thread=chosen.thread,
+        metadata=dumps(chosen.metadata) if chosen.metadata else "{}",
+        priority=chosen.priority,
+        weight=chosen.weight,
+        concurrency_key=chosen.concurrency_key,
+        on_parent_cancel=chosen.on_parent_cancel or ("leave" if call.detached else "cancel"),
+        version=call.version,
+        hooked=call.hooked,
+        lessee=None if delay or chosen.debounce is not None else host.offer(run_id, call),
+    )
+
+
+def _debounced(how: Debounce, now: int) -> Debounced:
+    return Debounced(how.key, now + how.max_delay, how.trailing)
+
+
+def place(host: Host, new: NewRun, started: Started | None) -> None:
+    """After a start: the run goes to the worker whose slot was reserved for it, or to whoever claims it first."""
+    if started is None or started.existed:
+        host.retract(new.id)
+        return
+    if new.lessee is not None and started.run.worker == new.lessee.worker and started.run.epoch == new.epoch + 1:
+        host.adopt(started.run)
+        return
+    host.retract(new.id)
+    if started.run.epoch > new.epoch:
+        # Another worker was quicker than the word that it is stored.
+        return
+    if started.run.worker is None:
+        host.queued(started.run)
+        host.hint(new.ready_at if new.expires_at is None else min(new.ready_at or new.expires_at, new.expires_at))

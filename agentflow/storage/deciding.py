@@ -1,0 +1,170 @@
+"""What people say to a waitpoint: each word is kept, whether it counts or not, and the one that decides ends it.
+
+Decided under the locks of the run and its waitpoint, so of any number that come at once exactly one ends it, and each of the others is told
+what did. A refusal is a value here and no exception: the vote that did not count is kept in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from agentflow.database.port import Row, Transaction, transaction
+from agentflow.errors import IdempotencyConflict, NotEligible, SubjectChanged, WaitpointError, WaitpointTimedOut
+from agentflow.records import Failure, RunRecord, WaitKind, WaitpointRecord, WaitState
+from agentflow.serde import dumps, encode_failure, loads
+from agentflow.storage import waitpoints
+from agentflow.storage.policy import Policy, Said, Tally, Voter
+from agentflow.storage.runs import Lessee
+from agentflow.storage.statements import SQL
+from agentflow.storage.waitpoints import Ending
+
+MOST = 1_000
+"""Votes of one waitpoint of which also those are kept that do not count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ballot:
+    """What somebody says. `answer` is JSON text; `seen` the digest of what they were shown; the same `key` again is the same ballot."""
+
+    voter: Voter
+    choice: str
+    answer: str
+    seen: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What became of a ballot: the waitpoint after it, how many were needed and were there, or why it did not count (`refused`)."""
+
+    waitpoint: WaitpointRecord
+    need: int = 1
+    have: int = 1
+    refused: WaitpointError | None = None
+    runs: Sequence[RunRecord] = field(default_factory=tuple[RunRecord, ...])
+    leased: Sequence[RunRecord] = field(default_factory=tuple[RunRecord, ...])
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the waitpoint has ended."""
+        return self.waitpoint.state is not WaitState.PENDING
+
+
+@transaction
+def decide(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None = None) -> Transaction[Decided]:
+    """Count a ballot, and end the waitpoint if that decides it. Raises `WaitpointNotFound` and `IdempotencyConflict`."""
+    one = yield from _locked(waitpoint_id)
+    votes = yield SQL.votes.of_waitpoint(waitpoint=one.id)
+    policy, counted = Policy.of(loads(one.subject)), [vote for vote in votes if vote["counted"]]
+    for vote in votes:
+        if ballot.key is not None and vote["key"] == ballot.key:
+            return _again(one, vote, ballot, policy.tally(_said(counted)), now)
+    refused = _refused(one, ballot, policy, now)
+    if refused is None or len(votes) < MOST:
+        yield from _keep(one, ballot, refused, now)
+    if refused is not None:
+        return Decided(one, refused=refused)
+    if one.kind is not WaitKind.APPROVAL:
+        return (yield from _end(one, Ending(WaitState.ANSWERED, ballot.answer, ballot.voter.name), None, now, lessee))
+    tally = policy.tally([*_said(counted), _word(ballot.voter.name, ballot.choice, ballot.answer)])
+    if tally.end is None:
+        return Decided(one, tally.need, len(tally.by))
+    return (yield from _end(one, Ending(WaitState.ANSWERED, ballot.answer, ", ".join(tally.by)), tally, now, lessee))
+
+
+@transaction
+def withdraw(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None = None) -> Transaction[Decided]:
+    """Take a question back: `choice` is cancel or supersede. Raises `WaitpointNotFound`."""
+    one = yield from _locked(waitpoint_id)
+    refused = None if one.state is WaitState.PENDING else waitpoints.refusal(one)
+    yield from _keep(one, ballot, refused, now)
+    if refused is not None:
+        return Decided(one, refused=refused)
+    word = {"cancel": "cancelled", "supersede": "superseded"}[ballot.choice]
+    reason = loads(ballot.answer).get("reason")
+    why = f"It was {word} by {ballot.voter.name}{f': {reason}' if reason else '.'}"
+    ending = Ending(WaitState.CANCELLED, encode_failure(Failure(code=word, type="WaitpointTimedOut", message=why)), ballot.voter.name)
+    return (yield from _end(one, ending, None, now, lessee))
+
+
+@transaction
+def reassign(waitpoint_id: str, ballot: Ballot, now: int) -> Transaction[Decided]:
+    """Give an open question to others: the answer of the ballot says to whom. Raises `WaitpointNotFound`."""
+    one = yield from _locked(waitpoint_id)
+    refused = None if one.state is WaitState.PENDING else waitpoints.refusal(one)
+    yield from _keep(one, ballot, refused, now)
+    if refused is not None:
+        return Decided(one, refused=refused)
+    subject = dumps({**loads(one.subject), **loads(ballot.answer)["to"]})
+    yield SQL.waitpoints.reassign(id=one.id, subject=subject)
+    return Decided(replace(one, subject=subject), Policy.of(loads(subject)).need, 0)
+
+
+def votes(waitpoint_id: str) -> Transaction[list[Row]]:
+    """All that was said to a waitpoint, in order."""
+    return list((yield SQL.votes.of_waitpoint(waitpoint=waitpoint_id)))
+
+
+def _locked(waitpoint_id: str) -> Transaction[WaitpointRecord]:
+    one = yield from waitpoints.get(waitpoint_id)
+    if one.run_id is not None:
+        yield SQL.runs.lock(id=one.run_id)
+    yield SQL.waitpoints.lock(id=waitpoint_id)
+    return (yield from waitpoints.get(waitpoint_id))
+
+
+def _refused(one: WaitpointRecord, ballot: Ballot, policy: Policy, now: int) -> WaitpointError | None:
+    if one.state is not WaitState.PENDING:
+        return waitpoints.refusal(one)
+    if one.due_at is not None and one.due_at <= now:
+        return WaitpointTimedOut(
+            f"The time of {one.id} is over.", hint="It can no longer be answered.", waitpoint_id=one.id, state="timed_out"
+        )
+    shown = loads(one.subject).get("digest")
+    if ballot.seen is not None and shown is not None and ballot.seen != shown:
+        message = f"What {one.id} asks about is not what was shown."
+        return SubjectChanged(message, hint="Look at it again, then decide.", waitpoint_id=one.id, digest=shown)
+    why = policy.refuses(ballot.voter)
+    if why is None:
+        return None
+    message = f"{ballot.voter.name} may not decide about {one.id}{': they asked for it' if why == 'self_approval' else ''}."
+    return NotEligible(message, hint="Somebody else has to.", waitpoint_id=one.id, reason=why)
+
+
+def _again(one: WaitpointRecord, vote: Row, ballot: Ballot, tally: Tally, now: int) -> Decided:
+    if (vote["actor"], vote["choice"], vote["body"]) != (ballot.voter.name, ballot.choice, ballot.answer):
+        hint = "Use another key for another decision."
+        raise IdempotencyConflict(f"The idempotency key {ballot.key!r} belongs to another decision about {one.id}.", hint=hint)
+    if vote["counted"]:
+        return Decided(one, tally.need, len(tally.by))
+    return Decided(one, refused=_refused(one, ballot, Policy.of(loads(one.subject)), now) or waitpoints.refusal(one))
+
+
+def _keep(one: WaitpointRecord, ballot: Ballot, refused: WaitpointError | None, now: int) -> Transaction[None]:
+    yield SQL.votes.put(
+        waitpoint=one.id,
+        actor=ballot.voter.name,
+        choice=ballot.choice,
+        body=ballot.answer,
+        key=ballot.key,
+        counted=int(refused is None),
+        why=None if refused is None else refused.details.get("reason", refused.code),
+        now=now,
+    )
+
+
+def _end(one: WaitpointRecord, ending: Ending, tally: Tally | None, now: int, lessee: Lessee | None) -> Transaction[Decided]:
+    woken = yield from waitpoints.end_locked(one, ending, now, lessee)
+    need, have = (1, 1) if tally is None else (tally.need, len(tally.by))
+    return Decided(woken.waitpoint, need, have, None, woken.runs, woken.leased)
+
+
+def _said(counted: Sequence[Row]) -> list[Said]:
+    return [_word(vote["actor"], vote["choice"], vote["body"]) for vote in counted if vote["choice"] in ("approve", "deny")]
+
+
+def _word(actor: str, choice: str, answer: str) -> Said:
+    edits: Any = loads(answer).get("edits")
+    return Said(actor, choice == "approve", dumps(edits) if edits else None)

@@ -1,0 +1,79 @@
+"""Who may decide about an approval, and when enough of them have. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Voter:
+    """Who decides. `groups`: those that they are known to be in; None when whoever lets them in vouches for them."""
+
+    name: str
+    groups: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one person said last: yes or no, to which arguments (JSON of their edits, or nothing)."""
+
+    actor: str
+    approved: bool
+    edits: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the votes come to. `end`: yes, no, or None while more are `need`ed; `by`: who is on the side that ended it, or is ahead."""
+
+    end: bool | None
+    need: int
+    by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """As asked: `users` and `groups` who may decide (all, where neither is named), how many distinct people are `need`ed, who asked and may
+    not decide, and whether one no is enough (`veto`) or as many as yeses are needed (`majority`)."""
+
+    users: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    need: int = 1
+    requester: str | None = None
+    deny: str = "veto"
+
+    @classmethod
+    def of(cls, subject: Mapping[str, Any]) -> Policy:
+        """From what a waitpoint stores."""
+        return cls(
+            users=frozenset(subject.get("users") or ()),
+            groups=frozenset(subject.get("groups") or ()),
+            need=max(1, int(subject.get("need") or 1)),
+            requester=subject.get("requester"),
+            deny=subject.get("deny") or "veto",
+        )
+
+    def refuses(self, voter: Voter) -> str | None:
+        """Why somebody may not decide; None when they may."""
+        if self.requester is not None and voter.name == self.requester:
+            return "self_approval"
+        if voter.name in self.users or (not self.users and not self.groups):
+            return None
+        if self.groups and (voter.groups is None or not self.groups.isdisjoint(voter.groups)):
+            return None
+        return "not_eligible"
+
+    def tally(self, said: Iterable[Said]) -> Tally:
+        """What distinct people's last words come to. A yes counts together with those to the same arguments."""
+        last = {one.actor: one for one in said}
+        noes = tuple(one.actor for one in last.values() if not one.approved)
+        sides: dict[str | None, tuple[str, ...]] = {}
+        for one in last.values():
+            if one.approved:
+                sides[one.edits] = (*sides.get(one.edits, ()), one.actor)
+        yeses = max(sides.values(), key=len, default=())
+        if noes and (self.deny == "veto" or len(noes) >= self.need):
+            return Tally(False, self.need, noes)
+        return Tally(True if len(yeses) >= self.need else None, self.need, yeses)

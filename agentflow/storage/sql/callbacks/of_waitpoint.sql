@@ -1,0 +1,1 @@
+SELECT hash, signing FROM callbacks WHERE waitpoint = :waitpoint;

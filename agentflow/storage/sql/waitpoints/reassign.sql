@@ -1,0 +1,1 @@
+UPDATE waitpoints SET subject = :subject WHERE id = :id RETURNING *;

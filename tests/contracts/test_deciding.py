@@ -1,0 +1,83 @@
+"""Five ways to end a question, each in a process of its own, all at once: one of them does, and the others are told which."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+import pytest
+
+from agentflow.database import Database
+from agentflow.records import RunState, WaitKind, WaitState
+from agentflow.storage import deciding, runs, transitions, waitpoints
+from agentflow.storage.waitpoints import NewWaitpoint
+from tests.contracts.places import Place
+from tests.contracts.stock import NOW, SPENT, leased
+
+ROUNDS = 1_000
+WAYS = {
+    "approve": ("answered", "approve"),
+    "deny": ("answered", "deny"),
+    "timeout": ("timed_out", "system:timeout"),
+    "cancel": ("cancelled", "cancel"),
+    "supersede": ("cancelled", "supersede"),
+}
+"""How each way ends a question, and who is told to have done so."""
+
+
+async def ask(database: Database, number: int) -> None:
+    lease = await leased(database, "a", number)
+    new = NewWaitpoint(id=f"wp_{number}", key="approve#0", kind=WaitKind.APPROVAL, attempt=1, subject='{"title":"?"}')
+    await database.transact(waitpoints.create(lease, new, NOW))
+    assert await database.transact(transitions.suspend(lease, 0, SPENT)) is None
+
+
+async def contender(url: str, way: str) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    command = (sys.executable, "-m", "tests.contracts.contender", url, way, str(ROUNDS))
+    return await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=2**24)
+
+
+async def line(process: asyncio.subprocess.Process) -> bytes:
+    assert process.stdout is not None
+    return await process.stdout.readline()
+
+
+@pytest.mark.parametrize("place", ["sqlite", "postgres"], indirect=True)
+async def test_a_thousand_times_one_way_ends_it_and_wakes_once_and_each_loser_is_told_which(database: Database, place: Place) -> None:
+    """T39, H15"""
+    processes = {way: await contender(place.url, way) for way in WAYS}
+    for start in range(0, ROUNDS, 100):
+        await asyncio.gather(*(ask(database, number) for number in range(start, start + 100)))
+    assert [await line(process) for process in processes.values()] == [b"ready\n"] * len(WAYS)
+    for process in processes.values():
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+    told = {way: json.loads(await line(process)) for way, process in processes.items()}
+    assert [await process.wait() for process in processes.values()] == [0] * len(WAYS)
+    winners: dict[int, str] = {}
+    for way, all_of_it in told.items():
+        for number, won, _, _ in all_of_it:
+            assert not (won and number in winners), (number, way, winners[number])
+            if won:
+                winners[number] = way
+    assert len(winners) == ROUNDS
+    for way, all_of_it in told.items():
+        wrong = [(number, way, state, by) for number, _, state, by in all_of_it if (state, by) != WAYS[winners[number]]]
+        assert wrong == []
+    for start in range(0, ROUNDS, 100):
+        await asyncio.gather(*(check(database, number, WAYS[winners[number]]) for number in range(start, start + 100)))
+
+
+async def check(database: Database, number: int, end: tuple[str, str]) -> None:
+    """One end, one wake, and every word of people is kept: one that counts at most."""
+    ended = await database.read(waitpoints.get(f"wp_{number}"))
+    assert (ended.state.value, ended.answered_by) == end
+    run = await database.read(runs.get(f"run_{number}"))
+    assert (run.state, run.wakes) == (RunState.QUEUED, 1)
+    votes: list[Any] = await database.read(deciding.votes(f"wp_{number}"))
+    assert sorted(vote["actor"] for vote in votes) == sorted(set(WAYS) - {"timeout"})
+    counted = [vote["actor"] for vote in votes if vote["counted"]]
+    assert counted == ([] if ended.state is WaitState.TIMED_OUT else [end[1]])
