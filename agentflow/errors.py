@@ -6,8 +6,7 @@
       TokenInvalid          TokenExpired
       RunError              RunFailed · RunCancelled · RunExpired · RunNotFound · RunTimeout · StepFailed · IdempotencyConflict
                           BudgetExceeded · ProcessDied > OutOfMemory
-      WaitpointError        WaitpointNotFound · WaitpointAlreadyAnswered · WaitpointTimedOut · InvalidAnswer ·
-                            NotEligible · SubjectChanged · CallbackNotFound · CallbackConflict · SignatureInvalid
+      WaitpointError        WaitpointNotFound · WaitpointAlreadyAnswered · WaitpointTimedOut · InvalidAnswer
       ServerUnreachable
       StreamError           CursorInvalid · StreamUnavailable · ItemTooLarge · InvalidMessage · InputFull
       StorageError          DatabaseBusy · DatabaseUnreachable · DatabaseUnreadable · DatabaseFull · SchemaNewer · ConnectionLost
@@ -255,41 +254,6 @@ class WaitpointTimedOut(WaitpointError):
 
     code = "waitpoint_timed_out"
     http_status = 410
-
-
-class NotEligible(WaitpointError):
-    """This person may not decide; their vote is kept, and does not count. `details["reason"]`: not_eligible or self_approval."""
-
-    code = "not_eligible"
-    http_status = 403
-
-
-class SubjectChanged(WaitpointError):
-    """What is asked about is not what was shown; `details["digest"]` is that of what is."""
-
-    code = "subject_changed"
-    http_status = 412
-
-
-class CallbackNotFound(WaitpointError):
-    """No callback is at that address: the id, or its secret, is wrong."""
-
-    code = "callback_not_found"
-    http_status = 404
-
-
-class CallbackConflict(WaitpointError):
-    """The callback has taken another message before."""
-
-    code = "callback_taken"
-    http_status = 409
-
-
-class SignatureInvalid(WaitpointError):
-    """The call is not signed as was asked for."""
-
-    code = "signature_invalid"
-    http_status = 401
 
 
 class InvalidAnswer(WaitpointError):

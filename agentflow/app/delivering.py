@@ -10,19 +10,33 @@ from hashlib import blake2b, sha256
 from typing import Any
 
 from agentflow.clock import SECOND
-from agentflow.errors import (
-    CallbackConflict,
-    CallbackNotFound,
-    SignatureInvalid,
-    WaitpointAlreadyAnswered,
-    WaitpointError,
-    WaitpointTimedOut,
-)
+from agentflow.errors import WaitpointAlreadyAnswered, WaitpointError, WaitpointTimedOut
 from agentflow.records import WaitpointRecord, WaitState
 from agentflow.serde import dumps, loads
 
 _SPAN = 300 * SECOND
 """How far a signature's time may be from ours."""
+
+
+class CallbackNotFound(WaitpointError):
+    """No callback is at that address: the id, or its secret, is wrong."""
+
+    code = "callback_not_found"
+    http_status = 404
+
+
+class CallbackConflict(WaitpointError):
+    """The callback has taken another message before."""
+
+    code = "callback_taken"
+    http_status = 409
+
+
+class SignatureInvalid(WaitpointError):
+    """The call is not signed as was asked for."""
+
+    code = "signature_invalid"
+    http_status = 401
 
 
 @dataclass(frozen=True, slots=True)

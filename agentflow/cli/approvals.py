@@ -14,6 +14,7 @@ from agentflow.errors import ConfigurationError, WaitpointNotFound
 
 if TYPE_CHECKING:
     from agentflow.app import Agentflow
+    from agentflow.app.waitpoints import Vote
     from agentflow.records import WaitpointRecord
 
 approvals = typer.Typer(no_args_is_help=True, help="What waits for people.")
@@ -42,6 +43,8 @@ def approve(
     """Answer an approval: yes, or no with --deny."""
     done, title = ask(connection, lambda app: _decide(app, id, _answer(not deny, reason, edits), by or getuser()))
     word = text("denied", "red") if deny else text("approved", "green")
+    if done.ended_at is None:
+        word += text(", and more people are needed", "yellow")
     say(text("✓ ") + word + text(f"  {title}", "bold") + text(f"  {done.run_id or ''}", "dim"))
 
 
@@ -181,3 +184,54 @@ def fill_in(
     _, answer = read_json(value, "answer", "Quote it for the shell.")
     done, title = ask(connection, lambda app: _decide(app, id, answer, by or getuser()))
     say(text("✓ ") + text("answered", "green") + text(f"  {title}", "bold") + text(f"  {done.run_id or ''}", "dim"))
+
+
+@approvals.command("cancel")
+@unfolded
+def cancel(id: Id, reason: Reason = None, by: By = None, *, connection: Connection) -> None:
+    """Take a question back: its run goes on without an answer."""
+    done, title = ask(connection, lambda app: _cancel(app, id, by or getuser(), reason))
+    say(text("✓ ") + text("taken back", "yellow") + text(f"  {title}", "bold") + text(f"  {done.run_id or ''}", "dim"))
+
+
+async def _cancel(app: Agentflow, id: str, by: str, reason: str | None) -> tuple[WaitpointRecord, str]:
+    one = await _find(app, id)
+    return await app.waitpoints.cancel(one.id, by=by, reason=reason), title_of(one)
+
+
+@approvals.command("reassign")
+@unfolded
+def reassign(
+    id: Id,
+    user: Annotated[list[str] | None, typer.Option(help="Who may decide; once for each.", metavar="NAME")] = None,
+    group: Annotated[list[str] | None, typer.Option(help="A group that may decide; once for each.", metavar="NAME")] = None,
+    by: By = None,
+    *,
+    connection: Connection,
+) -> None:
+    """Give a question to other people."""
+    title = ask(connection, lambda app: _reassign(app, id, by or getuser(), user, group))
+    say(text("✓ ") + text(f"{title}", "bold") + text(f"  for {', '.join([*(user or ()), *(group or ())])}", "dim"))
+
+
+async def _reassign(app: Agentflow, id: str, by: str, users: list[str] | None, groups: list[str] | None) -> str:
+    one = await _find(app, id)
+    await app.waitpoints.reassign(one.id, by=by, users=users or None, groups=groups or None)
+    return title_of(one)
+
+
+@approvals.command("votes")
+@unfolded
+def votes(id: Id, as_json: Json = False, *, connection: Connection) -> None:
+    """What people said to a question, in order; also what did not count, and why."""
+    found, now = ask(connection, lambda app: _votes(app, id))
+    if as_json:
+        from agentflow.server.views import vote_view
+
+        return show_json([vote_view(one) for one in found])
+    rows = [(one.actor, one.choice, "" if one.counted else f"not counted: {one.why}", ago(one.at, now)) for one in found]
+    say(table(("who", "said", "", "when"), rows) if rows else text("Nobody has said anything.", "dim"))
+
+
+async def _votes(app: Agentflow, id: str) -> tuple[list[Vote], int]:
+    return await app.waitpoints.votes((await _find(app, id)).id), app.clock.now()

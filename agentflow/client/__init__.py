@@ -189,6 +189,17 @@ class ClientWaitpoints:
         """End a token with a JSON value. Raises `WaitpointAlreadyAnswered` and `WaitpointTimedOut`."""
         return await self._decide(waitpoint_id, {"value": value}, by)
 
+    async def cancel(self, waitpoint_id: str, *, by: str, reason: str | None = None) -> WaitpointRecord:
+        """Take a question back: its run goes on without an answer. Raises as `answer` does."""
+        return waitpoint_record(await self._client.ask("POST", f"/v1/waitpoints/{waitpoint_id}/cancel", {"by": by, "reason": reason}))
+
+    async def reassign(
+        self, waitpoint_id: str, *, by: str, users: list[str] | None = None, groups: list[str] | None = None
+    ) -> WaitpointRecord:
+        """Give an open question to other people; None leaves users or groups as they are. Raises as `answer` does."""
+        body = {"by": by, "users": users, "groups": groups}
+        return waitpoint_record(await self._client.ask("POST", f"/v1/waitpoints/{waitpoint_id}/reassign", body))
+
     async def _decide(self, waitpoint_id: str, said: dict[str, Any], by: str) -> WaitpointRecord:
         body = {name: value for name, value in said.items() if value is not None or name == "value"}
         return waitpoint_record(await self._client.ask("POST", f"/v1/waitpoints/{waitpoint_id}/decisions", {**body, "by": by}))

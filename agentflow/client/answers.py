@@ -8,8 +8,11 @@ from typing import Any, cast
 from agentflow.errors import AgentflowError
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, encode_failure
+from agentflow.storage.policy import NotEligible, SubjectChanged
 
 _MILLI = 1_000
+KNOWN = (NotEligible, SubjectChanged)
+"""Errors that are found by their code only where they are loaded."""
 
 
 def _kinds(kind: type[AgentflowError]) -> dict[str, type[AgentflowError]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentflow.engine.context import WaitResult
+from agentflow.engine.waits import silence
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import decode_failure, loads
 from agentflow.storage.waitpoints import Woken
@@ -107,5 +108,4 @@ def decided(one: WaitpointRecord) -> str:
         return "approved" if loads(one.answer or "{}").get("approved") is True else "denied"
     if one.state is not WaitState.TIMED_OUT:
         return "cancelled"
-    default = None if one.answer is None else (decode_failure(one.answer).details or {}).get("on_timeout")
-    return "approved" if default == "approve" else "expired"
+    return "approved" if silence(one.answer) == "approve" else "expired"

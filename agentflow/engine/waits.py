@@ -99,8 +99,7 @@ def asked(asking: Asking) -> dict[str, Any]:
     need, users = asking.get("need", 1), list(asking.get("users", ()))
     if need < 1 or (users and not asking.get("groups") and len(set(users) - {asking.get("requester")}) < need):
         raise DefinitionError(f"Nobody could decide this: {need} are needed.", hint="Name more users, or need fewer.")
-    found: dict[str, Any] = {"groups": list(asking.get("groups", ()))}
-    return found | {name: list(value) if name == "users" else value for name, value in asking.items() if name != "groups"}
+    return {**asking, "groups": list(asking.get("groups", ())), **({"users": users} if users else {})}
 
 
 async def ask_approval(run: TaskContext, key: str, subject: Mapping[str, Any], expires: Duration | None) -> Decision:
@@ -113,12 +112,11 @@ async def ask_approval(run: TaskContext, key: str, subject: Mapping[str, Any], e
 
 def decision(result: WaitResult) -> Decision:
     """The decision behind an approval that has ended: fails closed."""
-    if result.state is WaitState.TIMED_OUT and result.answer is not None:
-        default = (decode_failure(result.answer).details or {}).get("on_timeout")
-        if default == "approve":
-            return Decision(True, by=result.answered_by, expired=True, waitpoint_id=result.id)
-        if default == "fail":
-            raise WaitpointTimedOut(f"Nobody decided about {result.id} in time.", hint="Ask again.", waitpoint_id=result.id)
+    default = silence(result.answer) if result.state is WaitState.TIMED_OUT else None
+    if default == "approve":
+        return Decision(True, by=result.answered_by, expired=True, waitpoint_id=result.id)
+    if default == "fail":
+        raise WaitpointTimedOut(f"Nobody decided about {result.id} in time.", hint="Ask again.", waitpoint_id=result.id)
     if result.state is not WaitState.ANSWERED:
         return Decision(False, reason=result.state.value, expired=result.state is WaitState.TIMED_OUT, waitpoint_id=result.id)
     answer = loads(result.answer or "{}")
@@ -129,6 +127,12 @@ def decision(result: WaitResult) -> Decision:
         edits=answer.get("edits"),
         waitpoint_id=result.id,
     )
+
+
+def silence(answer: str | None) -> str | None:
+    """What it was said to mean that nobody answers, from what a waitpoint ended with in time; None where nothing was said."""
+    found = None if answer is None or not answer.startswith("{") else decode_failure(answer)
+    return None if found is None or found.details is None else found.details.get("on_timeout")
 
 
 async def wait_for(token: str, *, timeout: Duration | None = None) -> Any:

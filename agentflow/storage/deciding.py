@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agentflow.database.port import Row, Transaction, transaction
-from agentflow.errors import IdempotencyConflict, NotEligible, SubjectChanged, WaitpointError, WaitpointTimedOut
+from agentflow.errors import IdempotencyConflict, WaitpointError, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, encode_failure, loads
 from agentflow.storage import waitpoints
-from agentflow.storage.policy import Policy, Said, Tally, Voter
+from agentflow.storage.policy import NotEligible, Policy, Said, SubjectChanged, Tally, Voter
 from agentflow.storage.runs import Lessee
 from agentflow.storage.statements import SQL
 from agentflow.storage.waitpoints import Ending

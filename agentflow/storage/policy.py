@@ -6,6 +6,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentflow.errors import WaitpointError
+
+
+class NotEligible(WaitpointError):
+    """This person may not decide; their vote is kept, and does not count. `details["reason"]`: not_eligible or self_approval."""
+
+    code = "not_eligible"
+    http_status = 403
+
+
+class SubjectChanged(WaitpointError):
+    """What is asked about is not what was shown; `details["digest"]` is that of what is."""
+
+    code = "subject_changed"
+    http_status = 412
+
 
 @dataclass(frozen=True, slots=True)
 class Voter:

@@ -6,9 +6,9 @@ import pytest
 from pydantic import BaseModel
 
 from agentflow import callback, context, gather, race, sleep, step, task
-from agentflow.app.delivering import Delivery
+from agentflow.app.delivering import CallbackNotFound, Delivery
 from agentflow.engine.worker import WorkerSettings
-from agentflow.errors import CallbackNotFound, ConfigurationError, WaitpointTimedOut
+from agentflow.errors import ConfigurationError, WaitpointTimedOut
 from agentflow.records import RunState
 from agentflow.serde import digest, dumps, loads
 from agentflow.testing import Engine

@@ -11,14 +11,12 @@ from agentflow.engine.worker import WorkerSettings
 from agentflow.errors import (
     DefinitionError,
     IdempotencyConflict,
-    NotEligible,
-    SubjectChanged,
     WaitpointAlreadyAnswered,
     WaitpointTimedOut,
 )
 from agentflow.records import RunState, WaitState
 from agentflow.serde import loads
-from agentflow.storage.policy import Policy, Said, Voter
+from agentflow.storage.policy import NotEligible, Policy, Said, SubjectChanged, Voter
 from agentflow.testing import Engine, Waiting, call, scripted_model, text
 
 YES, NO = {"approved": True}, {"approved": False, "reason": "no"}

@@ -127,7 +127,8 @@ async def test_whoever_only_looks_at_the_address_does_nothing(site: Site, method
 
 async def test_a_body_that_does_not_fit_is_a_422_with_the_place_and_the_run_still_waits(site: Site) -> None:
     run_id, hook = await waiting(site)
-    for wrong in ([], {"url": "x"}, {"url": "x", "seconds": "3"}, {"data": BODY}):
+    bodies: list[Any] = [[], {"url": "x"}, {"url": "x", "seconds": "3"}, {"data": BODY}]
+    for wrong in bodies:
         refused = await send(site, hook["path"], wrong)
         assert (refused.status_code, refused.json()["code"]) == (422, "invalid_answer"), wrong
     await send(site, hook["path"])
