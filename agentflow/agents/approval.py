@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from agentflow.clock import Duration
 from agentflow.engine.context import StepCall, TaskContext
-from agentflow.engine.waits import Decision, ask_approval
+from agentflow.engine.waits import Decision, ask_approval, asked
 from agentflow.serde import codec, digest
 
 
@@ -35,6 +35,9 @@ class Approval:
     deny: Literal["veto", "majority"] = "veto"
     risk: Literal["low", "medium", "high", "critical"] | None = None
     on_timeout: Literal["deny", "approve", "fail"] = "deny"
+
+    def __post_init__(self) -> None:
+        asked({"users": self.users, "groups": self.groups, "need": self.need})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from datetime import date, datetime, time
 from typing import Any, cast
 from uuid import UUID
 
+from agentflow.serde import dumps
+
 Schema = Mapping[str, Any]
 _DEEPEST = 64
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -100,7 +102,8 @@ class _Form:
 
     def _array(self, value: list[Any], rules: Schema, at: str, depth: int) -> Iterator[Problem]:
         yield from _told(at, _size(len(value), rules, "Items", "items"))
-        if rules.get("uniqueItems") and any(one in value[:place] for place, one in enumerate(value)):
+        # As text, for 1 and true are equal.
+        if rules.get("uniqueItems") and len({dumps(one) for one in value}) < len(value):
             yield Problem(at, "Every item may be there once")
         first: Sequence[Any] = rules.get("prefixItems", ())
         for place, part in enumerate(value):

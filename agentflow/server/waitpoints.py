@@ -12,7 +12,7 @@ from agentflow.app import Agentflow
 from agentflow.errors import InvalidAnswer
 from agentflow.records import WaitKind, WaitpointRecord
 from agentflow.server.calls import Call, answer
-from agentflow.server.errors import Forbidden
+from agentflow.server.errors import Forbidden, RequestError
 from agentflow.server.models import DecidedWaitpoint, VotePage, WaitpointPage
 from agentflow.server.requests import CreateWaitpoint, Decide, Nothing, Reassign, WaitpointQuery, Withdraw
 from agentflow.server.views import vote_view, waitpoint_view
@@ -90,6 +90,8 @@ def decider(call: Call[Any, Any], said: str | None, otherwise: str) -> Voter:
     Raises `Forbidden` when a token names somebody else.
     """
     said = said or call.request.headers.get("x-agentflow-by")
+    if said is not None and ("\x00" in said or len(said) > 256):
+        raise RequestError("`by` is not a name.", hint="Name a person in at most 256 characters.")
     grant = call.caller.grant
     if grant is None:
         return Voter(said or otherwise)

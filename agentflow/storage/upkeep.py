@@ -162,7 +162,10 @@ def clear(limit: int, run: int | None = None) -> Transaction[bool]:
 @transaction
 def forget_tokens(before: int, limit: int) -> Transaction[bool]:
     """Delete tokens that ended before `before`; True when there may be more."""
-    return len((yield SQL.waitpoints.forget_free(before=before, limit=limit))) == limit
+    gone = [row["id"] for row in (yield SQL.waitpoints.forget_free(before=before, limit=limit))]
+    if gone:
+        yield SQL.votes.forget_free(waitpoints=dumps(gone))
+    return len(gone) == limit
 
 
 @transaction

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from agentflow.database import Database
-from agentflow.records import RunState, WaitKind, WaitState
-from agentflow.storage import deciding, runs, transitions, waitpoints
+from agentflow.records import EntryKind, JournalEntry, RunState, WaitKind, WaitState
+from agentflow.storage import deciding, journal, runs, superseding, transitions, upkeep, waitpoints
+from agentflow.storage.deciding import Ballot
+from agentflow.storage.policy import Voter
 from agentflow.storage.waitpoints import NewWaitpoint
 from tests.contracts.places import Place
-from tests.contracts.stock import NOW, SPENT, leased
+from tests.contracts.stock import DONE, NOW, SPENT, claim, lease_of, leased
 
 ROUNDS = 1_000
 WAYS = {
@@ -81,3 +83,40 @@ async def check(database: Database, number: int, end: tuple[str, str]) -> None:
     assert sorted(vote["actor"] for vote in votes) == sorted(set(WAYS) - {"timeout"})
     counted = [vote["actor"] for vote in votes if vote["counted"]]
     assert counted == ([] if ended.state is WaitState.TIMED_OUT else [end[1]])
+
+
+@pytest.mark.parametrize("place", ["sqlite", "postgres"], indirect=True)
+async def test_a_run_that_gives_up_a_question_and_whoever_answers_it_agree_on_its_end(database: Database, other: Database) -> None:
+    for number in range(200):
+        lease = await leased(database, "a", number)
+        new = NewWaitpoint(id=f"wp_{number}", key="ask#0/ask#0", kind=WaitKind.INPUT, attempt=1)
+        await database.transact(waitpoints.create(lease, new, NOW))
+        entry = JournalEntry(1, EntryKind.VALUE, "race#0", "{}", None, None, 1, 1, NOW, NOW, lease.epoch)
+        ballot = Ballot(voter=Voter("maria"), choice="answer", answer="1")
+        giving_up = database.transact(superseding.supersede(lease, entry, ["ask#0/"], NOW))
+        answering = other.transact(deciding.decide(f"wp_{number}", ballot, NOW))
+        gone, answered = await asyncio.gather(*((giving_up, answering) if number % 2 else (answering, giving_up)))
+        gone, answered = (gone, answered) if number % 2 else (answered, gone)
+        assert isinstance(gone, superseding.Superseded)
+        assert isinstance(answered, deciding.Decided)
+        ended = await database.read(waitpoints.get(f"wp_{number}"))
+        assert bool(gone.waits) is (ended.state is WaitState.CANCELLED) is (answered.refused is not None)
+        run = await database.read(runs.get(f"run_{number}"))
+        assert run.wakes == (0 if gone.waits else 1)
+        assert len(await database.read(journal.load(lease.run))) == 1
+
+
+async def test_votes_go_with_their_run_and_with_their_token(database: Database) -> None:
+    await ask(database, 1)
+    token, _ = await database.transact(waitpoints.create_free("{}", None, None, None, NOW))
+    ballot = Ballot(voter=Voter("boss"), choice="cancel", answer="{}")
+    for id in ("wp_1", token.id):
+        await database.transact(deciding.withdraw(id, ballot, NOW))
+        assert len(await database.read(deciding.votes(id))) == 1
+    [run] = await database.transact(claim("b"))
+    await database.transact(transitions.finish(lease_of(run), DONE, SPENT, NOW))
+    await database.transact(upkeep.delete("run_1"))
+    while await database.transact(upkeep.clear(100)):
+        pass
+    await database.transact(upkeep.forget_tokens(NOW + 1, 100))
+    assert [len(await database.read(deciding.votes(id))) for id in ("wp_1", token.id)] == [0, 0]

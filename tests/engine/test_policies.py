@@ -158,6 +158,31 @@ async def test_the_same_key_is_the_same_decision_and_another_under_it_is_refused
     assert len(await kept(engine, question)) == 2
 
 
+async def test_a_policy_is_that_of_the_question_whatever_the_code_says_by_now(engine: Engine) -> None:
+    needed = [2]
+
+    @task
+    async def under_changing_rules() -> str:
+        return str((await approve("Publish?", need=needed[0])).approved)
+
+    run = await engine.start(under_changing_rules)
+    [question] = await engine.waiting(run)
+    needed[0] = 1
+    await engine.crash()
+    await question.approve(by="maria")
+    assert (await engine.get(run)).state is RunState.WAITING
+    await question.approve(by="otto")
+    assert await run.result() == "True"
+
+
+async def test_who_asked_does_not_make_up_the_number(engine: Engine) -> None:
+    _, question = await asked(engine, need=2, requester="otto")
+    await question.approve(by="maria")
+    with pytest.raises(NotEligible):
+        await question.approve(by="otto")
+    assert (await engine.app.waitpoints.get(question.id)).state is WaitState.PENDING
+
+
 @pytest.mark.parametrize(("default", "end"), [("deny", "no by None"), ("approve", "yes by system:timeout"), (None, "no by None")])
 async def test_what_silence_means_was_said_when_it_was_asked(engine: Engine, default: str | None, end: str) -> None:
     """T37"""

@@ -1,0 +1,1 @@
+DELETE FROM votes WHERE waitpoint IN (SELECT value FROM json_each(:waitpoints));
