@@ -10,13 +10,17 @@ from agentflow.app.delivering import CallbackNotFound, Delivery
 from agentflow.engine.worker import WorkerSettings
 from agentflow.errors import ConfigurationError, WaitpointTimedOut
 from agentflow.records import RunState
-from agentflow.serde import digest, dumps, loads
+from agentflow.serde import digest, dumps
 from agentflow.testing import Engine
 
 
 @pytest.fixture(params=["in memory", "replayed"])
 def worker_settings(request: pytest.FixtureRequest) -> WorkerSettings:
     return WorkerSettings(hot_limit=1_000 if request.param == "in memory" else 0, hot_window=365 * 86_400_000_000)
+
+
+PATHS: dict[str, list[str]] = {}
+"""The addresses that the code of each run was given, one after the other."""
 
 
 class JobDone(BaseModel):
@@ -31,7 +35,7 @@ async def submit_job(webhook: str) -> str:
 @task
 async def farm_out() -> str:
     hook = await callback(JobDone, expires="6h")
-    context().metadata["paths"] = [*context().metadata.get("paths", []), hook.path]
+    PATHS.setdefault(context().run_id, []).append(hook.path)
     await submit_job(hook.path)
     await sleep("1h")
     return (await hook.result()).job
@@ -40,7 +44,7 @@ async def farm_out() -> str:
 @task
 async def farm_two() -> list[str]:
     first, second = await callback(JobDone), await callback(JobDone)
-    context().metadata["paths"] = [first.path, second.path]
+    PATHS[context().run_id] = [first.path, second.path]
     done = await gather(first.result(), second.result())
     return [one.job for one in done]
 
@@ -48,7 +52,7 @@ async def farm_two() -> list[str]:
 @task
 async def farm_or_time() -> str:
     hook = await callback(JobDone)
-    context().metadata["paths"] = [hook.path]
+    PATHS[context().run_id] = [hook.path]
     first = await race(hook.result(), sleep("1h"))
     await sleep("1d")
     return "time" if first is None else first.job
@@ -60,15 +64,11 @@ async def send(engine: Engine, path: str, job: str) -> None:
     await engine.app.waitpoints.deliver(id, secret, Delivery(dumps(value).encode(), value, {}))
 
 
-async def known_paths(engine: Engine, run_id: str) -> list[str]:
-    return loads((await engine.app.runs.get(run_id)).metadata)["paths"]
-
-
 async def test_what_comes_before_the_code_waits_is_there_when_it_does(engine: Engine) -> None:
     """T28"""
     run = await engine.start(farm_out)
     await engine.waiting(run, 2)
-    await send(engine, (await known_paths(engine, run.id))[0], "j-1")
+    await send(engine, PATHS[run.id][0], "j-1")
     await engine.clock.advance("1h")
     assert await run.result() == "j-1"
     assert engine.calls(submit_job) == 1
@@ -80,7 +80,7 @@ async def test_a_replay_gives_out_another_secret_and_the_first_one_stays_good(en
     await engine.crash()
     await engine.clock.advance("1h")
     await engine.until(run, RunState.WAITING)
-    first, *later = await known_paths(engine, run.id)
+    first, *later = PATHS[run.id]
     assert later
     assert first not in later
     assert {one.rpartition("/")[0] for one in later} == {first.rpartition("/")[0]}
@@ -95,7 +95,7 @@ async def test_two_callbacks_each_bring_their_own(engine: Engine) -> None:
     """T30, T33"""
     run = await engine.start(farm_two)
     await engine.waiting(run, 2)
-    first, second = await known_paths(engine, run.id)
+    first, second = PATHS[run.id]
     await send(engine, second, "b")
     await engine.settle()
     await engine.crash()
@@ -109,7 +109,7 @@ async def test_a_callback_that_lost_a_race_is_closed(engine: Engine) -> None:
     await engine.clock.advance("1h")
     await engine.until(run, RunState.WAITING)
     with pytest.raises(WaitpointTimedOut, match="This callback has ended"):
-        await send(engine, (await known_paths(engine, run.id))[0], "late")
+        await send(engine, PATHS[run.id][0], "late")
     await engine.clock.advance("1d")
     assert await run.result() == "time"
 

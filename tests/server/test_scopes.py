@@ -47,6 +47,10 @@ ALLOWED: dict[str, set[str]] = {
     "create_waitpoint": set(),
     "get_waitpoint": {*READERS, "waitpoint", "waiting"},
     "decide_waitpoint": {"waitpoint", "waiting"},
+    "list_votes": {*READERS, "waitpoint", "waiting"},
+    "withdraw_waitpoint": set(),
+    "reassign_waitpoint": set(),
+    "deliver": EVERYBODY,
     "list_tasks": set(),
     "list_workers": set(),
     "drain_worker": set(),
@@ -155,8 +159,8 @@ async def test_a_token_may_do_what_its_scope_says_and_nothing_else(stage: Stage,
     for name, kinds in ALLOWED.items():
         answer = await stage.ask(name, credential)
         if kind in kinds:
-            # There is no agent here, and no thread: whoever is told so was let in.
-            absent = answer.status_code == 404 and answer.json()["code"] in ("unknown_task", "thread_not_found")
+            # There is no agent here, no thread and no callback: whoever is told so was let in.
+            absent = answer.status_code == 404 and answer.json()["code"] in ("unknown_task", "thread_not_found", "callback_not_found")
             assert absent or answer.status_code not in (401, 403, 404), (name, answer.text)
             continue
         assert refusal(answer) == (403, "scope_missing"), (name, answer.text)
