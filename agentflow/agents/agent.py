@@ -113,8 +113,9 @@ class Agent(Task[[Prompt], R]):
 
             options = self.agent_options
             turns = options.get("turns", turns_of(self.options.budgets))
-            with budget.turns_as_budget(name, turns):
-                return await binding.converse(Speaker(self), content(prompt), turns, options.get("compact"))
+            speaker = Speaker(self)
+            with budget.turns_as_budget(speaker, turns):
+                return await binding.converse(speaker, content(prompt), turns, options.get("compact"))
 
         converse.__annotations__ |= {"prompt": prompt_type(), "return": self._result_type(output)}
         converse.__name__ = converse.__qualname__ = name

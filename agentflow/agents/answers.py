@@ -16,6 +16,9 @@ Errors = Literal["raise", "hide", "show"]
 LIMIT = 32 * 1024
 """Bytes of a result that a model is told."""
 
+READS_ON = "read_result(result="
+"""Stands where a result was cut."""
+
 LONGEST_PAGE = 20_000
 _LONGEST_ERROR = 2_000
 _OUT_OF_TIME = "The tool took too long."
@@ -57,7 +60,7 @@ def shortened(run: TaskContext | None, text: str, limit: int | None) -> str:
     if run is None:
         return cut(text, limit)
     name = blake2b(text.encode(), digest_size=4).hexdigest()
-    told = cut(text, limit, lambda offset: f'read_result(result="{name}", offset={offset})')
+    told = cut(text, limit, lambda offset: f'{READS_ON}"{name}", offset={offset})')
     if told != text:
         _kept.setdefault(run, {})[name] = text
     return told

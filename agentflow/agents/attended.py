@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from pydantic_ai import RunContext, Tool
 from pydantic_ai.exceptions import ApprovalRequired, CallDeferred, ModelRetry
 from pydantic_ai.exceptions import ToolFailed as Failed
-from pydantic_ai.messages import ToolReturn, is_multi_modal_content
+from pydantic_ai.messages import ToolReturn, ToolReturnPart, is_multi_modal_content
 from pydantic_ai.tools import ToolDenied
 from pydantic_ai.toolsets import FunctionToolset, ToolsetTool, WrapperToolset
 
-from agentflow.agents.answers import keeps, read_result, shortened
+from agentflow.agents.answers import READS_ON, keeps, read_result, shortened
 from agentflow.agents.approval import ToolCall, decided, refusal
 from agentflow.agents.events import plain, shown
 from agentflow.agents.units import SETTINGS, Loop, ToolSettings, call_place, calling, loops
@@ -34,7 +34,7 @@ class Attended(WrapperToolset[Any]):
     async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
         """The tools, and what reads on in a result that was too long to be told, once there is one."""
         tools = await super().get_tools(ctx)
-        return {**await _READING.get_tools(ctx), **tools} if keeps() else tools
+        return {**await _READING.get_tools(ctx), **tools} if keeps() or _shows_cut(ctx) else tools
 
     async def call_tool(self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]) -> Any:
         loop = loops.get()
@@ -93,6 +93,12 @@ class Attended(WrapperToolset[Any]):
         if not answer.edits or not settings.approval.can_edit:
             return dict(call.arguments)
         return tool.args_validator.validate_python(answer.edits, context=ctx.validation_context)
+
+
+def _shows_cut(ctx: RunContext[Any]) -> bool:
+    """Whether the thread's history, of runs before this one, says that a result can be read on."""
+    before = (message for message in ctx.messages if message.run_id != ctx.run_id)
+    return any(isinstance(part, ToolReturnPart) and READS_ON in str(part.content) for message in before for part in message.parts)
 
 
 def _limited(loop: Loop, result: Any, limit: int | None) -> Any:

@@ -64,8 +64,8 @@ async def converse(speaker: Speaker, prompt: Prompt, turns: int | None, compact:
         result = await speaker.run(prompt, message_history=before, usage_limits=limits)
     except asyncio.CancelledError as stop:
         stopped = RunCancelled.from_cancellation(stop)
-        if run.cancelled is not None and stopped is not None:
-            said = [*speaker.said, *(one for one in stopped.new_messages() if one.parts)]
+        said = [*speaker.said, *(one for one in ([] if stopped is None else stopped.new_messages()) if one.parts)]
+        if run.cancelled is not None and said:
             await run.thread.append(written(closed(said)))
         raise
     await run.thread.append(written(result.new_messages()))

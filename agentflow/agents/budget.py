@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from pydantic_ai.durable_exec import ModelRequestParams
 from pydantic_ai.exceptions import UsageLimitExceeded
-from pydantic_ai.messages import ModelResponse, TextPart
+from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, UserPromptPart
 
+from agentflow.agents.handoff import Speaker
 from agentflow.errors import BudgetExceeded
 
 
@@ -19,20 +20,34 @@ def said_so_far(exceeded: BudgetExceeded, asked: object) -> ModelResponse:
     """
     if exceeded.details.get("on_limit") != "stop" or not isinstance(asked, ModelRequestParams):
         raise exceeded
-    run_id = asked.run_context.run_id
-    said = [message for message in asked.messages if isinstance(message, ModelResponse) and message.run_id == run_id]
-    texts = [part.content for message in said for part in message.parts if isinstance(part, TextPart) and part.content]
+    texts = _said(asked.messages, asked.run_context.run_id or "")
     if not texts or not asked.model_request_parameters.allow_text_output:
         raise exceeded
     return ModelResponse([TextPart("\n\n".join(texts))])
 
 
+def _said(messages: Sequence[ModelMessage], run_id: str) -> list[str]:
+    """What was said in this run in answer to its last question that was answered, by whoever had the word."""
+    run, texts = run_id.partition("/")[0], list[str]()
+    for message in reversed(messages):
+        if (message.run_id or "").partition("/")[0] != run:
+            break
+        if isinstance(message, ModelResponse):
+            texts += [part.content for part in reversed(message.parts) if isinstance(part, TextPart) and part.content]
+        elif texts and any(isinstance(part, UserPromptPart) for part in message.parts):
+            break
+    return texts[::-1]
+
+
 @contextmanager
-def turns_as_budget(agent: str, turns: int | None) -> Generator[None]:
+def turns_as_budget(speaker: Speaker, turns: int | None) -> Generator[None]:
     """Tell of an agent's own limit of turns as of any other budget."""
+    agent = speaker.agent.name
     try:
         yield
     except UsageLimitExceeded as error:
+        if turns is None or speaker.used is None or speaker.used.requests < turns:
+            raise
         told = {"turns": {"spent": turns, "limit": turns, "unknown": 0}}
         hint = "Give it more turns, or None for no limit, and a Budget that asks people."
         raise BudgetExceeded(f"{agent} has used {turns} of {turns} model calls.", hint=hint, limits=told, on_limit="fail") from error

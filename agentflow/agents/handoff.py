@@ -17,7 +17,7 @@ from agentflow.streams.events import ToolOutput
 if TYPE_CHECKING:
     import pydantic_ai
     from pydantic_ai.messages import ModelMessage
-    from pydantic_ai.usage import UsageLimits
+    from pydantic_ai.usage import RunUsage, UsageLimits
 
     from agentflow.agents.options import AgentOptions
     from agentflow.agents.prompt import Prompt
@@ -103,11 +103,12 @@ class Said:
 class Speaker:
     """Whoever of several agents has the word in a run; each with its own instructions, tools and deps, all with one history.
 
-    `said` is what those said who have handed over.
+    `said` is what those said who have handed over, `used` what all have used.
     """
 
     agent: Talking
     said: list[ModelMessage] = field(default_factory=list["ModelMessage"])
+    used: RunUsage | None = None
 
     async def run(
         self, prompt: Prompt | None, *, message_history: Sequence[ModelMessage] | None = None, usage_limits: UsageLimits | None = None
@@ -115,10 +116,12 @@ class Speaker:
         """Talk until an agent has an answer; limits count for all that have the word."""
         from pydantic_ai.usage import RunUsage
 
-        used, history = RunUsage(), message_history
+        self.used, history = RunUsage(), message_history
         while True:
             async with provided(self.agent.agent_options.get("deps")) as deps:
-                result = await self.agent.pydantic.run(prompt, message_history=history, deps=deps, usage=used, usage_limits=usage_limits)
+                result = await self.agent.pydantic.run(
+                    prompt, message_history=history, deps=deps, usage=self.used, usage_limits=usage_limits
+                )
             if not isinstance(result.output, HandedOver):
                 return Said(result.output, result.all_messages(), [*self.said, *result.new_messages()])
             told = f"{result.output.by.removeprefix(TRANSFER)} has the word now."

@@ -11,6 +11,7 @@ from pydantic_ai.messages import ModelRequest, ModelResponse, TextPart, UserProm
 from pydantic_ai.models import ModelRequestContext
 from pydantic_graph import End
 
+from agentflow.agents.handoff import HandedOver
 from agentflow.agents.units import Loop, loops
 from agentflow.engine.context import recording
 from agentflow.streams.events import Data
@@ -28,8 +29,8 @@ class Steering(AbstractCapability[Any]):
         return request_context
 
     async def after_node_run(self, ctx: RunContext[Any], *, node: AgentNode[Any], result: NodeResult[Any]) -> NodeResult[Any]:
-        """What came during the last turn makes another one of it."""
-        if isinstance(result, End):
+        """What came during the last turn makes another one of it, unless that was the last it may have: then it is the next run."""
+        if isinstance(result, End) and not isinstance(result.data.output, HandedOver) and not _spent(ctx):
             await _hear(ctx, "end")
         return result
 
@@ -43,6 +44,11 @@ class Steering(AbstractCapability[Any]):
                 parts = [TextPart(text) for text in loop.told.texts]
                 ctx.messages.append(ModelResponse(parts=parts, run_id=ctx.run_id, state="interrupted"))
             raise
+
+
+def _spent(ctx: RunContext[Any]) -> bool:
+    limit = None if ctx.usage_limits is None else ctx.usage_limits.request_limit
+    return limit is not None and ctx.usage.requests >= limit
 
 
 async def _hear(ctx: RunContext[Any], place: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -260,19 +261,14 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
             return await conversed(server, params.ctx, lambda: self._operation.handler(params))
         if not isinstance(params, ModelRequestParams):
             return await self._operation.handler(params)
-        told = Narrator(current_step(), hidden(params.model_request_parameters))
-        if (loop := loops.get()) is not None:
-            loop.told = told
-        token = narrator.set(told)
-        try:
-            response = await self._operation.handler(params)
-            if isinstance(response, ModelResponse):
-                told.finish(whole(response))
-        except ModelAPIError as error:
-            raise ModelFailed.of(error) from error
-        finally:
-            narrator.reset(token)
-        return response
+        with _speaking(Narrator(current_step(), hidden(params.model_request_parameters))) as told:
+            try:
+                response = await self._operation.handler(params)
+                if isinstance(response, ModelResponse):
+                    told.finish(whole(response))
+            except ModelAPIError as error:
+                raise ModelFailed.of(error) from error
+            return response
 
     def _unit(self, params: Any, config: object | None) -> _Unit:
         if isinstance(params, ModelRequestParams):
@@ -286,6 +282,24 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
         name = _name(self._operation.operation_id)
         options = MCP if server_of(self._operation.operation_id) else _TOOL
         return _Unit(name, name, "", self._model if self._operation.config_role == "model" else options)
+
+
+@contextmanager
+def _speaking(told: Narrator) -> Generator[Narrator]:
+    """Who tells what the model says. Of a request that is cut off the loop still knows it, and keeps what was said."""
+    loop, token = loops.get(), narrator.set(told)
+    if loop is not None:
+        loop.told = told
+    cut = False
+    try:
+        yield told
+    except asyncio.CancelledError:
+        cut = True
+        raise
+    finally:
+        narrator.reset(token)
+        if loop is not None and not cut:
+            loop.told = None
 
 
 def _tell_outcome(call: str, payload: Any) -> None:
