@@ -30,7 +30,7 @@ def _said(messages: Sequence[ModelMessage], run_id: str) -> list[str]:
     """What was said in this run in answer to its last question that was answered, by whoever had the word."""
     run, texts = run_id.partition("/")[0], list[str]()
     for message in reversed(messages):
-        if (message.run_id or "").partition("/")[0] != run:
+        if message.run_id is not None and message.run_id.partition("/")[0] != run:
             break
         if isinstance(message, ModelResponse):
             texts += [part.content for part in reversed(message.parts) if isinstance(part, TextPart) and part.content]

@@ -47,6 +47,10 @@ class Steering(AbstractCapability[Any]):
 
 
 def _spent(ctx: RunContext[Any]) -> bool:
+    """Whether it has no turn left: what comes now is for the next run."""
+    loop = loops.get()
+    if loop is not None and loop.spent:
+        return True
     limit = None if ctx.usage_limits is None else ctx.usage_limits.request_limit
     return limit is not None and ctx.usage.requests >= limit
 

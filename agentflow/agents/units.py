@@ -120,6 +120,7 @@ class Loop:
     settled: set[str] = field(default_factory=set[str])
     hidden: frozenset[str] = frozenset()
     told: Narrator | None = None
+    spent: bool = False
 
     def key(self, place: str) -> str:
         """The key of a place in the loop; a place that is reached again is counted."""
@@ -220,7 +221,9 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
         try:
             return await self._recorded(loop, unit, params)
         except BudgetExceeded as exceeded:
-            return said_so_far(exceeded, params)
+            answer = said_so_far(exceeded, params)
+            loop.spent = True
+            return answer
 
     async def _recorded(self, loop: Loop, unit: _Unit, params: Any) -> Any:
         ran = False

@@ -136,8 +136,8 @@ class Conversation:
 
     async def _ahead(self) -> str | None:
         session = self._place.session
-        if self._place.replay.ahead:
-            # Something is recorded behind the wait: the run has had its turn, and may be here to clean up.
+        if session.cancel_reason is not None:
+            # It is here to clean up.
             return None
         return await self._working(lambda: session.transact(lambda lease: threads.ahead(lease, self.id, session.services.clock.now())))
 

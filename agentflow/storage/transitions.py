@@ -195,6 +195,9 @@ def revive(run_id: str, now: int) -> Transaction[RunRecord]:
     dead = rows.run(found[0]) if found else (yield from runs.lock(run_id))
     if dead.state is not RunState.FAILED:
         raise RunError(f"{run_id} is {dead.state.value}, not failed.", hint="Only a failed run can be taken up again.", run_id=run_id)
+    if dead.follows is not None:
+        hint = "Ask for another answer: thread.regenerate()."
+        raise RunError(f"{run_id} would take the place of all that was said since.", hint=hint, run_id=run_id)
     new = NewRun(
         id=new_id("run", now),
         task=dead.task,
@@ -208,7 +211,6 @@ def revive(run_id: str, now: int) -> Transaction[RunRecord]:
         version=dead.version,
         hooked=found[0]["hooks"] != "none",
         thread=dead.thread,
-        follows=dead.follows,
         # Above 0 says that there is a journal to be read.
         epoch=1,
     )

@@ -9,6 +9,10 @@ import pytest
 from pydantic_ai.usage import UsageLimits
 
 from agentflow import Agent, Budget, Durability, RunCancelled, RunFailed, ai, step
+from agentflow.errors import RunError
+from agentflow.handle import RunHandle
+from agentflow.records import RunState
+from agentflow.serde import ANY
 from agentflow.testing import Engine
 from agentflow.testing.models import call, scripted_model, text, tokens
 from tests.agents.test_steering import Gate
@@ -110,3 +114,64 @@ async def test_a_later_run_of_a_thread_may_read_on_in_what_its_history_shows(eng
     assert await (await engine.start(lists.using(thread="t-7"), "list")).result() == "long"
     assert await (await engine.start(lists.using(thread="t-7"), "go on")).result() == "it is gone"
     assert "There is no result '12345678' in this run." in str(model.requests[-1].messages)
+
+
+async def test_an_agent_that_its_budget_stops_says_its_last_answer_once_whatever_it_heard_since(engine: Engine) -> None:
+    gate = Gate()
+    model = scripted_model([text("It is red."), tokens(200)], [text("It is blue.")], pace=gate.pace)
+    run = await engine.start(Agent("poor", model=model, budget=Budget(tokens=100, on_limit="stop")).using(thread="t-7"), "colour?")
+    await gate.reached.wait()
+    await engine.app.thread("t-7").send("no, blue", mode="steer")
+    await engine.app.thread("t-7").send("or green?", mode="steer")
+    gate.open.set()
+    assert await run.result() == "It is red."
+    assert (await history(engine))[:3] == ["colour?", "It is red.", "no, blue"]
+
+
+class Failing:
+    """A step that fails until it is mended."""
+
+    def __init__(self) -> None:
+        self.mended = False
+
+    async def check(self) -> str:
+        """Check something."""
+        if not self.mended:
+            raise ValueError("broken")
+        return "fine"
+
+
+async def test_a_revived_run_of_a_thread_waits_for_the_run_that_is_at_work(engine: Engine) -> None:
+    gate, failing = Gate(), Failing()
+    checked = scripted_model([call("check", id="c1")], [text("revived")])
+    checks = Agent("checks", model=checked, tools=[failing.check])
+    talks = Agent("talks", model=scripted_model([text("second")], pace=gate.pace))
+    first = await engine.start(checks.using(thread="t-7"), "q1")
+    with pytest.raises(RunFailed):
+        await first.result()
+    second = await engine.start(talks.using(thread="t-7"), "q2")
+    await gate.reached.wait()
+    failing.mended = True
+    revived = await engine.app.runs.revive(first.id)
+    [turn] = await engine.waiting(RunHandle(revived.id, engine.app.runs, ANY))
+    assert turn.record.target == second.id
+    assert len(checked.requests) == 1
+    gate.open.set()
+    assert await second.result() == "second"
+    assert (await engine.app.runs.ended(revived.id)).state is RunState.COMPLETED
+    assert words(await engine.app.thread("t-7").history())[:2] == ["q2", "second"]
+
+
+async def test_a_failed_regeneration_is_not_taken_up_again_for_it_would_erase_what_was_said_since(engine: Engine) -> None:
+    failing = Failing()
+    turns = iter([[text("a1")], [call("check", id="c1")]])
+    model = scripted_model(lambda _: next(turns), [text("a2")])
+    again = Agent("answers_again", model=model, tools=[failing.check])
+    await (await engine.start(again.using(thread="t-7"), "q1")).result()
+    run = await engine.app.thread("t-7").regenerate()
+    with pytest.raises(RunFailed):
+        await run.result()
+    await (await engine.app.thread("t-7").send("q2")).result()
+    with pytest.raises(RunError, match=r"thread\.regenerate"):
+        await engine.app.runs.revive(run.id)
+    assert await history(engine) == ["q1", "a1", "q2", "a2"]
