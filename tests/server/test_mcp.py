@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -15,9 +16,11 @@ from agentflow import Agent, Agentflow, TellModel, approve, context, sleep, step
 from agentflow.errors import DefinitionError
 from agentflow.records import RunState
 from agentflow.server.mcp.calls import IDEMPOTENCY_KEY, Calls
+from agentflow.server.mcp.serving import PATH, create_mcp_asgi
 from agentflow.testing import Engine
 from agentflow.testing.models import scripted_model
 from agentflow.testing.models import text as says
+from tests.server.site import served
 
 PATIENCE = 10
 
@@ -238,15 +241,64 @@ async def test_progress_is_told_to_who_asks_for_it(engine: Engine, client: Clien
     assert (heard[0][1] or "").startswith("mcp-pack")
 
 
-@pytest.mark.parametrize("client", ["legacy"], indirect=True)
-async def test_a_call_that_its_client_cancels_cancels_the_run(engine: Engine, client: Client) -> None:
+@asynccontextmanager
+async def over_http(engine: Engine) -> AsyncGenerator[str]:
+    """The URL of a server of the engine's app."""
+    await engine.stop()
+    await engine.go_on(TASKS)
+    asgi = create_mcp_asgi(engine.app)
+    async with asgi.router.lifespan_context(asgi), served(asgi) as url:
+        yield f"{url}{PATH}"
+
+
+async def called(engine: Engine, client: Client) -> tuple[asyncio.Task[CallToolResult], str]:
+    """A call that takes a night, and its run."""
+    before = {one.id for one in await engine.app.runs.list(task="mcp-nightly")}
     calling = asyncio.create_task(client.call_tool("mcp-nightly", {}))
-    run_id = await run_of(engine, "mcp-nightly")
+    async with asyncio.timeout(PATIENCE):
+        while not (new := {one.id for one in await engine.app.runs.list(task="mcp-nightly")} - before):
+            await asyncio.sleep(0)
+    [run_id] = new
     await engine.settle()
-    calling.cancel()
+    return calling, run_id
+
+
+async def cancelled(engine: Engine, run_id: str) -> None:
+    """Return once a run is cancelled."""
     async with asyncio.timeout(PATIENCE):
         while (await engine.app.runs.get(run_id)).state is not RunState.CANCELLED:
             await engine.clock.advance(1)
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_of_clients_who_count_their_calls_alike_each_cancels_its_own_run(
+    engine: Engine, mode: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with over_http(engine) as url, Client(url, mode=mode) as first, Client(url, mode=mode) as second:
+        (one, its), (other, theirs) = await called(engine, first), await called(engine, second)
+        one.cancel()
+        await cancelled(engine, its)
+        assert (await engine.app.runs.get(theirs)).state is RunState.WAITING
+        other.cancel()
+        await cancelled(engine, theirs)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_a_call_that_ends_leaves_the_call_of_another_client_to_be_cancelled(engine: Engine, mode: str) -> None:
+    async with over_http(engine) as url, Client(url, mode=mode) as first, Client(url, mode=mode) as second:
+        (one, its), (other, theirs) = await called(engine, first), await called(engine, second)
+        await engine.app.runs.cancel(its, "enough")
+        assert told(await asyncio.wait_for(one, PATIENCE)).startswith("The tool was cancelled.")
+        other.cancel()
+        await cancelled(engine, theirs)
+
+
+@pytest.mark.parametrize("client", ["legacy"], indirect=True)
+async def test_a_call_that_its_client_cancels_cancels_the_run(engine: Engine, client: Client) -> None:
+    calling, run_id = await called(engine, client)
+    calling.cancel()
+    await cancelled(engine, run_id)
 
 
 async def test_a_run_is_cancelled_by_its_id(engine: Engine, client: Client) -> None:

@@ -30,6 +30,7 @@ from agentflow.server.mcp.offers import CANCEL, GET, listed, offers
 from agentflow.streams.events import ApprovalRequested, ChildStarted, Event, RunWaiting, StepCompleted, StepStarted
 
 Context = ServerRequestContext[Any, Any]
+Place = tuple[str | None, object]
 
 IDEMPOTENCY_KEY = "agentflow/idempotency-key"
 """In the `_meta` of a call: the same key again, from whatever client, is the same run."""
@@ -57,7 +58,7 @@ class Calls:
         self._app = app
         self._wait = wait
         self._offers = offers(app.tasks.values())
-        self._going: dict[tuple[str | None, object], str] = {}
+        self._going: dict[Place, str] = {}
         microseconds(wait)
 
     def close(self) -> None:
@@ -104,13 +105,15 @@ class Calls:
         options = {} if key is None else {"idempotency_key": str(key)}
         run = await self._app.start_json(found.task.name, dumps(arguments), {"tags": [TAG], **options})
         place = _place(context, context.request_id)
-        self._going[place] = run.id
+        if place is not None:
+            self._going[place] = run.id
         try:
             await self._followed(context, run.id, self._wait)
         except asyncio.CancelledError:
-            await self._cut_off(context, place)
+            await self._cut_off(run.id, place)
             raise
-        self._going.pop(place, None)
+        if place is not None:
+            self._going.pop(place, None)
         return await answered(self._app, run.id)
 
     async def _get(self, context: Context, run: str, wait: float = 0, offset: int | None = None) -> CallToolResult:
@@ -162,16 +165,20 @@ class Calls:
 
     # -- cancellation ------------------------------------------------------------------------------------------------------------------
 
-    async def _cut_off(self, context: Context, place: tuple[str | None, object]) -> None:
-        """A call ended without an answer: its client is gone, which stops nothing, or has cancelled it, which it may be about to say."""
-        said_by_closing = context.request is not None and context.protocol_version in MODERN_PROTOCOL_VERSIONS
-        if said_by_closing and not self._closing:
-            await self._cancel(self._going.pop(place))
-        asyncio.get_running_loop().call_later(_LATE, self._going.pop, place, None)
+    async def _cut_off(self, run_id: str, place: Place | None) -> None:
+        """A call ended without an answer: its client is gone, which stops nothing, or has cancelled it, which it may be about to say.
+
+        A call without a place is cancelled by closing its connection.
+        """
+        if place is not None:
+            asyncio.get_running_loop().call_later(_LATE, self._going.pop, place, None)
+        elif not self._closing:
+            await self._cancel(run_id)
 
     async def _hear(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         if ctx.method == "notifications/cancelled" and ctx.params is not None:
-            run_id = self._going.pop(_place(ctx, ctx.params.get("requestId")), None)
+            place = _place(ctx, ctx.params.get("requestId"))
+            run_id = None if place is None else self._going.pop(place, None)
             if run_id is not None:
                 await self._cancel(run_id)
         return await call_next(ctx)
@@ -181,10 +188,12 @@ class Calls:
             await self._app.runs.cancel(run_id, "cancelled by an MCP client")
 
 
-def _place(context: Context, request_id: object) -> tuple[str | None, object]:
-    """Where a call is: ids of requests count in their session."""
+def _place(context: Context, request_id: object) -> Place | None:
+    """Where a call is: ids of requests count in their session. Over HTTP the modern protocol has none, and all clients count alike."""
     request = context.request
-    return None if request is None else request.headers.get("mcp-session-id"), request_id
+    if request is None:
+        return None, request_id
+    return None if context.protocol_version in MODERN_PROTOCOL_VERSIONS else (request.headers.get("mcp-session-id"), request_id)
 
 
 def _progress(event: Event) -> str | None:
