@@ -3,7 +3,9 @@
     call = model_call("acme.chat", asked=messages[-1:])
     if call is None:                                    # outside of a run, or in a step that is recorded as a whole
         return await client.chat(messages)
-    return await call.step(speak)                       # speak(told: Narrator) -> JSON; recorded once, answered from the record after
+    answer = await call.step(speak)                     # speak(told: Narrator) -> JSON; recorded once, answered from the record after
+    call.narrated(one["id"] for one in answer["calls"])
+    return answer
 
 An integration imports from here and from `agentflow` itself, nothing else.
 """
@@ -11,10 +13,11 @@ An integration imports from here and from `agentflow` itself, nothing else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Literal, cast
+from weakref import WeakKeyDictionary
 
 from pydantic_core import from_json, to_jsonable_python
 
@@ -232,6 +235,13 @@ class ModelCall:
         key, name = (self._key, self._name) if part is None else (f"{self._key}/{part}", f"{self._name}.{part}")
         return await self._run.step(key, StepCall(name, body, ANY, self._asked, replace(self._options, share=share)))
 
+    def narrated(self, calls: Iterable[str]) -> None:
+        """Say which tool calls the answer asks for, by their ids: a `Narrator` told them, and whoever carries them out need not.
+
+        Say it of the recorded answer: a replay hears no narrator, and what it carries out is told as well.
+        """
+        _narrated.setdefault(self._run, set()).update(calls)
+
     async def aside(self, part: str, body: Callable[[], Awaitable[Any]]) -> Any:
         """The recorded JSON of something that belongs to the call and asks no model."""
         return await self._run.step(f"{self._key}/{part}", StepCall(f"{self._name}.{part}", body, ANY, ""))
@@ -239,6 +249,14 @@ class ModelCall:
     def ends(self, stopped: asyncio.CancelledError) -> bool:
         """Whether what stopped the call is the end of the run: somebody cancelled it, or its time is over. Else only this process ends."""
         return self._run.cancelled is not None or stopped.args[:1] == ("max_duration",)
+
+
+_narrated: WeakKeyDictionary[TaskContext, set[str]] = WeakKeyDictionary()
+
+
+def is_narrated(run: TaskContext, call: str) -> bool:
+    """Whether a model call of this run told that the model makes this tool call."""
+    return call in _narrated.get(run, ())
 
 
 def model_call(name: str, asked: Any, *, retry: Retry = MODEL_RETRY, idle_timeout: Duration = IDLE_TIMEOUT) -> ModelCall | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from agentflow.adapters import is_narrated
 from agentflow.agents.answers import shortened, told
 from agentflow.agents.approval import ToolCall, decided, refusal
 from agentflow.agents.definition import Definition
@@ -41,7 +42,8 @@ class Answer:
 
 async def answer(run: TaskContext, found: Definition | None, call: Call) -> Answer:
     """Carry a call out in a run and say how it ended, to the model and to viewers. Raises what is not for the model."""
-    run.publish(ToolInput(call.id, call.tool, _shown(call.arguments)))
+    if not is_narrated(run, call.id):
+        run.publish(ToolInput(call.id, call.tool, _shown(call.arguments)))
     try:
         if found is None:
             raise TellModel(f"There is no tool {call.tool!r}.")

@@ -15,6 +15,7 @@ from agentflow_anthropic import durable
 from anthropic.types.beta import BetaMessageParam
 from pydantic import BaseModel
 
+from agentflow import ai, step
 from agentflow.adapters import ModelUnreachable
 from agentflow.streams.events import (
     MessageStarted,
@@ -24,6 +25,7 @@ from agentflow.streams.events import (
     TextDelta,
     ToolInput,
     ToolInputDelta,
+    ToolOutput,
     Usage,
 )
 from tests.agents.memory import Journal, MemoryRun
@@ -159,6 +161,36 @@ async def test_what_was_thought_goes_back_to_the_provider_as_it_came_after_a_cra
     assert first.requests[1].body == second.requests[0].body
     assert second.requests[0].body["messages"][1]["content"] == recorded("anthropic/anthropic_tool_with_thinking")[0]["content"]
     assert journal.digests["anthropic.messages#1"][0] == journal.digests["anthropic.messages#1"][1]
+
+
+@step
+async def get_user_country() -> str:
+    return "Mexico"
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_a_call_is_told_once_by_the_model_call_that_asked_for_it_after_a_crash_too(provider: Play, client: Make, lost: bool) -> None:
+    played, journal = await provider("anthropic/anthropic_tool_with_thinking"), Journal()
+    model = client(played.url)
+
+    async def converse() -> list[dict[str, Any]]:
+        return await ai.run_tools(await create(model), [get_user_country])
+
+    # What is lost is the tool's step: the record ends with the model's, and who takes over is live when it carries the call out.
+    await MemoryRun(journal).drive((lambda: create(model)) if lost else converse)
+    [result] = await MemoryRun(journal).drive(converse)
+    assert (result["content"], len(played.requests)) == ("Mexico", 1)
+    [told] = journal.of(ToolInput)
+    assert (told.call, told.step) == (result["tool_use_id"], "anthropic.messages#0")
+    assert [event.call for event in journal.of(ToolOutput)] == [told.call]
+
+
+async def test_a_call_of_a_plain_client_is_told_when_it_is_carried_out(provider: Play) -> None:
+    played, journal = await provider("anthropic/anthropic_tool_with_thinking"), Journal()
+    async with anthropic.AsyncAnthropic(base_url=played.url, api_key="key") as plain:
+        message = await create(plain)
+    [result] = await MemoryRun(journal).drive(lambda: ai.run_tools(message, [get_user_country]))
+    assert [(event.call, event.step) for event in journal.of(ToolInput)] == [(result["tool_use_id"], None)]
 
 
 async def test_agentflow_tries_again_and_the_sdk_does_not(scripted_provider: Script, client: Make) -> None:

@@ -19,6 +19,7 @@ from agentflow.streams.events import (
     StepStarted,
     TextDelta,
     ToolDenied,
+    ToolInput,
     ToolOutput,
     Usage,
 )
@@ -109,6 +110,8 @@ class IntegrationContract:
         same(len(await engine.app.runs.list(task=dispatch.name)), 1, "child runs")
         same(engine.calls(pack), 1, "calls of the child's step")
         same(held.results(), {"c1": "o-1 packed and sent"}, "what the model was told")
+        inputs = [(event.call, bool(event.message and event.step)) for event in said(await told(engine, run), ToolInput)]
+        same(inputs, [("c1", True)], "calls that were told, and whether with their message and step")
 
     async def test_an_approval_suspends_and_resumes(self, engine: Engine) -> None:
         """The model is asked twice, the person once, the tool runs once."""

@@ -22,7 +22,7 @@ from anthropic import (
 
 from agentflow import Retry
 from agentflow.adapters import IDLE_TIMEOUT, MODEL_RETRY, Duration, ModelRefused, ModelUnreachable, Narrator, model_call
-from agentflow_anthropic.message import Hearing, told_again
+from agentflow_anthropic.message import Hearing, calls, told_again
 
 Client = TypeVar("Client", bound=AsyncAnthropic)
 Next = Any
@@ -82,6 +82,7 @@ class Recorder(Middleware):
         except ModelRefused as refused:
             # The step has tried as often as it may: the SDK shall not.
             return self._answer(request, refused.status, {**refused.headers, "x-should-retry": "false"}, refused.body)
+        call.narrated(calls(message))
         return self._answer(request, HTTPStatus.OK, {}, message)
 
     def _answer(self, request: APIRequest, status: int, headers: Mapping[str, str], body: Any) -> AsyncAPIResponse[Any]:

@@ -98,6 +98,11 @@ def _given(told: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in (told or {}).items() if value is not None}
 
 
+def calls(message: Mapping[str, Any]) -> list[str]:
+    """The ids of the calls that a message asks its reader for."""
+    return [block["id"] for block in message["content"] if block["type"] == "tool_use"]
+
+
 def told_again(message: Mapping[str, Any]) -> bytes:
     """A recorded message as server-sent events: each part in one piece, the same message at the end."""
     return b"".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in _events(message))

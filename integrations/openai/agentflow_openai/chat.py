@@ -120,6 +120,11 @@ def news(body: Mapping[str, Any]) -> Any:
     return said[last + 1 :]
 
 
+def calls(answer: Mapping[str, Any]) -> list[str]:
+    """The ids of the calls that an answer asks its reader for."""
+    return [call["id"] for choice in answer["choices"] for call in choice["message"].get("tool_calls") or ()]
+
+
 def told_again(answer: Mapping[str, Any], body: Mapping[str, Any]) -> bytes:
     """A recorded answer as server-sent events: each choice in one piece, then how it ended, and what was used if that was asked for."""
     head = {name: value for name, value in answer.items() if name not in ("choices", "usage")}

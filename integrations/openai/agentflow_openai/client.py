@@ -67,6 +67,7 @@ class Recorder(AsyncOpenAI):
         except ModelRefused as refused:
             answered = self._answered(options, refused.status, refused.headers, json.dumps(refused.body).encode())
             raise self._make_status_error_from_response(answered) from refused
+        call.narrated(api.calls(record))
         content = api.told_again(record, body) if stream else json.dumps(record).encode()
         headers = {"content-type": "text/event-stream" if stream else "application/json"}
         return await self._process_response(

@@ -38,13 +38,17 @@ class Hearing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """One of the APIs that ask a model. `flavor` is its name in genai-prices, `news` what is new for the model in a request."""
+    """One of the APIs that ask a model.
+
+    `flavor` is its name in genai-prices, `news` what is new for the model in a request, `calls` the ids of the calls in an answer.
+    """
 
     name: str
     flavor: str
     hearing: Callable[[Narrator], Hearing]
     news: Callable[[Mapping[str, Any]], Any]
     streamed: Callable[[Mapping[str, Any]], dict[str, Any]]
+    calls: Callable[[Mapping[str, Any]], list[str]]
     told_again: Callable[[Mapping[str, Any], Mapping[str, Any]], bytes]
 
 
@@ -55,9 +59,10 @@ APIS = {
         responses.Hearing,
         responses.news,
         responses.streamed,
+        responses.calls,
         responses.told_again,
     ),
-    "/chat/completions": Api("openai.chat", "chat", chat.Hearing, chat.news, chat.streamed, chat.told_again),
+    "/chat/completions": Api("openai.chat", "chat", chat.Hearing, chat.news, chat.streamed, chat.calls, chat.told_again),
 }
 
 

@@ -89,6 +89,11 @@ def _is_the_model_s(item: Mapping[str, Any]) -> bool:
     return item.get("role") == "assistant" or kind == "reasoning" or kind.endswith("_call")
 
 
+def calls(response: Mapping[str, Any]) -> list[str]:
+    """The ids of the calls that a response asks its reader for."""
+    return [item["call_id"] for item in response.get("output") or () if item["type"] in _OURS]
+
+
 def told_again(response: Mapping[str, Any], body: Mapping[str, Any]) -> bytes:
     """A recorded response as server-sent events: each part in one piece, the same response at the end."""
     events = ({**event, "sequence_number": number} for number, event in enumerate(_events(response)))
