@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, cast
 
+from pydantic import ValidationError
 from pydantic_ai import Agent as PydanticAgent
 from pydantic_ai import Tool as PydanticTool
 from pydantic_ai.exceptions import ModelRetry, RunCancelled
@@ -28,7 +30,8 @@ from agentflow.agents.steering import Steering
 from agentflow.agents.units import SETTINGS, ToolSettings, called_id, calling
 from agentflow.engine.context import recording
 from agentflow.engine.task import Task
-from agentflow.errors import InvalidPayload
+from agentflow.errors import InvalidPayload, StepFailed
+from agentflow.serde import failure
 
 
 def build(name: str, output: Any, options: AgentOptions, tools: list[PydanticTool[Any]]) -> PydanticAgent[Any, Any]:
@@ -88,9 +91,37 @@ def bind(tool: Definition) -> PydanticTool[Any]:
     task = tool.task
     function = tool.body if task is None else _child(task, final=tool.errors != "raise")
     settings = ToolSettings(inline=task is not None, approval=tool.approval, options=tool.options, errors=tool.errors, limit=tool.limit)
-    return PydanticTool(
-        function, name=tool.name, description=tool.description or None, strict=tool.strict or None, metadata={SETTINGS: settings}
-    )
+    description, strict = tool.description or None, tool.strict or None
+    return PydanticTool(_unmistaken(function), name=tool.name, description=description, strict=strict, metadata={SETTINGS: settings})
+
+
+def _unmistaken(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, without pydantic's errors: pydantic-ai takes each for bad arguments, tells it to the model and has the call made again.
+
+    Arguments were checked before the call, so these are errors of the body, like any other.
+    """
+
+    @functools.wraps(function)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await function(*args, **kwargs)
+        except ValidationError as error:
+            raise _of_body(error) from error
+
+    @functools.wraps(function)
+    def call_in_thread(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except ValidationError as error:
+            raise _of_body(error) from error
+
+    is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+    return call if is_async else call_in_thread
+
+
+def _of_body(error: ValidationError) -> StepFailed:
+    failed = failure(error)
+    return StepFailed(f"{failed.type}: {failed.message}", error={"type": failed.type, "message": failed.message})
 
 
 def _child(task: Task[..., Any], *, final: bool) -> Callable[..., Any]:

@@ -48,7 +48,7 @@ from agentflow.agents.mcp import MCP, conversed, server_of
 from agentflow.agents.models import whole
 from agentflow.clock import SECOND, microseconds
 from agentflow.engine.context import StepCall, StepOptions, TaskContext, WaitRequest, current_step, recording
-from agentflow.errors import BudgetExceeded, DefinitionError, UnserializableValue
+from agentflow.errors import BudgetExceeded, DefinitionError, StepFailed, UnserializableValue
 from agentflow.records import WaitKind
 from agentflow.retry import NO_RETRY
 from agentflow.serde import ANY, digest
@@ -231,8 +231,14 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
         async def body() -> Any:
             nonlocal ran
             ran = True
-            with durable_unit_scope():
-                result = await self._run(params)
+            try:
+                with durable_unit_scope():
+                    result = await self._run(params)
+            except StepFailed as failed:
+                # Hidden from pydantic-ai alone: retries, the record and viewers see what was raised.
+                if isinstance(failed.__cause__, ValidationError):
+                    raise failed.__cause__ from None
+                raise
             payload = self._operation.result_codec.dump(result)
             if isinstance(self._operation.operation_id, ToolsetCallToolId):
                 _tell_outcome(params.ctx.tool_call_id, payload)

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from agentflow import Agent, Approval, TellModel, ai, approve, context, current_step, step, task
 from agentflow.agents.tools import Tool
@@ -101,6 +102,50 @@ async def test_the_claude_sdk_lets_no_error_out_and_the_model_hears_nothing_of_i
     made = claude_sdk([ai.tool(stock)], [("stock", {"order": "o-1"})])
     assert await (await engine.start(made.task, "go")).result() == "done"
     assert made.told == [made.failure("The tool failed.")]
+
+
+class Row(BaseModel):
+    cents: int
+
+
+async def read_row(order: str) -> str:
+    """Read a row of the database."""
+    calls.append(order)
+    return str(Row.model_validate({"cents": "password=hunter2"}).cents)
+
+
+def read_row_at_once(order: str) -> str:
+    """Read a row of the database."""
+    calls.append(order)
+    return str(Row.model_validate({"cents": "password=hunter2"}).cents)
+
+
+INVALID = pytest.mark.parametrize("target", [read_row, read_row_at_once, step(read_row)], ids=["function", "sync", "step"])
+
+
+@INVALID
+@pytest.mark.parametrize(
+    ("errors", "told"), [("hide", r"The tool failed\."), ("show", r"The tool failed: ValidationError: 1 validation error .*")]
+)
+async def test_data_that_does_not_fit_in_the_body_of_a_tool_is_no_fault_of_the_model(
+    engine: Engine, loop: Make, target: Any, errors: Any, told: str
+) -> None:
+    made = loop([ai.tool(target, name="tool", errors=errors)], [("tool", {"order": "o-1"})])
+    assert await (await engine.start(made.task, "go")).result() == "done"
+    [heard] = made.told
+    assert re.fullmatch(told, heard.text, re.DOTALL)
+    assert heard == made.failure(heard.text)
+    assert calls == ["o-1"]
+
+
+@INVALID
+@pytest.mark.parametrize("make", LETTING_OUT)
+async def test_data_that_does_not_fit_in_the_body_of_a_tool_fails_the_run_after_its_tries(engine: Engine, make: Make, target: Any) -> None:
+    made = make([ai.tool(target, name="tool", retry=TWICE)], [("tool", {"order": "o-1"})])
+    with pytest.raises(RunFailed, match="1 validation error for Row"):
+        await (await engine.start(made.task, "go")).result()
+    assert calls == ["o-1"] * 4
+    assert made.told == []
 
 
 async def slow(order: str) -> str:
