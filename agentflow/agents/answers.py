@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any, Literal, cast
@@ -50,6 +51,11 @@ def _origin(error: Exception) -> tuple[str, str]:
         known = cast("dict[str, Any]", found)
         return str(known.get("type", "")), str(known.get("message", ""))
     return type(error).__name__, str(error)
+
+
+def edited(tool: str, arguments: Any) -> str:
+    """What the model is told beside a result: it believes in its own arguments otherwise, and may ask for them again."""
+    return f"A person changed the arguments of {tool} before it ran, to {json.dumps(arguments, ensure_ascii=False)}."
 
 
 def shortened(run: TaskContext | None, text: str, limit: int | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -14,7 +13,7 @@ from pydantic_ai.messages import ToolReturn, ToolReturnPart, is_multi_modal_cont
 from pydantic_ai.tools import ToolDenied
 from pydantic_ai.toolsets import FunctionToolset, ToolsetTool, WrapperToolset
 
-from agentflow.agents.answers import READS_ON, keeps, read_result, shortened
+from agentflow.agents.answers import READS_ON, edited, keeps, read_result, shortened
 from agentflow.agents.approval import ToolCall, decided, refusal
 from agentflow.agents.events import plain, shown
 from agentflow.agents.units import SETTINGS, Loop, ToolSettings, call_place, calling, loops
@@ -66,7 +65,8 @@ class Attended(WrapperToolset[Any]):
         if settings.inline:
             await loop.tell(loop.key(f"{key}/told"), name, events.ToolOutput(call.id, shown(plain(_returned(result)))))
         result = _limited(loop, result, settings.limit)
-        return result if arguments == call.arguments else _with_notice(result, name, arguments)
+        changed = call.id in loop.edited or arguments != call.arguments
+        return _beside(result, edited(name, plain(arguments))) if changed else result
 
     async def _called(self, loop: Loop, call: ToolCall, arguments: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]) -> Any:
         if not ToolSettings.of(tool.tool_def.metadata).inline:
@@ -103,22 +103,34 @@ def _shows_cut(ctx: RunContext[Any]) -> bool:
 
 def _limited(loop: Loop, result: Any, limit: int | None) -> Any:
     """A result that the model can bear: the beginning and the end of a long one. Images and files are left as they are."""
+    text = _text(result)
+    if limit is None or text is None:
+        return result
+    told = shortened(loop.task, text, limit)
+    return result if told == text else _saying(result, told)
+
+
+def _beside(result: Any, notice: str) -> Any:
+    """A result with a notice: in its text, so that it is no word of a person, or behind images and files, which have none."""
+    text = _text(result)
+    if text is not None:
+        return _saying(result, f"{text}\n\n{notice}")
+    given = result if type(result) is ToolReturn else ToolReturn(result)
+    content = [given.content] if isinstance(given.content, str) else list(given.content or ())
+    return replace(given, content=[*content, notice])
+
+
+def _text(result: Any) -> str | None:
+    """What a model reads of a result; None where it sees images or files."""
     value = _returned(result)
     parts: list[Any] = list(cast("list[Any]", value)) if isinstance(value, list) else [value]
-    if limit is None or any(is_multi_modal_content(one) for one in parts):
-        return result
-    text = value if isinstance(value, str) else dumps(plain(value))
-    told = shortened(loop.task, text, limit)
-    if told == text:
-        return result
-    return replace(result, return_value=told) if type(result) is ToolReturn else told
+    if any(is_multi_modal_content(one) for one in parts):
+        return None
+    return value if isinstance(value, str) else dumps(plain(value))
 
 
-def _with_notice(result: Any, tool: str, arguments: dict[str, Any]) -> Any:
-    """Without it the model believes in its own arguments, and may ask for them again."""
-    if type(result) is ToolReturn:
-        return result
-    return ToolReturn(result, content=f"A person changed the arguments of {tool} before it ran, to {json.dumps(plain(arguments))}.")
+def _saying(result: Any, text: str) -> Any:
+    return replace(result, return_value=text) if type(result) is ToolReturn else text
 
 
 def _returned(result: Any) -> Any:

@@ -19,10 +19,10 @@ from pydantic_ai.usage import UsageLimits
 
 from agentflow.agents.compaction import Compaction
 from agentflow.agents.definition import Definition
-from agentflow.agents.durability import IDLE, Durability
+from agentflow.agents.durability import Durability, patience
 from agentflow.agents.handoff import Speaker
 from agentflow.agents.messages import closed, written
-from agentflow.agents.models import MODEL_RETRY, chosen
+from agentflow.agents.models import chosen
 from agentflow.agents.options import AgentOptions, instructions_of
 from agentflow.agents.prompt import Prompt
 from agentflow.agents.recalling import recalled
@@ -36,7 +36,7 @@ from agentflow.serde import failure
 
 def build(name: str, output: Any, options: AgentOptions, tools: list[PydanticTool[Any]]) -> PydanticAgent[Any, Any]:
     """The pydantic-ai agent behind ours. Raises `ConfigurationError` for a model that does not exist."""
-    durability = Durability(retry=options.get("model_retry") or MODEL_RETRY, idle_timeout=options.get("idle_timeout", IDLE))
+    retry, idle_timeout = patience(options)
     made: PydanticAgent[Any, Any] = PydanticAgent(
         chosen(options["model"], options.get("base_url")),
         name=name,
@@ -46,7 +46,7 @@ def build(name: str, output: Any, options: AgentOptions, tools: list[PydanticToo
         toolsets=list(options.get("toolsets", ())),
         model_settings=cast("ModelSettings | None", options.get("settings")),
         retries=options.get("corrections", 1),
-        capabilities=[durability, Steering(), *options.get("capabilities", ())],
+        capabilities=[Durability(retry=retry, idle_timeout=idle_timeout), Steering(), *options.get("capabilities", ())],
     )
     for validator in options.get("validators", ()):
         made.output_validator(validator)
@@ -62,7 +62,7 @@ async def converse(speaker: Speaker, prompt: Prompt, turns: int | None, compact:
     limits = UsageLimits(request_limit=turns)
     if run is None or run.thread is None:
         return (await speaker.run(prompt, usage_limits=limits)).output
-    before = await recalled(run, run.thread, speaker.agent.pydantic, compact)
+    before = await recalled(run, run.thread, speaker.agent, compact)
     try:
         result = await speaker.run(prompt, message_history=before, usage_limits=limits)
     except asyncio.CancelledError as stop:
@@ -79,7 +79,7 @@ async def close(agent: PydanticAgent[Any, Any], options: AgentOptions) -> None:
     """Close the connections to those models that were given by name; others belong to who made them."""
     given = options["model"]
     one_by_one = [given] if isinstance(given, (str, Model)) else given
-    models = agent.model.models if isinstance(agent.model, FallbackModel) and not isinstance(given, Model) else [agent.model]
+    models = agent.model.models if isinstance(agent.model, FallbackModel) and len(one_by_one) > 1 else [agent.model]
     for one, model in zip(one_by_one, models, strict=True):
         client: Any = getattr(model, "client", None)
         if client is not None and isinstance(one, str):

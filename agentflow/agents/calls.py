@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from agentflow.adapters import is_narrated
-from agentflow.agents.answers import shortened, told
+from agentflow.agents.answers import edited, shortened, told
 from agentflow.agents.approval import ToolCall, decided, refusal
 from agentflow.agents.definition import Definition
 from agentflow.engine.calls import in_thread
@@ -57,7 +57,7 @@ async def answer(run: TaskContext, found: Definition | None, call: Call) -> Answ
 
 
 async def _perform(run: TaskContext, found: Definition, call: Call) -> Answer:
-    payload = _checked(found, call.arguments or "{}")
+    payload = given = _checked(found, call.arguments or "{}")
     if found.approval is not None:
         asked = ToolCall(call.id, call.tool, run.task, found.payload.arguments(payload)[1], json.loads(payload), found.payload.schema)
         decision = await decided(run, f"{call.key}/approval", asked, found.approval)
@@ -75,7 +75,8 @@ async def _perform(run: TaskContext, found: Definition, call: Call) -> Answer:
     else:
         result = await _child(found, call, payload)
         await _tell(run, call, ToolOutput(call.id, result))
-    return Answer(shortened(run, result if isinstance(result, str) else dumps(result), found.limit))
+    text = shortened(run, result if isinstance(result, str) else dumps(result), found.limit)
+    return Answer(text if payload == given else f"{text}\n\n{edited(call.tool, json.loads(payload))}")
 
 
 async def plainly(found: Definition, arguments: str) -> Answer:

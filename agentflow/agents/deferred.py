@@ -48,6 +48,8 @@ class Questions:
         call = ToolCall(part.tool_call_id, part.tool_name, self._agent, {}, read(part))
         answer = await decided(self._loop.task, self._loop.key(f"{self._place(part)}/approval"), call, Approval())
         edits = None if answer.edits is None else dict(answer.edits)
+        if edits is not None and edits != call.shown:
+            self._loop.edited.add(call.id)
         results.approvals[call.id] = ToolApproved(override_args=edits) if answer.approved else ToolDenied(refusal(answer))
 
     async def _result(self, part: ToolCallPart, details: dict[str, Any] | None, results: DeferredToolResults) -> None:

@@ -31,6 +31,7 @@ from agentflow.agents.attended import Attended
 from agentflow.agents.deferred import Questions, Waiter
 from agentflow.agents.failures import of_requests
 from agentflow.agents.models import MODEL_RETRY
+from agentflow.agents.options import AgentOptions
 from agentflow.agents.units import SETTINGS, Backend, Loop, hidden, loops, narrator
 from agentflow.clock import Duration, microseconds
 from agentflow.engine.context import StepOptions, recording
@@ -39,6 +40,16 @@ from agentflow.retry import Retry
 
 IDLE: Duration = "5m"
 """How long a model may say nothing before its request is tried again."""
+
+
+def patience(options: AgentOptions) -> tuple[Retry, Duration]:
+    """How an agent's model requests are tried, and how long its model may say nothing."""
+    return options.get("model_retry") or MODEL_RETRY, options.get("idle_timeout", IDLE)
+
+
+def request_step(retry: Retry, idle_timeout: Duration) -> StepOptions:
+    """The options of a step that asks a model."""
+    return StepOptions(kind="llm", retry=of_requests(retry), idle_timeout=microseconds(idle_timeout))
 
 
 def _unserializable(error: Exception) -> BaseException:
@@ -81,7 +92,7 @@ class Durability(BaseDurabilityCapability[Any]):
         idle_timeout: Duration = IDLE,
     ) -> None:
         super().__init__(models=models, event_stream_handler=event_stream_handler, name=name)
-        self._model_options = StepOptions(kind="llm", retry=of_requests(retry), idle_timeout=microseconds(idle_timeout))
+        self._model_options = request_step(retry, idle_timeout)
 
     @property
     def in_durable_context(self) -> bool:
@@ -194,6 +205,7 @@ async def _tell_unmade(loop: Loop, run_id: str | None, messages: Sequence[ModelM
                 await loop.tell_result(part)
     # Ids of calls are unique in a turn only.
     loop.settled.clear()
+    loop.edited.clear()
 
 
 def _ends_deferred(output: Any) -> bool:

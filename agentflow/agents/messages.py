@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic_ai.messages import (
     INTERRUPTED_TOOL_RETURN_CONTENT,
@@ -15,6 +15,7 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 
+from agentflow.agents.prompt import as_json
 from agentflow.errors import UnserializableValue
 from agentflow.records import MessageRecord
 from agentflow.serde import dumps
@@ -51,21 +52,20 @@ def closed(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
 
 
 class Question(NamedTuple):
-    """What a person said, and in which of the messages."""
+    """What a person asked, as a run's input has it, and in which of the messages."""
 
-    text: str
+    prompt: Any
     place: int
 
 
 def last_question(said: Sequence[MessageRecord]) -> Question | None:
-    """The last words of a person among messages of a thread."""
+    """The last question of a person among messages of a thread. What comes with the results of tools belongs to these."""
     for place in reversed(range(len(said))):
         [message] = read([said[place].body])
-        asked = [part for part in message.parts if isinstance(part, UserPromptPart)] if isinstance(message, ModelRequest) else []
-        if asked:
-            return Question(_text(asked[-1]), place)
+        if not isinstance(message, ModelRequest):
+            continue
+        parts = message.parts
+        asked = [part for part in parts if isinstance(part, UserPromptPart)]
+        if asked and not any(isinstance(part, ToolReturnPart) for part in parts):
+            return Question(as_json(asked[-1].content), place)
     return None
-
-
-def _text(part: UserPromptPart) -> str:
-    return part.content if isinstance(part.content, str) else "\n".join(one for one in part.content if isinstance(one, str))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 else:
     Prompt = Any
 
-__all__ = ["Prompt", "content", "prompt_type"]
+__all__ = ["Prompt", "as_json", "content", "prompt_type"]
 
 
 def content(prompt: str | Sequence[Any]) -> str | list[UserContent]:
@@ -31,10 +31,11 @@ def prompt_type() -> Any:
     from pydantic import BeforeValidator, WithJsonSchema
 
     told = {"type": "string", "description": "What the agent is asked. It knows nothing else of this conversation."}
-    return Annotated[str | list[str | dict[str, Any]], BeforeValidator(_plain), WithJsonSchema(told)]
+    return Annotated[str | list[str | dict[str, Any]], BeforeValidator(as_json), WithJsonSchema(told)]
 
 
-def _plain(prompt: object) -> object:
+def as_json(prompt: object) -> object:
+    """A prompt in the form that is stored: its parts as JSON. Raises `ValidationError` for a list with something that is no part."""
     if isinstance(prompt, str) or not isinstance(prompt, (list, tuple)):
         return prompt
     found = _parts().validate_python(list(cast("Sequence[Any]", prompt)))

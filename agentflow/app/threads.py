@@ -189,14 +189,14 @@ class Thread:
         return await self._app.database.read(threads.active(self.id))
 
     async def _start(
-        self, agent: str, text: str, key: str | None, begin: Callable[[NewRun, int], Transaction[Started]] | None
+        self, agent: str, prompt: Any, key: str | None, begin: Callable[[NewRun, int], Transaction[Started]] | None
     ) -> RunHandle[Any]:
         options: dict[str, Any] = {"thread": self.id}
         if key is not None:
             options["idempotency_key"] = key
-        return await self._app.start_json(agent, dumps({"prompt": text}), options, begin)
+        return await self._app.start_json(agent, dumps({"prompt": prompt}), options, begin)
 
-    async def _last_question(self, known: ThreadRecord) -> tuple[str, int | None]:
+    async def _last_question(self, known: ThreadRecord) -> tuple[Any, int | None]:
         """What was asked last, and the message that its answer is to follow; None for the last one."""
         from agentflow.agents.messages import last_question
 
@@ -208,18 +208,18 @@ class Thread:
             found = last_question(said)
             # Where it is the first that was looked at, what comes before it is not known.
             if found is not None and (found.place > 0 or after == 0):
-                return found.text, said[found.place - 1].seq if found.place else 0
+                return found.prompt, said[found.place - 1].seq if found.place else 0
         active = await self.active()
         if active is not None:
             raise threads.busy(self.id, active.id)
         raise RunError(f"Nobody has asked anything in thread {self.id!r}.", hint="Send the first message.", thread=self.id)
 
-    async def _unheard(self, speakers: Set[str]) -> tuple[str, int | None] | None:
+    async def _unheard(self, speakers: Set[str]) -> tuple[Any, int | None] | None:
         """What the last run was asked, if it failed or was stopped before it said anything: then the log knows nothing of it."""
         for run in await self.runs(limit=1):
             if run.state in _UNDONE and run.id not in speakers:
                 asked = loads((await self._app.runs.get(run.id)).input).get("prompt")
-                return None if asked is None else (str(asked), run.follows)
+                return None if asked is None else (asked, run.follows)
         return None
 
     async def answerer(self) -> str:

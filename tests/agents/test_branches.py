@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
+from pydantic_ai import BinaryContent, ImageUrl
 from pydantic_ai.messages import ModelMessage
 
-from agentflow import Agent, Compaction, ai
+from agentflow import Agent, Compaction, Retry, ai
+from agentflow.agents.recalling import summing_model
 from agentflow.errors import DefinitionError, RunError, RunFailed, ThreadBusy, ThreadExists, ThreadNotFound
+from agentflow.serde import loads
 from agentflow.testing import Engine
 from agentflow.testing.models import Said, call, scripted_model, text
+from tests.agents.test_inputs import asked
 from tests.agents.test_steering import Gate, give, look
 from tests.agents.test_threads import words
 
@@ -97,6 +102,56 @@ async def test_what_a_failed_run_was_asked_is_what_is_answered_anew(engine: Engi
     model.fails = False
     assert await (await engine.app.thread("t-7").regenerate()).result() == "a3"
     assert await history(engine) == ["q1", "a1", "q2", "a3"]
+
+
+async def pay(cents: int) -> str:
+    """Pay."""
+    return f"paid {cents}"
+
+
+async def receipt(cents: int) -> BinaryContent:
+    """Print a receipt."""
+    return BinaryContent(bytes(cents), media_type="image/png")
+
+
+@pytest.mark.parametrize("tool", [pay, receipt])
+async def test_what_a_tool_was_told_by_people_is_no_question(engine: Engine, tool: Callable[..., Any]) -> None:
+    first = [[call("pay", {"cents": 900}, id="c1")], [text("again")]]
+    model = scripted_model(lambda _: first.pop(0), [text("paid")])
+    support = Agent("support", model=model, tools=[ai.tool(tool, name="pay", approval=True)])
+    run = await engine.start(support.using(thread="t-7"), "pay me back")
+    [question] = await engine.waiting(run, kind="approval")
+    await question.approve(by="maria", edits={"cents": 5})
+    assert await run.result() == "paid"
+    assert "A person changed the arguments of pay" in str(model.requests[1].messages[-1])
+    assert await (await engine.app.thread("t-7").regenerate()).result() == "again"
+    assert words(model.requests[-1].messages) == ["pay me back"]
+    assert await history(engine) == ["pay me back", "again"]
+
+
+QUESTION = ["What is it?", ImageUrl("https://example.com/cat.png"), BinaryContent(b"\x89\xff", media_type="image/png")]
+
+
+async def test_images_and_files_of_a_question_are_asked_again(engine: Engine) -> None:
+    animals = ["a cat", "a dog", "a fox"]
+    model = scripted_model(lambda _: [text(animals.pop(0))])
+    support = Agent("support", model=model)
+    first = await engine.start(support.using(thread="t-7"), QUESTION)
+    assert await first.result() == "a cat"
+    again = await engine.app.thread("t-7").regenerate()
+    assert await again.result() == "a dog"
+    assert await (await engine.app.thread("t-7").regenerate()).result() == "a fox"
+    assert [asked(model, turn)[2].data for turn in range(3)] == [b"\x89\xff"] * 3
+    assert loads((await engine.get(again)).input) == loads((await engine.get(first)).input)
+
+
+async def test_images_and_files_of_a_question_that_failed_are_asked_again(engine: Engine) -> None:
+    model = scripted_model(ValueError("no answer"), [text("a cat")])
+    support = Agent("support", model=model)
+    with pytest.raises(RunFailed):
+        await (await engine.start(support.using(thread="t-7"), QUESTION)).result()
+    assert await (await engine.app.thread("t-7").regenerate()).result() == "a cat"
+    assert asked(model, -1)[2].data == b"\x89\xff"
 
 
 async def test_while_a_run_is_under_way_nothing_is_made_anew(engine: Engine) -> None:
@@ -212,6 +267,45 @@ async def test_a_crash_behind_the_summary_asks_for_no_second_one(engine: Engine)
     assert await run.result() == "a3"
     assert len(writer.requests) == 1
     assert words(model.requests[-1].messages)[1:] == ["q2", "a", "q3", "give", "gave for o-1"]
+
+
+async def test_of_images_and_files_a_summary_is_told_what_they_are(engine: Engine) -> None:
+    model = scripted_model([call("receipt", {"cents": 3000}, id="c1")], [text("a cat")], [text("fine")])
+    writer = scripted_model([text("SUMMARY")])
+    support = Agent("support", model=model, tools=[receipt], compact=Compaction(above=1, keep=1, model=writer))
+    picture = BinaryContent(b"\x89" * 3000, media_type="image/png")
+    await (await engine.start(support.using(thread="t-7"), ["What is it?", ImageUrl("https://example.com/cat.png"), picture])).result()
+    await say(engine, support, "and?", "more?")
+    assert words(writer.requests[0].messages) == [
+        "User: What is it?\n[image-url, https://example.com/cat.png]\n[image/png, 3000 bytes]\n\n"
+        'Call of receipt: {"cents":3000}\n\nResult of receipt: [image/png, 3000 bytes]\n\nAssistant: a cat'
+    ]
+
+
+async def test_the_size_of_a_picture_makes_no_conversation_long(engine: Engine) -> None:
+    writer = scripted_model([text("SUMMARY")])
+    support = Agent("support", model=Counting().model, compact=Compaction(above=1000, keep=1, model=writer))
+    await (await engine.start(support.using(thread="t-7"), ["q1", BinaryContent(b"\x89" * 9000, media_type="image/png")])).result()
+    await say(engine, support, "q2", "q3")
+    assert writer.requests == []
+
+
+async def test_a_summary_is_asked_for_as_the_agent_asks_its_model(engine: Engine) -> None:
+    writer = scripted_model(ValueError("no answer"), [text("SUMMARY")])
+    compact = Compaction(above=1, keep=1, model=writer)
+    support = Agent("support", model=Counting().model, compact=compact, model_retry=Retry(attempts=2, initial=0), idle_timeout="7s")
+    await say(engine, support, "q1", "q2")
+    run = await engine.start(support.using(thread="t-7"), "q3")
+    assert await run.result() == "a3"
+    assert len(writer.requests) == 2
+
+
+def test_a_summary_is_asked_for_at_the_server_of_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    compact = Compaction(model="openai-chat:small")
+    support = Agent("support", model="openai-chat:large", base_url="http://localhost:9/v1", compact=compact)
+    model = summing_model(support, compact)
+    assert (model.model_name, model.base_url) == ("small", "http://localhost:9/v1/")
 
 
 @pytest.mark.parametrize(("above", "keep"), [(0, 1), (1, 0)])

@@ -10,6 +10,7 @@ from pydantic_ai.capabilities import ModelFallback, ProcessHistory
 from pydantic_ai.exceptions import ModelHTTPError, UsageLimitExceeded
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, UserPromptPart
 from pydantic_ai.models import Model
+from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import UsageLimits
@@ -184,3 +185,11 @@ async def test_an_agent_of_names_is_an_agent_of_models(monkeypatch: pytest.Monke
     models: Any = several.pydantic.model
     assert [one.client.max_retries for one in models.models] == [0, 0]
     await several.close()
+
+
+async def test_an_agent_of_one_model_that_falls_back_by_itself_is_closed() -> None:
+    falling = FallbackModel(scripted_model([text("a")]), scripted_model([text("b")]))
+    for given in (falling, [falling], [falling, scripted_model([text("c")])]):
+        one = Agent("falling", model=given)
+        one.warm()
+        await one.close()

@@ -20,7 +20,7 @@ from agentflow.streams.events import ToolError, ToolOutput
 from agentflow.testing import Engine
 from agentflow.testing.engine import Waiting
 from agentflow.testing.models import call, scripted_model, text
-from tests.agents.loops import LETTING_OUT, LOOPS, TWICE, Make, claude_sdk
+from tests.agents.loops import LETTING_OUT, LOOPS, TWICE, Make, Told, claude_sdk
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -363,7 +363,33 @@ async def test_two_questions_of_one_turn_are_answered_in_reverse_order_after_a_c
     await first.deny(by="maria", reason="too late")
     assert await run.result() == "done"
     assert calls == ["o-2 7"]
-    assert [one.text for one in made.told] == ["The call was denied: too late", "transferred 7 of o-2"]
+    changed = 'A person changed the arguments of answers-transfer before it ran, to {"order": "o-2", "cents": 7}.'
+    assert [one.text for one in made.told] == ["The call was denied: too late", f"transferred 7 of o-2\n\n{changed}"]
+
+
+@task(name="answers-invoice")
+async def invoice(cents: int, tax: int = 0) -> dict[str, int]:
+    """Write an invoice."""
+    return {"sum": cents + tax}
+
+
+async def test_beside_a_result_that_is_no_text_stands_what_a_person_changed(engine: Engine, loop: Make) -> None:
+    made = loop([ai.tool(invoice, name="invoice", approval=True)], [("invoice", {"cents": 5})])
+    run = await engine.start(made.task, "go")
+    [question] = await engine.waiting(run, kind="approval")
+    await question.approve(by="maria", edits={"cents": 7})
+    assert await run.result() == "done"
+    changed = 'A person changed the arguments of invoice before it ran, to {"cents": 7, "tax": 0}.'
+    assert made.told == [Told(f'{{"sum":7}}\n\n{changed}', failed=False if made.marks else None)]
+
+
+async def test_arguments_that_a_person_has_left_as_they_were_are_not_mentioned(engine: Engine, loop: Make) -> None:
+    made = loop([ai.tool(invoice, name="invoice", approval=True, limit=None)], [("invoice", {"cents": 5})])
+    run = await engine.start(made.task, "go")
+    [question] = await engine.waiting(run, kind="approval")
+    await question.approve(by="maria", edits={"cents": 5, "tax": 0})
+    assert await run.result() == "done"
+    assert "changed" not in made.told[0].text
 
 
 async def test_a_person_is_asked_about_a_child_run_before_it_begins(engine: Engine, loop: Make) -> None:

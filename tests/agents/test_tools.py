@@ -131,10 +131,9 @@ async def test_people_are_asked_about_all_calls_at_once_and_each_answer_goes_to_
     assert returned == [
         ("c5", "denied", "The call was denied: too late"),
         ("c7", "success", "refunded 7"),
-        ("c9", "success", "refunded 8"),
+        ("c9", "success", 'refunded 8\n\nA person changed the arguments of refund before it ran, to {"cents": 8}.'),
     ]
-    notices = [part.content for part in parts if isinstance(part, UserPromptPart)]
-    assert notices == ['A person changed the arguments of refund before it ran, to {"cents": 8}.']
+    assert not [part for part in parts if isinstance(part, UserPromptPart)]
     assert len(model.requests) == 2
 
 

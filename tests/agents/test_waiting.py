@@ -66,8 +66,36 @@ async def test_two_tools_of_one_turn_wait_and_are_answered_in_reverse_after_a_re
     await engine.crash()
     await engine.app.waitpoints.approve(first.id, by="otto", edits={"account": "a", "cents": 2})
     assert await run.result() == "done"
-    assert returned(model) == {"c1": "2 to a", "c2": "shipped o-1"}
+    changed = 'A person changed the arguments of transfer before it ran, to {"account": "a", "cents": 2}.'
+    assert returned(model) == {"c1": f"2 to a\n\n{changed}", "c2": "shipped o-1"}
     assert (engine.calls(ship_when_asked), len(model.requests)) == (1, 2)
+
+
+async def test_a_tool_of_pydantic_ai_that_needs_approval_says_what_a_person_changed(engine: Engine) -> None:
+    model = scripted_model(
+        [call("pay", {"cents": cents}, id=f"c{cents}") for cents in (5, 7)], [call("pay", {"cents": 5}, id="c5")], [text("done")]
+    )
+    existing = PydanticAgent(model, name="paying", capabilities=[Durability()])
+
+    @existing.tool_plain(requires_approval=True)
+    async def pay(cents: int) -> str:
+        return f"paid {cents}"
+
+    @task
+    async def pays() -> str:
+        return (await existing.run("go")).output
+
+    run = await engine.start(pays)
+    asked = {one.record.key: one for one in await engine.waiting(run, 2)}
+    await asked["paying#0/turn:1/pay:c7/approval"].approve(by="maria", edits={"cents": 7})
+    await asked["paying#0/turn:1/pay:c5/approval"].approve(by="maria", edits={"cents": 4})
+    [again] = await engine.waiting(run)
+    await engine.crash()
+    changed = 'A person changed the arguments of pay before it ran, to {"cents": 4}.'
+    assert returned(model) == {"c5": f"paid 4\n\n{changed}", "c7": "paid 7"}
+    await again.approve(by="maria")
+    assert await run.result() == "done"
+    assert returned(model) == {"c5": "paid 5"}, "the id is another call's in another turn"
 
 
 async def test_an_answer_from_outside_that_an_agent_asked_for_survives_a_crash_and_is_asked_for_once(engine: Engine) -> None:
