@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from agentflow.control import Suspend
-from agentflow.engine.context import ReceiveCall, StartCall, StepCall, ThreadScope, WaitRequest, WaitResult, current, scope
+from agentflow.engine.context import CallbackAddress, ReceiveCall, StartCall, StepCall, ThreadScope, WaitRequest, WaitResult, current, scope
 from agentflow.errors import AgentflowError, StepFailed
 from agentflow.records import WaitKind, WaitState
 from agentflow.serde import dumps
@@ -150,6 +150,12 @@ class MemoryRun:
     async def open(self, key: str, request: WaitRequest) -> str:
         self.journal.waits.setdefault(key, request)
         return f"wp_{key}"
+
+    async def address(self, waitpoint_id: str, *, signed: bool) -> CallbackAddress:
+        raise NotImplementedError
+
+    async def side_by_side(self, key: str, waits: Sequence[Awaitable[Any]], *, every: bool) -> Any:
+        raise NotImplementedError
 
     async def child(self, key: str, call: StartCall) -> WaitResult:
         self.journal.children.setdefault(key, call)
