@@ -86,6 +86,8 @@ class Engine:
         self._redis = redis
         self._database = database
         self._activity = self._asked = 0
+        # A test need not hold what it starts: without a name of its own, it would be gone with the next garbage collection.
+        self._started: list[Task[..., Any]] = []
         self.wrap: Callable[[Database], Database] = wrap or (lambda database: database)
         self.app = self._app()
 
@@ -126,6 +128,7 @@ class Engine:
         """Start a run. The handle outlives a crash of the engine."""
         # Of several tasks with one name, as test modules have them, the one that is started counts.
         defined[task.name] = task
+        self._started.append(task)
         await self._declare(task)
         handle = await task.start(*args, **kwargs)
         return RunHandle(handle.id, _LiveVerbs(self), task.codec)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pydantic_ai
 import pytest
@@ -175,3 +176,13 @@ async def test_a_failed_regeneration_is_not_taken_up_again_for_it_would_erase_wh
     with pytest.raises(RunError, match=r"thread\.regenerate"):
         await engine.app.runs.revive(run.id)
     assert await history(engine) == ["q1", "a1", "q2", "a2"]
+
+
+async def test_what_a_test_starts_is_known_to_its_engine_though_nobody_else_holds_it(engine: Engine) -> None:
+    model = scripted_model([call("look_it_up", {"order": "o1"}, id="c1")], [text("late")])
+    run = await engine.start(Agent("held_by_nobody", model=model, tools=[ai.tool(look_it_up, approval=True)]), "go")
+    [question] = await engine.waiting(run)
+    await engine.crash()
+    gc.collect()
+    await question.approve(by="maria")
+    assert await run.result() == "late"
