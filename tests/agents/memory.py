@@ -152,10 +152,10 @@ class MemoryRun:
         return f"wp_{key}"
 
     async def address(self, waitpoint_id: str, *, signed: bool) -> CallbackAddress:
-        raise NotImplementedError
+        raise NotImplementedError("No agent waits for a callback.")
 
     async def side_by_side(self, key: str, waits: Sequence[Awaitable[Any]], *, every: bool) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError("No agent races its waits.")
 
     async def child(self, key: str, call: StartCall) -> WaitResult:
         self.journal.children.setdefault(key, call)
