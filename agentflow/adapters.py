@@ -103,13 +103,18 @@ class ModelRefused(AgentflowError):
         error = _error(self.body)
         if error.get("code") in _SPENT or error.get("type") in _SPENT:
             return False
-        return self.status in _CURABLE or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return curable_status(self.status)
 
 
 class ModelUnreachable(AgentflowError):
     """No answer came from a model's provider, or it broke off."""
 
     code = "model_unreachable"
+
+
+def curable_status(status: int) -> bool:
+    """Whether a request that was answered like that may succeed at the next try, as far as the status can tell."""
+    return status in _CURABLE or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _error(body: Any) -> dict[str, Any]:

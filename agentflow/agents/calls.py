@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from agentflow.adapters import is_narrated
+from agentflow.adapters import arguments, is_narrated
 from agentflow.agents.answers import edited, shortened, told
 from agentflow.agents.approval import ToolCall, decided, refusal
 from agentflow.agents.definition import Definition
@@ -43,7 +43,7 @@ class Answer:
 async def answer(run: TaskContext, found: Definition | None, call: Call) -> Answer:
     """Carry a call out in a run and say how it ended, to the model and to viewers. Raises what is not for the model."""
     if not is_narrated(run, call.id):
-        run.publish(ToolInput(call.id, call.tool, _shown(call.arguments)))
+        run.publish(ToolInput(call.id, call.tool, arguments(call.arguments)))
     try:
         if found is None:
             raise TellModel(f"There is no tool {call.tool!r}.")
@@ -170,10 +170,3 @@ async def _call(found: Definition, payload: str) -> Any:
         result = await in_thread(function, *positional, **named)
     codec = result_codec(found.function)
     return json.loads(codec.encode(result, what=f"the result of {found.name}"))
-
-
-def _shown(arguments: str) -> Any:
-    try:
-        return json.loads(arguments or "{}")
-    except ValueError:
-        return arguments

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -16,7 +17,13 @@ from agentflow.engine.step import Step
 from agentflow.engine.task import Task
 from agentflow.serde import Payload
 
+_UNFIT = re.compile(r"[^a-zA-Z0-9_-]")
 _payloads: WeakKeyDictionary[Callable[..., Any], Payload] = WeakKeyDictionary()
+
+
+def callable_name(name: str) -> str:
+    """A name with which every provider lets its model call."""
+    return _UNFIT.sub("_", name)
 
 
 @dataclass(frozen=True, slots=True)

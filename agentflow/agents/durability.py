@@ -27,6 +27,7 @@ from pydantic_ai.run import AgentRunResult
 from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults
 from pydantic_ai.toolsets import AbstractToolset, FunctionToolset
 
+from agentflow.adapters import IDLE_TIMEOUT
 from agentflow.agents.attended import Attended
 from agentflow.agents.deferred import Questions, Waiter
 from agentflow.agents.failures import of_requests
@@ -38,13 +39,10 @@ from agentflow.engine.context import StepOptions, recording
 from agentflow.errors import DefinitionError, UnserializableValue
 from agentflow.retry import Retry
 
-IDLE: Duration = "5m"
-"""How long a model may say nothing before its request is tried again."""
-
 
 def patience(options: AgentOptions) -> tuple[Retry, Duration]:
     """How an agent's model requests are tried, and how long its model may say nothing."""
-    return options.get("model_retry") or MODEL_RETRY, options.get("idle_timeout", IDLE)
+    return options.get("model_retry") or MODEL_RETRY, options.get("idle_timeout", IDLE_TIMEOUT)
 
 
 def request_step(retry: Retry, idle_timeout: Duration) -> StepOptions:
@@ -89,7 +87,7 @@ class Durability(BaseDurabilityCapability[Any]):
         event_stream_handler: EventStreamHandler[Any] | None = None,
         name: str | None = None,
         retry: Retry = MODEL_RETRY,
-        idle_timeout: Duration = IDLE,
+        idle_timeout: Duration = IDLE_TIMEOUT,
     ) -> None:
         super().__init__(models=models, event_stream_handler=event_stream_handler, name=name)
         self._model_options = request_step(retry, idle_timeout)

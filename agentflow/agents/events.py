@@ -25,6 +25,7 @@ from pydantic_ai.messages import (
 )
 from pydantic_core import to_jsonable_python
 
+from agentflow.adapters import arguments
 from agentflow.engine.context import StepScope
 from agentflow.streams.events import (
     Event,
@@ -143,12 +144,7 @@ class Narrator:
 
 def read(part: BaseToolCallPart[Any]) -> Any:
     """The input of a call; text that is not JSON stays text, for people to see."""
-    if not isinstance(part.args, str):
-        return plain(part.args or {})
-    try:
-        return json.loads(part.args or "{}")
-    except ValueError:
-        return part.args
+    return arguments(part.args) if isinstance(part.args, str) else plain(part.args or {})
 
 
 def plain(value: Any) -> Any:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from agentflow.agents.definition import callable_name
 from agentflow.agents.deps import provided
 from agentflow.engine.context import StepCall, StepOptions, current_step, recording
 from agentflow.engine.task import defined
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from agentflow.agents.options import AgentOptions
     from agentflow.agents.prompt import Prompt
 
-_UNFIT = re.compile(r"[^a-zA-Z0-9_-]")
 TRANSFER = "transfer_to_"
 """Begins the name of the tool that a model calls to hand over."""
 
@@ -50,7 +49,7 @@ class Handoff:
     @property
     def name(self) -> str:
         """What the model calls."""
-        return TRANSFER + _UNFIT.sub("_", self.agent if isinstance(self.agent, str) else self.agent.name)
+        return TRANSFER + callable_name(self.agent if isinstance(self.agent, str) else self.agent.name)
 
     def found(self) -> Talking:
         """The agent that takes over. Raises `DefinitionError` when no agent of that name is loaded."""

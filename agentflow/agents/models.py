@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from http import HTTPStatus
 from typing import Any
 
 from pydantic_ai import exceptions
@@ -12,6 +11,7 @@ from pydantic_ai.models import Model, infer_model
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.providers import Provider, infer_provider, infer_provider_class
 
+from agentflow.adapters import curable_status
 from agentflow.errors import ConfigurationError, DefinitionError, StepTimeout
 from agentflow.retry import Retry
 
@@ -25,7 +25,6 @@ _CURABLE = (
     TimeoutError,
 )
 _SAY_WHY = frozenset({"anthropic", "openai"})
-_CURABLE_STATUS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 def named(model: str | Model, base_url: str | None = None) -> Model:
@@ -82,7 +81,7 @@ def curable(error: BaseException) -> bool:
     if isinstance(error, (exceptions.ModelQuotaExceededError, exceptions.ModelRequestRejectedError)):
         return False
     if isinstance(error, exceptions.ModelHTTPError):
-        return error.status_code in _CURABLE_STATUS or error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return curable_status(error.status_code)
     return isinstance(error, _CURABLE)
 
 

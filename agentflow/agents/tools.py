@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, get_args
 
 from agentflow.agents.answers import Errors
 from agentflow.agents.approval import Approval
-from agentflow.agents.definition import Definition
+from agentflow.agents.definition import Definition, callable_name
 from agentflow.clock import Duration, microseconds
 from agentflow.engine.context import StepOptions
 from agentflow.engine.step import Step
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     import claude_agent_sdk
     import pydantic_ai
 
-_UNFIT = re.compile(r"[^a-zA-Z0-9_-]")
 Api = Literal["responses", "chat"]
 
 
@@ -88,7 +86,7 @@ def as_tool(target: Any, **options: Unpack[ToolOptions]) -> Tool:
     made = target if isinstance(target, Tool) else _plain(target, options.get("name"))
     changed = replace(made, options=_tried(made, options), errors=options.get("errors") or made.errors)
     if options.get("name"):
-        changed = replace(changed, name=_UNFIT.sub("_", options.get("name") or ""))
+        changed = replace(changed, name=callable_name(options.get("name") or ""))
     if "approval" in options:
         asked = options["approval"]
         changed = replace(changed, approval=Approval() if asked is True else asked or None)
@@ -107,7 +105,7 @@ def _plain(target: Any, name: str | None) -> Tool:
         raise DefinitionError(f"{target!r} has no name that a model could call.", hint='Name it: ai.tool(function, name="look_up").')
     options = replace(target.options, kind="tool") if isinstance(target, Step) else StepOptions(kind="tool")
     # A child run has its own retries behind it, and the agent may find another way; what a function raises is a defect of the agent itself.
-    return Tool(target, _UNFIT.sub("_", found), options=options, errors="hide" if isinstance(target, Task) else "raise")
+    return Tool(target, callable_name(found), options=options, errors="hide" if isinstance(target, Task) else "raise")
 
 
 def _tried(made: Tool, given: ToolOptions) -> StepOptions:
