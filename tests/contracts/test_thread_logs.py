@@ -9,7 +9,7 @@ import pytest
 
 from agentflow.control import LeaseLost
 from agentflow.database import Database
-from agentflow.errors import DefinitionError, ThreadBusy, ThreadExists, ThreadNotFound
+from agentflow.errors import DefinitionError, RunError, ThreadBusy, ThreadExists, ThreadNotFound
 from agentflow.storage import runs, threads, transitions
 from agentflow.storage.runs import Lease
 from agentflow.storage.statements import SQL
@@ -156,8 +156,10 @@ async def claimed(database: Database) -> list[str]:
     return [run.id for run in await database.transact(claim("b"))]
 
 
-async def test_a_revived_run_answers_what_the_failed_one_did(database: Database) -> None:
+async def test_a_failed_answer_anew_is_asked_for_again_not_taken_up(database: Database) -> None:
     await say(database, 1, "q1", "a1")
     lease: Lease = await leased(database, number=2, thread="t-7", follows=0)
     await database.transact(transitions.finish(lease, replace(DONE, state=transitions.RunState.FAILED, output=None), SPENT, NOW))
-    assert (await database.transact(transitions.revive("run_2", NOW))).follows == 0
+    with pytest.raises(RunError, match="Ask for another answer") as refused:
+        await database.transact(transitions.revive("run_2", NOW))
+    assert refused.value.details["run_id"] == "run_2"
