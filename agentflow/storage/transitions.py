@@ -10,7 +10,8 @@ from agentflow.database.port import Database, Transaction, transaction
 from agentflow.errors import RunError
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitState, may_become, new_id
 from agentflow.serde import encode_failure
-from agentflow.storage import blobs, inputs, rows, runs, steering, waitpoints
+from agentflow.storage import audit, blobs, inputs, rows, runs, steering, waitpoints
+from agentflow.storage.audit import Note
 from agentflow.storage.runs import Lease, Lessee, NewRun
 from agentflow.storage.statements import SQL
 
@@ -88,7 +89,7 @@ def _end(run: RunRecord, end: End, spent: Spent, now: int) -> Transaction[Ended]
     if not found:
         raise LeaseLost(run.id)
     ended = rows.run(found[0])
-    others = (yield from _cancel_waits(run.key, now)) if run.epoch > 0 else []
+    others = (yield from _cancel_waits(run, now)) if run.epoch > 0 else []
     if run.idempotency_key is not None and end.state in (RunState.FAILED, RunState.EXPIRED):
         yield from _free_key(run)
     woken, leased = yield from waitpoints.end_targets(run.id, waitpoints.ending_of(ended), now, end.lessee)
@@ -97,10 +98,15 @@ def _end(run: RunRecord, end: End, spent: Spent, now: int) -> Transaction[Ended]
     return Ended(ended, [*woken, *others], leased)
 
 
-def _cancel_waits(run: int, now: int) -> Transaction[list[RunRecord]]:
+def _cancel_waits(run: RunRecord, now: int) -> Transaction[list[RunRecord]]:
     """Nobody answers what the run has asked: runs that wait for the same answer are woken, to ask themselves."""
     woken: list[RunRecord] = []
-    for row in (yield SQL.waitpoints.cancel_of_run(run=run, now=now)):
+    for row in (yield SQL.waitpoints.cancel_of_run(run=run.key, now=now)):
+        if waitpoints.is_question(row):
+            detail = {"state": WaitState.CANCELLED.value, "why": "Its run has ended."}
+            yield from audit.tell(
+                Note(type="cancel", waitpoint=row["id"], run_id=run.id, actor="system:run", via="run", detail=detail), now
+            )
         if row["kind"] == WaitKind.APPROVAL:
             more, _ = yield from waitpoints.end_targets(row["id"], waitpoints.Ending(WaitState.CANCELLED), now)
             woken += more

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 from agentflow.control import LeaseLost
-from agentflow.database.port import Rows, Transaction, transaction
+from agentflow.database.port import Row, Rows, Transaction, transaction
 from agentflow.errors import WaitpointAlreadyAnswered, WaitpointNotFound, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState, new_id
 from agentflow.serde import decode_failure, dumps, encode_failure, loads
-from agentflow.storage import blobs, rows, runs
+from agentflow.storage import audit, blobs, rows, runs
+from agentflow.storage.audit import Note
 from agentflow.storage.runs import Lease, Lessee, NewRun, Started
 from agentflow.storage.statements import SQL
 
@@ -182,8 +184,28 @@ def end(waitpoint_id: str, ending: Ending, now: int, lessee: Lessee | None = Non
     one = yield from get(waitpoint_id)
     if one.run_id is not None:
         yield SQL.runs.lock(id=one.run_id)
-    yield SQL.waitpoints.lock(id=waitpoint_id)
-    return (yield from end_locked(one, ending, now, lessee))
+    locked = yield SQL.waitpoints.lock(id=waitpoint_id)
+    done = yield from end_locked(one, ending, now, lessee)
+    if is_question(locked[0]):
+        yield from audit.tell(_told(one, ending), now)
+    return done
+
+
+def is_question(row: Row) -> bool:
+    """Whether somebody outside is to answer it: whatever ends it is audited. A place in a thread's line, and the wait for a token, are none."""
+    kind = row["kind"]
+    if kind in (WaitKind.APPROVAL, WaitKind.INPUT, WaitKind.TOKEN):
+        return True
+    return kind == WaitKind.CALLBACK and row["target"] is None and '"thread"' not in row["subject"]
+
+
+def _told(one: WaitpointRecord, ending: Ending) -> Note:
+    """What the audit tells of an end that is no vote of a person."""
+    by = ending.by or "nobody"
+    silent = ending.state is WaitState.TIMED_OUT
+    via = "timeout" if silent else "callback" if one.kind is WaitKind.CALLBACK else "api"
+    detail = {"state": ending.state.value, "answer": None if ending.answer is None else sha256(ending.answer.encode()).hexdigest()}
+    return Note(type="timeout" if silent else "answer", waitpoint=one.id, run_id=one.run_id, actor=by, via=via, detail=detail)
 
 
 def end_locked(one: WaitpointRecord, ending: Ending, now: int, lessee: Lessee | None) -> Transaction[Woken]:
