@@ -1,11 +1,11 @@
 """The audit: who did what about a question, in a chain of hashes.
 
-A row is written in the transaction that does what it tells of, and is sealed a moment later: numbered without gaps, with a hash over all that
-it says and over the hash before it. Sealed under one lock, in the transaction it tells of, it would have every decision wait for every
+A row is written in the transaction that does what it tells of, and is sealed a moment later: numbered without gaps, with a hash over all
+that it says and over the hash before it. Sealed under one lock, in the transaction it tells of, it would have every decision wait for every
 other; here only those wait who seal.
 
-The chain shows that nothing sealed was changed, taken out, put in or moved. It does not show what was done to a row before it was sealed, and
-whoever may write to the database can make a whole new chain: only a head that was kept elsewhere shows that.
+The chain shows that nothing sealed was changed, taken out, put in or moved. It does not show what was done to a row before it was sealed,
+and whoever may write to the database can make a whole new chain: only a head that was kept elsewhere shows that.
 """
 
 from __future__ import annotations

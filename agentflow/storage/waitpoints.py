@@ -192,7 +192,7 @@ def end(waitpoint_id: str, ending: Ending, now: int, lessee: Lessee | None = Non
 
 
 def is_question(row: Row) -> bool:
-    """Whether somebody outside is to answer it: whatever ends it is audited. A place in a thread's line, and the wait for a token, are none."""
+    """Whether somebody outside is to answer it: what ends it is audited. Neither a place in a thread nor a wait for a token is one."""
     kind = row["kind"]
     if kind in (WaitKind.APPROVAL, WaitKind.INPUT, WaitKind.TOKEN):
         return True
