@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
+from agentflow.app.auditing import Audit
 from agentflow.app.bridge import Bridge
 from agentflow.app.queues import Queues
 from agentflow.app.refill import Refill
@@ -244,6 +245,11 @@ class Agentflow:
         return self._opened.waitpoints
 
     @property
+    def audit(self) -> Audit:
+        """Who decided what, in a chain that shows what was changed since."""
+        return self._opened.waitpoints.audit
+
+    @property
     def workers(self) -> Workers:
         """See who works, and have a worker leave."""
         return self._opened.workers
@@ -333,6 +339,7 @@ class _Open:
         self.queues = Queues(database, streams, app.clock)
         self.waitpoints = Waitpoints(database, app.clock, Waking(database, self.worker), self.maintenance)
         self.waitpoints.groups = app.groups
+        self.waitpoints.links.server = app.public_url
         self.workers = Workers(database, streams)
         self.refill = Refill(database, streams, app.clock)
         self.maintenance.on_death(self.refill.look)
@@ -349,6 +356,7 @@ class _Open:
             if self.worker is not None:
                 await self.worker.drain()
                 await asyncio.gather(*(task.close() for task in self._tasks.values()))
+            await self.waitpoints.audit.close()
         finally:
             await asyncio.gather(self.runs.close(), self.refill.close())
             await self.streams.close()

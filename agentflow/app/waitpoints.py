@@ -6,9 +6,12 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from typing import Any
 
+from agentflow.app.auditing import Audit
 from agentflow.app.delivering import Delivery, again, check_signature, no_callback, told
+from agentflow.app.linking import Links, LinkWish, ReviewLink
 from agentflow.app.waking import Waking
 from agentflow.clock import Clock, Duration, microseconds
 from agentflow.database.port import Database, Row, Transaction
@@ -16,7 +19,7 @@ from agentflow.engine.maintenance import Maintenance
 from agentflow.errors import InvalidAnswer, WaitpointAlreadyAnswered, WaitpointTimedOut
 from agentflow.records import WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, loads
-from agentflow.storage import callbacks, deciding, listing, waitpoints
+from agentflow.storage import callbacks, deciding, listing, tries, waitpoints
 from agentflow.storage.deciding import Ballot, Decided
 from agentflow.storage.policy import Voter
 from agentflow.storage.runs import Lessee
@@ -56,6 +59,8 @@ class Waitpoints:
         self._waking = waking
         self._maintenance = maintenance
         self.groups: GroupsOf | None = None
+        self.links = Links(database, clock, self._voter)
+        self.audit = Audit(database)
 
     async def create(
         self,
@@ -118,6 +123,7 @@ class Waitpoints:
         if one.kind not in (WaitKind.APPROVAL, WaitKind.INPUT):
             ending = Ending(WaitState.ANSWERED, answer, voter.name)
             woken = await self._waking.transact(one.run_id, lambda who: waitpoints.end(one.id, ending, now, who), self._maintenance.woken)
+            self.audit.poke()
             return Decided(woken.waitpoint)
         choice = "answer" if one.kind is WaitKind.INPUT else "approve" if loads(answer)["approved"] else "deny"
         ballot = Ballot(voter=voter, choice=choice, answer=answer, seen=seen, key=idempotency_key)
@@ -149,6 +155,32 @@ class Waitpoints:
         ballot = Ballot(voter=Voter(by), choice="reassign", answer=dumps({"to": to}))
         return (await self._change(one, lambda _: deciding.reassign(one.id, ballot, now))).waitpoint
 
+    async def link(
+        self,
+        waitpoint_id: str,
+        *,
+        actor: str | Voter,
+        expires: Duration = "7d",
+        choices: Sequence[str] | None = None,
+        by: str | Voter = "api",
+        replace: bool = False,
+    ) -> ReviewLink:
+        """Make a link with which one person, and nobody else, decides about an approval or fills in a form, in any browser.
+
+        `actor` is in whose name it decides. `expires` is a duration; it ends with the question at the latest. `choices` are those of
+        approve, deny and edit that it offers (all of them); a form has `answer`. `by` is who makes it. With `replace`, links that this
+        person was given before are closed.
+        The address is told here and never again: only a hash of it is kept. Whoever has it decides as the actor.
+
+        Raises `WaitpointNotFound`, `NotEligible`, `InvalidAnswer`, `WaitpointAlreadyAnswered` and `WaitpointTimedOut`.
+
+            link = await app.waitpoints.link(waiting.id, actor="user:maria", expires="1d")
+            await send_mail("maria@example.com", link.url)
+        """
+        made = await self.links.make(waitpoint_id, LinkWish(actor=actor, expires=expires, choices=choices, by=by, replace=replace))
+        self.audit.poke()
+        return made
+
     async def votes(self, waitpoint_id: str) -> list[Vote]:
         """All that people said to a waitpoint, in order: also what did not count, and why. Raises `WaitpointNotFound`."""
         await self.get(waitpoint_id)
@@ -156,6 +188,7 @@ class Waitpoints:
 
     async def _change(self, one: WaitpointRecord, make: Callable[[Lessee | None], Transaction[Decided]]) -> Decided:
         done = await self._waking.transact(one.run_id, make, self._tell)
+        self.audit.poke()
         if done.refused is not None:
             raise done.refused
         return done
@@ -172,27 +205,29 @@ class Waitpoints:
         try:
             found = self.groups(voter.name)
             known = await found if inspect.isawaitable(found) else found
-            return Voter(voter.name, frozenset(known) | (voter.groups or frozenset()))
+            return changed(voter, groups=frozenset(known) | (voter.groups or frozenset()))
         except Exception:  # noqa: BLE001 - a user's function may raise anything, and nobody decides because of that
             _log.exception("the groups of %s are not known: they count as in none", voter.name)
-            return Voter(voter.name, voter.groups or frozenset())
+            return changed(voter, groups=voter.groups or frozenset())
 
     async def deliver(self, waitpoint_id: str, secret: str, delivery: Delivery) -> None:
         """What a machine sends to a callback. The same message again changes nothing.
 
         Raises `CallbackNotFound`, `SignatureInvalid`, `InvalidAnswer`, `CallbackConflict`, and `WaitpointTimedOut` when it is too late.
         """
-        opened, signing = await self._database.read(callbacks.opened_by(waitpoint_id, secret))
-        if not opened:
+        now = self._clock.now()
+        door = await self._database.read(callbacks.opened_by(waitpoint_id, secret, now))
+        if not door.opened:
+            await self._database.transact(tries.count(waitpoint_id, waitpoint_id if door.known else None, now))
             raise no_callback()
-        check_signature(delivery, signing, self._clock.now())
+        check_signature(delivery, door.signing, now)
         one = await self.get(waitpoint_id)
         if again(one, delivery):
             return
         try:
             if one.state is not WaitState.PENDING:
                 raise waitpoints.refusal(one)
-            await self.answer(waitpoint_id, delivery.value, by=delivery.by)
+            await self.answer(waitpoint_id, delivery.value, by=Voter(delivery.by, via="callback"))
         except (WaitpointAlreadyAnswered, WaitpointTimedOut) as error:
             if not again(await self.get(waitpoint_id), delivery):
                 raise told(error) from None

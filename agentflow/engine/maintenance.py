@@ -16,9 +16,9 @@ from agentflow.engine.task import Task
 from agentflow.engine.telling import last_words, tell_answer
 from agentflow.engine.upkeep import Upkeep
 from agentflow.errors import StorageError, WaitpointError
-from agentflow.records import RunRecord, RunState
+from agentflow.records import RunRecord, RunState, WaitState
 from agentflow.serde import dumps
-from agentflow.storage import rows, runs, transitions, waitpoints, workers
+from agentflow.storage import audit, rows, runs, transitions, waitpoints, workers
 from agentflow.storage.statements import SQL
 from agentflow.storage.transitions import Ended
 from agentflow.storage.waitpoints import Ending, Woken
@@ -134,6 +134,8 @@ class Maintenance:
     async def _end_waits(self, now: int) -> None:
         due = await self._database.read(waitpoints.due(now, ROUND))
         await asyncio.gather(*(self._guarded(self._end_wait(waitpoint_id, ending, now)) for waitpoint_id, ending in due))
+        if any(ending.state is WaitState.TIMED_OUT for _, ending in due):
+            await self._database.transact(audit.seal())
 
     async def _end_wait(self, waitpoint_id: str, ending: Ending, now: int) -> None:
         with suppress(WaitpointError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -115,18 +115,19 @@ class Operation:
             return unexpected(error, request)
 
     async def _caller(self, service: Service, request: Request) -> Caller:
-        _check_host(service, request)
+        check_host(service, request)
         if self.needs.open:
             return NOBODY
         return await identified(service.app, service.keys, request, by_ticket=self.needs.tickets)
 
 
-def answer(model: BaseModel, status: int = 200) -> Response:
+def answer(model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A model as JSON."""
-    return Response(model.model_dump_json(by_alias=True), status, media_type="application/json")
+    return Response(model.model_dump_json(by_alias=True), status, headers=headers, media_type="application/json")
 
 
-def _check_host(service: Service, request: Request) -> None:
+def check_host(service: Service, request: Request) -> None:
+    """Raise `Forbidden` for a name that the server does not answer to."""
     if service.hosts and request.url.hostname not in service.hosts:
         raise Forbidden(
             f"This server does not answer to {request.url.hostname!r}.",

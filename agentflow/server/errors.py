@@ -116,9 +116,9 @@ def status_of(error: AgentflowError) -> int:
     return 409 if type(error) is RunError else error.http_status
 
 
-def unexpected(error: Exception, request: Request) -> Response:
-    """The answer for a defect of our own: the log has the details, the caller has not."""
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+def unexpected(error: Exception, request: Request, place: str | None = None) -> Response:
+    """The answer for a defect of our own: the log has the details, the caller has not. `place` stands for a path that is a secret."""
+    _log.error("%s %s failed", request.method, place or request.url.path, exc_info=error)
     return failed(InternalError("The server failed to answer.", hint="Its log says why."))
 
 

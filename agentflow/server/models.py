@@ -107,6 +107,18 @@ class DecidedWaitpoint(Waitpoint):
     have: int
 
 
+class Link(BaseModel):
+    """A link that one person decides with. `path` is a secret that is told once; `url` is null where no public address is set."""
+
+    id: str
+    waitpoint: str
+    actor: str
+    choices: list[str]
+    path: str
+    url: str | None
+    expires_at: Time
+
+
 class VoteInfo(BaseModel):
     """What somebody said to a waitpoint; `why` it does not count."""
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from starlette.requests import Request
 
 from agentflow.app import Agentflow
-from agentflow.auth.scopes import ANSWER, INDEX, READ_RUN, START, WRITE_RUN, Scopes
+from agentflow.auth.scopes import ANSWER, INDEX, LINK, READ_RUN, START, WRITE_RUN, Scopes
 from agentflow.engine.starting import thread_tag
 from agentflow.server.callers import Caller
 from agentflow.server.errors import ScopeMissing
@@ -209,6 +209,14 @@ async def _answers_waitpoint(asked: Asked, scopes: Scopes) -> None:
         raise waitpoints.not_found(_path_id(asked))
 
 
+async def _links_waitpoint(asked: Asked, scopes: Scopes) -> None:
+    if not scopes.links and not scopes.linking:
+        raise missing(*LINK)
+    run_id = await _run_of_waitpoint(asked)
+    if _path_id(asked) not in scopes.links and run_id not in scopes.linking:
+        raise waitpoints.not_found(_path_id(asked))
+
+
 async def _run_of_waitpoint(asked: Asked) -> str | None:
     """Raises `WaitpointNotFound`."""
     return (await asked.app.database.read(waitpoints.get(_path_id(asked)))).run_id
@@ -250,3 +258,5 @@ SEE_WAITPOINT = Need(check=_sees_waitpoint, scopes=(*ANSWER, *READ_RUN))
 """To see the waitpoint in the path: it, or the run that waits for it."""
 ANSWER_WAITPOINT = Need(check=_answers_waitpoint, scopes=ANSWER)
 """To answer the waitpoint in the path."""
+LINK_WAITPOINT = Need(check=_links_waitpoint, scopes=LINK)
+"""To make links for the waitpoint in the path."""

@@ -116,6 +116,19 @@ class Decide(Strict):
     seen_digest: str | None = None
 
 
+class MakeLink(Strict):
+    """For whom a link is, for how long (a duration; with the question at the latest), and what it offers; null for all there is.
+
+    A browser token makes links for its subject only, and need not name it. `replace` closes the links that this person was given before. `by` as in `Decide`.
+    """
+
+    actor: str | None = Field(None, min_length=1, max_length=256)
+    expires: int | float | str = "7d"
+    choices: list[Literal["approve", "deny", "edit", "answer"]] | None = None
+    replace: bool = False
+    by: str | None = None
+
+
 class Withdraw(Strict):
     """Why a question is taken back, and whether another one took its place. `by` as in `Decide`."""
 

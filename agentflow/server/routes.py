@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from agentflow.server import callbacks, inputs, listings, needs, queues, runs, threads, tokens, waitpoints
+from agentflow.server import audits, callbacks, inputs, listings, needs, queues, runs, threads, tokens, waitpoints
 from agentflow.server.calls import Operation
 from agentflow.server.models import (
     DecidedWaitpoint,
     EventPage,
     Health,
     Journal,
+    Link,
     MovedRun,
     QueueInfo,
     QueuePage,
@@ -28,6 +29,7 @@ from agentflow.server.requests import (
     Decide,
     EventQuery,
     IndexQuery,
+    MakeLink,
     MoveRun,
     PauseQueue,
     Reassign,
@@ -48,6 +50,7 @@ _CURSOR = ("Last-Event-ID",)
 OPERATIONS = (
     *threads.OPERATIONS,
     *callbacks.OPERATIONS,
+    *audits.OPERATIONS,
     *ai_sdk_routes.OPERATIONS,
     Operation(
         method="POST",
@@ -214,6 +217,18 @@ OPERATIONS = (
         answer=DecidedWaitpoint,
         problems=(404, 409, 410, 412),
         headers=("X-Agentflow-By", *_KEY),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/waitpoints/{id}/links",
+        handler=waitpoints.make_link,
+        needs=needs.LINK_WAITPOINT,
+        summary="Make a link with which one person decides",
+        body=MakeLink,
+        answer=Link,
+        statuses=(201,),
+        problems=(400, 404, 409, 410),
+        headers=("X-Agentflow-By",),
     ),
     Operation(
         method="POST",

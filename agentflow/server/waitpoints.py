@@ -13,8 +13,8 @@ from agentflow.errors import InvalidAnswer
 from agentflow.records import WaitKind, WaitpointRecord
 from agentflow.server.calls import Call, answer
 from agentflow.server.errors import Forbidden, RequestError
-from agentflow.server.models import DecidedWaitpoint, VotePage, WaitpointPage
-from agentflow.server.requests import CreateWaitpoint, Decide, Nothing, Reassign, WaitpointQuery, Withdraw
+from agentflow.server.models import DecidedWaitpoint, Link, VotePage, WaitpointPage
+from agentflow.server.requests import CreateWaitpoint, Decide, MakeLink, Nothing, Reassign, WaitpointQuery, Withdraw
 from agentflow.server.views import vote_view, waitpoint_view
 from agentflow.storage import blobs
 from agentflow.storage.policy import Voter
@@ -64,6 +64,38 @@ async def decide_waitpoint(call: Call[Decide, Nothing]) -> Response:
     return answer(DecidedWaitpoint(**dict(shown), outcome="resolved" if done.resolved else "recorded", need=done.need, have=done.have))
 
 
+async def make_link(call: Call[MakeLink, Nothing]) -> Response:
+    """A link that is told once: whoever has it decides as its actor, until it ends, is replaced, or the question goes to others.
+
+    403 for whom may not decide, 409 and 410 when the question has ended.
+    """
+    body, grant = call.body, call.caller.grant
+    actor = body.actor or (None if grant is None else grant.who)
+    if actor is None:
+        raise InvalidAnswer("For whom is the link?", hint='Name them: {"actor": "user:maria"}.')
+    if grant is not None and actor != grant.who:
+        raise Forbidden(f"This token makes links for {grant.who}, and for nobody else.", hint="Make it with an API key.")
+    made = await call.app.waitpoints.link(
+        call.id,
+        actor=Voter(actor, None if grant is None else grant.groups, "link"),
+        expires=body.expires,
+        choices=body.choices,
+        by=decider(call, body.by, "http"),
+        replace=body.replace,
+    )
+    url = None if made.server is None else made.url
+    link = Link(
+        id=made.id,
+        waitpoint=made.waitpoint_id,
+        actor=made.actor,
+        choices=list(made.choices),
+        path=made.path,
+        url=url,
+        expires_at=made.expires_at // 1_000,
+    )
+    return answer(link, 201, {"cache-control": "no-store"})
+
+
 async def withdraw_waitpoint(call: Call[Withdraw, Nothing]) -> Response:
     """Take a question back, or say that another took its place; its run goes on without an answer."""
     body, verbs = call.body, call.app.waitpoints
@@ -94,10 +126,10 @@ def decider(call: Call[Any, Any], said: str | None, otherwise: str) -> Voter:
         raise RequestError("`by` is not a name.", hint="Name a person in at most 256 characters.")
     grant = call.caller.grant
     if grant is None:
-        return Voter(said or otherwise)
+        return Voter(said or otherwise, via="http")
     if said is not None and said != grant.who:
         raise Forbidden(f"This token decides as {grant.who}, and for nobody else.", hint="Leave out `by` and X-Agentflow-By.")
-    return Voter(grant.who, grant.groups)
+    return Voter(grant.who, grant.groups, "http")
 
 
 def _only(body: Decide, name: str, value: object, one: WaitpointRecord) -> object:

@@ -55,11 +55,11 @@ class Verdict:
 
 
 class Chain:
-    """Looks at entries in the order in which they come. `expected` is a head that was kept elsewhere; `first` where the entries begin."""
+    """Looks at entries in the order in which they come. `expected` are heads that were kept elsewhere; `first` is the number of the first
+    entry, None where any will do."""
 
-    def __init__(self, expected: Head | None = None, first: int | None = 1) -> None:
-        self._expected = expected
-        self._first = first
+    def __init__(self, *expected: Head, first: int | None = 1) -> None:
+        self._expected = dict(expected)
         self._rows = 0
         self._last: Head | None = None if first is None else Head(first - 1, START)
         self.broken: Verdict | None = None
@@ -78,9 +78,9 @@ class Chain:
 
     def verdict(self) -> Verdict:
         """What was found, once all entries were looked at."""
-        last, expected = self._last or Head(0, START), self._expected
-        if self.broken is None and expected is not None and last.place < expected.place:
-            return Verdict(self._rows, last, last.place + 1, f"It is missing, and all after it: there were {expected.place} rows.")
+        last, most = self._last or Head(0, START), max(self._expected, default=0)
+        if self.broken is None and last.place < most:
+            return Verdict(self._rows, last, last.place + 1, f"It is missing, and all after it: there were {most} rows.")
         return self.broken or Verdict(self._rows, last)
 
     def _wrong(self, entry: Mapping[str, Any], last: Head) -> str | None:
@@ -91,7 +91,7 @@ class Chain:
             return "It does not follow the row before it."
         if entry.get("hash") != hashed(entry):
             return "It is not what was sealed."
-        if self._expected is not None and self._expected.place == place and self._expected.hash != entry["hash"]:
+        if self._expected.get(place, entry["hash"]) != entry["hash"]:
             return "It is not the row whose hash was kept."
         return None
 
@@ -120,7 +120,7 @@ def seal() -> Transaction[bool]:
     for row in found:
         entry = told(row, head.place + 1, head.hash)
         head = Head(entry["seq"], hashed(entry))
-        sealed.append((row["key"], *head))
+        sealed.append((row["key"], head.place, head.hash))
     yield SQL.audit.seal(sealed=dumps(sealed))
     yield SQL.audit.reach(place=head.place, hash=head.hash)
     return len(found) == ROUND

@@ -146,9 +146,7 @@ def too_late(one: WaitpointRecord, now: int) -> WaitpointTimedOut | None:
     """The error that tells of a question whose time is over, though nothing has ended it yet."""
     if one.due_at is None or one.due_at > now:
         return None
-    return WaitpointTimedOut(
-        f"The time of {one.id} is over.", hint="It can no longer be answered.", waitpoint_id=one.id, state="timed_out"
-    )
+    return WaitpointTimedOut(f"The time of {one.id} is over.", hint="It can no longer be answered.", waitpoint_id=one.id, state="timed_out")
 
 
 def not_eligible(one: WaitpointRecord, voter: Voter, policy: Policy) -> NotEligible | None:

@@ -11,7 +11,7 @@ from agentflow.database.port import Row, Transaction, transaction
 from agentflow.errors import InvalidAnswer, WaitpointError
 from agentflow.records import WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, loads
-from agentflow.storage import audit, deciding, waitpoints
+from agentflow.storage import audit, deciding, tries, waitpoints
 from agentflow.storage.audit import Note
 from agentflow.storage.policy import Policy, Voter
 from agentflow.storage.statements import SQL
@@ -25,11 +25,13 @@ _NOBODY = sha256(b"").hexdigest()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewLink:
-    """A link to be made. `replace`: the links that this person has been given before are closed. Times are microseconds since 1970."""
+    """A link to be made. `member_of`: the groups that they are said to be in, beside those that are known of them; None where whoever makes
+    the link vouches for them. `replace`: links that this person was given before are closed. Times are microseconds since 1970."""
 
     id: str
     secret: str
     actor: Voter
+    member_of: frozenset[str] | None
     choices: Sequence[str] | None
     made_by: Voter
     expires_at: int
@@ -77,7 +79,7 @@ def make(waitpoint_id: str, new: NewLink, now: int) -> Transaction[tuple[Waitpoi
     until = new.expires_at if one.due_at is None else min(new.expires_at, one.due_at)
     if new.replace:
         yield SQL.links.revoke(waitpoint=one.id, actor=new.actor.name, now=now)
-    groups = None if new.actor.groups is None else dumps(sorted(new.actor.groups))
+    groups = None if new.member_of is None else dumps(sorted(new.member_of))
     yield SQL.links.make(
         id=new.id,
         hash=_hashed(new.secret),
@@ -93,17 +95,26 @@ def make(waitpoint_id: str, new: NewLink, now: int) -> Transaction[tuple[Waitpoi
     yield from audit.tell(
         Note(type="link", waitpoint=one.id, run_id=one.run_id, actor=new.made_by.name, via=new.made_by.via, detail=detail), now
     )
-    voter = Voter(new.actor.name, new.actor.groups, "link")
+    voter = Voter(new.actor.name, new.member_of, "link")
     return one, LinkRecord(id=new.id, waitpoint=one.id, actor=voter, choices=tuple(choices), expires_at=until, revoked_at=None)
 
 
-def opened_by(token: str) -> Transaction[LinkRecord | None]:
-    """The link of a token; None for an unknown one and a wrong secret alike, which takes as long."""
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a token opens: its link; None for an unknown one and a wrong secret alike. `waitpoint`: that of the link which has this id."""
+
+    link: LinkRecord | None
+    waitpoint: str | None
+
+
+def opened_by(token: str, now: int) -> Transaction[Opened]:
+    """What a token opens, which takes as long where there is no such link. One that has had too many wrong secrets stays shut."""
     id, secret = split(token)
+    locked = yield from tries.locked(id, now)
     found = yield SQL.links.get(id=id)
-    known = found[0]["hash"] if found else _NOBODY
-    right = hmac.compare_digest(known, _hashed(secret))
-    return LinkRecord.of(found[0]) if right and found else None
+    right = hmac.compare_digest(found[0]["hash"] if found else _NOBODY, _hashed(secret))
+    link = LinkRecord.of(found[0]) if right and found and not locked else None
+    return Opened(link, found[0]["waitpoint"] if found else None)
 
 
 def _hashed(secret: str) -> str:

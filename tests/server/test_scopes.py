@@ -28,7 +28,7 @@ from tests.server.site import Site, served
 ALL = (*OPERATIONS, described(OPERATIONS))
 READERS = {"run", "tag", "thread"}
 WRITERS = {"written", "written thread"}
-EVERYBODY = {*READERS, *WRITERS, "task", "waitpoint", "waiting", "thoughts", "index"}
+EVERYBODY = {*READERS, *WRITERS, "task", "waitpoint", "waiting", "link", "linking", "thoughts", "index"}
 ALLOWED: dict[str, set[str]] = {
     "start_run": {"task"},
     "list_runs": {"index", "tag"},
@@ -48,9 +48,11 @@ ALLOWED: dict[str, set[str]] = {
     "get_waitpoint": {*READERS, "waitpoint", "waiting"},
     "decide_waitpoint": {"waitpoint", "waiting"},
     "list_votes": {*READERS, "waitpoint", "waiting"},
+    "make_link": {"link", "linking"},
     "withdraw_waitpoint": set(),
     "reassign_waitpoint": set(),
     "deliver": EVERYBODY,
+    "export_audit": set(),
     "list_tasks": set(),
     "list_workers": set(),
     "drain_worker": set(),
@@ -101,6 +103,8 @@ class Stage:
             "task": "task:start:greet",
             "waitpoint": f"waitpoint:answer:{self.waitpoint}",
             "waiting": f"waitpoint:answer:run:{self.run}",
+            "link": f"waitpoint:link:{self.waitpoint}",
+            "linking": f"waitpoint:link:run:{self.run}",
             "thoughts": "thoughts",
             "index": "index:read",
         }
@@ -117,6 +121,7 @@ class Stage:
             "start_run": {"task": "greet", "payload": {"name": "ada"}},
             "move_run": {"to": None},
             "decide_waitpoint": {"value": 1},
+            "make_link": {"choices": ["answer"]},
             "mint_token": {"scopes": ["thoughts"]},
             "issue_ticket": {"run": run},
             "stream_runs": {"runs": {run: None}, "live": False},
