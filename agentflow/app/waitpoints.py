@@ -10,6 +10,7 @@ from dataclasses import replace as changed
 from typing import Any
 
 from agentflow.app.auditing import Audit
+from agentflow.app.batch import Choice, ballots
 from agentflow.app.delivering import Delivery, again, check_signature, no_callback, told
 from agentflow.app.linking import Links, LinkWish, ReviewLink
 from agentflow.app.waking import Waking
@@ -19,8 +20,10 @@ from agentflow.engine.maintenance import Maintenance
 from agentflow.errors import InvalidAnswer, WaitpointAlreadyAnswered, WaitpointTimedOut
 from agentflow.records import WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, loads
-from agentflow.storage import callbacks, deciding, listing, tries, waitpoints
+from agentflow.storage import batch, callbacks, deciding, inbox, listing, tries, waitpoints
+from agentflow.storage.batch import DecidedAll, OneRefused
 from agentflow.storage.deciding import Ballot, Decided
+from agentflow.storage.inbox import Inbox, InboxPage
 from agentflow.storage.policy import Voter
 from agentflow.storage.runs import Lessee
 from agentflow.storage.waitpoints import Ending, TokenKey, Woken
@@ -91,6 +94,11 @@ class Waitpoints:
         """Waitpoints, newest first; by default those that are open."""
         return await self._database.read(listing.waitpoints(kind=kind, state=state, run_id=run_id, limit=limit))
 
+    async def inbox(self, wanted: Inbox, assignee: str | Voter | None = None) -> InboxPage:
+        """A page of what is open, newest first; `assignee`: what this person may decide about."""
+        voter = None if assignee is None else await self._voter(assignee)
+        return await self._database.read(inbox.page(wanted, voter))
+
     async def approve(
         self, waitpoint_id: str, *, by: str, reason: str | None = None, edits: dict[str, Any] | None = None
     ) -> WaitpointRecord:
@@ -128,6 +136,29 @@ class Waitpoints:
         choice = "answer" if one.kind is WaitKind.INPUT else "approve" if loads(answer)["approved"] else "deny"
         ballot = Ballot(voter=voter, choice=choice, answer=answer, seen=seen, key=idempotency_key)
         return await self._change(one, lambda who: deciding.decide(one.id, ballot, now, who))
+
+    async def decide_many(
+        self, choices: Sequence[Choice], *, by: str | Voter, whole: bool = True, idempotency_key: str | None = None
+    ) -> list[Decided]:
+        """Decide about several calls of one turn of one run: with `whole` all of them or none, else each by itself; see `Decided.refused`.
+
+        Raises `NotOneTurn` for others, and for what is of high risk; `WaitpointNotFound`, `InvalidAnswer`; with `whole` also as `decide`
+        does, with the id of the one that is in the way among its details.
+        """
+        asked = [await self.get(one.waitpoint_id) for one in choices]
+        batch.check_one_turn(asked)
+        made, now = ballots(choices, asked, await self._voter(by), idempotency_key), self._clock.now()
+        try:
+            done = await self._waking.transact(asked[0].run_id, lambda who: batch.decide(made, whole, now, who), self._tell_all)
+        except OneRefused as refused:
+            refused.error.details["waitpoint_id"] = refused.waitpoint_id
+            raise refused.error from None
+        self.audit.poke()
+        return list(done.each)
+
+    def _tell_all(self, done: DecidedAll) -> None:
+        for one in done.each:
+            self._tell(one)
 
     async def cancel(self, waitpoint_id: str, *, by: str, reason: str | None = None) -> WaitpointRecord:
         """Take a question back: its run goes on without an answer, an approval is a no. Raises as `answer` does."""

@@ -57,11 +57,11 @@ def _answer(approved: bool, reason: str | None, edits: str | None) -> dict[str, 
 
 
 async def _decide(app: Agentflow, id: str, answer: dict[str, Any], by: str) -> tuple[WaitpointRecord, str]:
-    one = await _find(app, id)
+    one = await find(app, id)
     return await app.waitpoints.answer(one.id, answer, by=by), title_of(one)
 
 
-async def _find(app: Agentflow, id: str) -> WaitpointRecord:
+async def find(app: Agentflow, id: str) -> WaitpointRecord:
     """The approval of that id, or the one that a run waits for."""
     if not id.startswith("run_"):
         return await app.waitpoints.get(id)
@@ -149,7 +149,7 @@ def _how(one: WaitpointRecord, until: Any) -> tuple[Any, ...]:
 
 
 async def _get(app: Agentflow, id: str) -> tuple[WaitpointRecord, int]:
-    return await _find(app, id), app.clock.now()
+    return await find(app, id), app.clock.now()
 
 
 @approvals.command("decide")
@@ -195,7 +195,7 @@ def cancel(id: Id, reason: Reason = None, by: By = None, *, connection: Connecti
 
 
 async def _cancel(app: Agentflow, id: str, by: str, reason: str | None) -> tuple[WaitpointRecord, str]:
-    one = await _find(app, id)
+    one = await find(app, id)
     return await app.waitpoints.cancel(one.id, by=by, reason=reason), title_of(one)
 
 
@@ -215,7 +215,7 @@ def reassign(
 
 
 async def _reassign(app: Agentflow, id: str, by: str, users: list[str] | None, groups: list[str] | None) -> str:
-    one = await _find(app, id)
+    one = await find(app, id)
     await app.waitpoints.reassign(one.id, by=by, users=users or None, groups=groups or None)
     return title_of(one)
 
@@ -234,4 +234,4 @@ def votes(id: Id, as_json: Json = False, *, connection: Connection) -> None:
 
 
 async def _votes(app: Agentflow, id: str) -> tuple[list[Vote], int]:
-    return await app.waitpoints.votes((await _find(app, id)).id), app.clock.now()
+    return await app.waitpoints.votes((await find(app, id)).id), app.clock.now()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import to_json
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agentflow.errors import AgentflowError, RunError
+from agentflow.server.models import Problem
 
 _log = logging.getLogger("agentflow.server")
 
@@ -104,10 +106,18 @@ _HEADERS = {401: {"www-authenticate": "Bearer"}, 429: {"retry-after": "5"}}
 
 def failed(error: AgentflowError, headers: dict[str, str] | None = None) -> Response:
     """The answer that tells of an error."""
-    shape = {"code": error.code, "message": error.message, "hint": error.hint, "details": error.details}
-    body = to_json(shape, inf_nan_mode="null", fallback=str)
+    body = to_json(_shape(error), inf_nan_mode="null", fallback=str)
     status = status_of(error)
     return Response(body, status, headers=headers or _HEADERS.get(status), media_type="application/json")
+
+
+def problem_of(error: AgentflowError) -> Problem:
+    """An error among answers."""
+    return Problem.model_validate_json(to_json(_shape(error), inf_nan_mode="null", fallback=str))
+
+
+def _shape(error: AgentflowError) -> dict[str, Any]:
+    return {"code": error.code, "message": error.message, "hint": error.hint, "details": error.details}
 
 
 def status_of(error: AgentflowError) -> int:

@@ -119,6 +119,21 @@ class Link(BaseModel):
     expires_at: Time
 
 
+class DecidedOne(BaseModel):
+    """What became of one decision among many; `waitpoint` is null, and `problem` says why, where it does not count (`refused`)."""
+
+    id: str
+    outcome: Literal["resolved", "recorded", "refused"]
+    waitpoint: DecidedWaitpoint | None
+    problem: Problem | None
+
+
+class DecidedMany(BaseModel):
+    """What became of each, in the order in which they were sent."""
+
+    results: list[DecidedOne]
+
+
 class VoteInfo(BaseModel):
     """What somebody said to a waitpoint; `why` it does not count."""
 
@@ -191,9 +206,10 @@ class Journal(BaseModel):
 
 
 class WaitpointPage(BaseModel):
-    """Waitpoints, newest first."""
+    """Waitpoints, newest first; `next` is the `cursor` of the next page. A page may be short though more follows."""
 
     waitpoints: list[Waitpoint]
+    next: str | None
 
 
 class TaskInfo(BaseModel):

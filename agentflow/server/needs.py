@@ -209,6 +209,15 @@ async def _answers_waitpoint(asked: Asked, scopes: Scopes) -> None:
         raise waitpoints.not_found(_path_id(asked))
 
 
+async def _answers_many(asked: Asked, scopes: Scopes) -> None:
+    if not scopes.waitpoints and not scopes.waiting:
+        raise missing(*ANSWER)
+    for id in dict.fromkeys(one.id for one in asked.body.decisions):
+        run_id = (await asked.app.database.read(waitpoints.get(id))).run_id
+        if not asked.caller.answers(id, run_id):
+            raise waitpoints.not_found(id)
+
+
 async def _links_waitpoint(asked: Asked, scopes: Scopes) -> None:
     if not scopes.links and not scopes.linking:
         raise missing(*LINK)
@@ -260,3 +269,5 @@ ANSWER_WAITPOINT = Need(check=_answers_waitpoint, scopes=ANSWER)
 """To answer the waitpoint in the path."""
 LINK_WAITPOINT = Need(check=_links_waitpoint, scopes=LINK)
 """To make links for the waitpoint in the path."""
+ANSWER_MANY = Need(check=_answers_many, scopes=ANSWER)
+"""To answer each of the waitpoints in the body."""

@@ -119,8 +119,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
 
 def _answer(operation: Operation, status: int) -> dict[str, Any]:
     phrase = HTTPStatus(status).phrase
-    if status == 204:
-        return {"description": "Nothing follows"}
+    if status in (204, 304):
+        return {"description": "Nothing follows" if status == 204 else phrase}
     return _content(phrase, operation.media, {"type": "string"} if operation.answer is None else _ref(operation.answer))
 
 

@@ -119,13 +119,32 @@ class Decide(Strict):
 class MakeLink(Strict):
     """For whom a link is, for how long (a duration; with the question at the latest), and what it offers; null for all there is.
 
-    A browser token makes links for its subject only, and need not name it. `replace` closes the links that this person was given before. `by` as in `Decide`.
+    A browser token makes links for its subject only, and need not name it.
+    `replace` closes the links that this person was given before. `by` as in `Decide`.
     """
 
     actor: str | None = Field(None, min_length=1, max_length=256)
     expires: int | float | str = "7d"
     choices: list[Literal["approve", "deny", "edit", "answer"]] | None = None
     replace: bool = False
+    by: str | None = None
+
+
+class DecideOne(Strict):
+    """One decision among many, as in `Decide`."""
+
+    id: str = Field(min_length=1, max_length=128)
+    approved: bool
+    reason: str | None = None
+    edits: dict[str, Any] | None = None
+    seen_digest: str | None = None
+
+
+class DecideMany(Strict):
+    """Decisions about calls of one turn of one run. `mode`: `all` or none of them, or `each` by itself. `by` as in `Decide`."""
+
+    decisions: list[DecideOne] = Field(min_length=1, max_length=100)
+    mode: Literal["all", "each"] = "all"
     by: str | None = None
 
 
@@ -200,9 +219,19 @@ class EventQuery(Strict):
 
 
 class WaitpointQuery(Strict):
-    """Which waitpoints; `state` is `pending` unless said otherwise, `any` for all."""
+    """Which waitpoints; `state` is `pending` unless said otherwise, `any` for all; `status` is another word for it.
+
+    `assignee`: those that this person may decide about, `me` for whoever asks. `risk` may be several, by commas. `thread` is the run's.
+    `cursor` is the `next` of the page before; of those that have ended there is one page.
+    """
 
     kind: WaitKind | None = None
     state: WaitState | Literal["any"] = WaitState.PENDING
+    status: WaitState | Literal["any"] | None = None
     run: str | None = None
+    thread: str | None = Field(None, max_length=255)
+    assignee: str | None = Field(None, min_length=1, max_length=256)
+    risk: str | None = Field(None, pattern="^(low|medium|high|critical)(,(low|medium|high|critical))*$")
+    tool: str | None = Field(None, max_length=256)
+    cursor: str | None = Field(None, pattern="^[0-9]{1,18}-wp_[0-9A-Za-z_]{1,128}$")
     limit: int = Field(100, ge=1, le=500)

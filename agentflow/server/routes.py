@@ -5,6 +5,7 @@ from __future__ import annotations
 from agentflow.server import audits, callbacks, inputs, listings, needs, queues, runs, threads, tokens, waitpoints
 from agentflow.server.calls import Operation
 from agentflow.server.models import (
+    DecidedMany,
     DecidedWaitpoint,
     EventPage,
     Health,
@@ -27,6 +28,7 @@ from agentflow.server.requests import (
     CancelRun,
     CreateWaitpoint,
     Decide,
+    DecideMany,
     EventQuery,
     IndexQuery,
     MakeLink,
@@ -186,6 +188,8 @@ OPERATIONS = (
         summary="List waitpoints, newest first",
         query=WaitpointQuery,
         answer=WaitpointPage,
+        statuses=(200, 304),
+        problems=(400, 404),
     ),
     Operation(
         method="POST",
@@ -199,12 +203,24 @@ OPERATIONS = (
         headers=_KEY,
     ),
     Operation(
+        method="POST",
+        path="/v1/waitpoints/decisions",
+        handler=waitpoints.decide_many,
+        needs=needs.ANSWER_MANY,
+        summary="Answer several waitpoints of one turn",
+        body=DecideMany,
+        answer=DecidedMany,
+        problems=(404, 409, 410, 412, 429),
+        headers=("X-Agentflow-By", *_KEY),
+    ),
+    Operation(
         method="GET",
         path="/v1/waitpoints/{id}",
         handler=waitpoints.get_waitpoint,
         needs=needs.SEE_WAITPOINT,
         summary="Look at a waitpoint",
         answer=Waitpoint,
+        statuses=(200, 304),
         problems=(404,),
     ),
     Operation(
@@ -215,7 +231,7 @@ OPERATIONS = (
         summary="Answer a waitpoint",
         body=Decide,
         answer=DecidedWaitpoint,
-        problems=(404, 409, 410, 412),
+        problems=(400, 404, 409, 410, 412, 429),
         headers=("X-Agentflow-By", *_KEY),
     ),
     Operation(
