@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from agentflow.records import RunState, WaitKind, WaitState
 
@@ -108,7 +108,7 @@ class Decide(Strict):
     `seen_digest` is the `subject.digest` of what was shown to them.
     """
 
-    approved: bool | None = None
+    approved: StrictBool | None = None
     reason: str | None = None
     edits: dict[str, Any] | None = None
     value: Any = None
@@ -134,7 +134,7 @@ class DecideOne(Strict):
     """One decision among many, as in `Decide`."""
 
     id: str = Field(min_length=1, max_length=128)
-    approved: bool
+    approved: StrictBool
     reason: str | None = None
     edits: dict[str, Any] | None = None
     seen_digest: str | None = None
