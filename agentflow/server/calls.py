@@ -19,6 +19,7 @@ from agentflow.server.errors import (
     BodyTooLarge,
     Forbidden,
     InvalidRequest,
+    NoSuchRoute,
     RequestError,
     UnsupportedMediaType,
     failed,
@@ -101,6 +102,9 @@ class Operation:
         """The answer to a request, whatever happens."""
         try:
             caller = await self._caller(service, request)
+            if any("\x00" in str(one) for one in request.path_params.values()):
+                # No database stores it in a text, so nothing has such a name.
+                raise NoSuchRoute("There is nothing at this path.", hint="GET /v1/openapi.json lists what there is.")
             if self.raw:
                 call = Call(service, request, Nothing(), Nothing(), caller)
                 await self.needs.permit(call)
@@ -147,6 +151,11 @@ def check_host(service: Service, request: Request) -> None:
 
 
 def _query(request: Request, model: type[Model]) -> Model:
+    named = [name for name, _ in request.query_params.multi_items()]
+    if len(set(named)) < len(named):
+        twice = sorted({name for name in named if named.count(name) > 1})
+        problems = [{"at": name, "problem": "Should be there once"} for name in twice]
+        raise InvalidRequest(f"The query has {', '.join(twice)} more than once.", hint="Send each parameter once.", problems=problems)
     try:
         return model.model_validate(dict(request.query_params))
     except ValidationError as error:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from agentflow.records import RunState, WaitKind, WaitState
 
-Time = int
-"""Milliseconds since 1970."""
+Time = Annotated[int, Field(ge=0, le=253_402_300_799_999)]
+"""Milliseconds since 1970, to the end of the year 9999."""
+_LARGE = 2**31
 
 
 class Strict(BaseModel):
     """A body or query: names that are not known are errors."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="after")
+    def _check_texts(self) -> Self:
+        """Names and keys are stored as they are, and no database stores this character in a text; what is JSON may hold it."""
+        for name, one in type(self).model_fields.items():
+            value: Any = getattr(self, name)
+            texts: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value]
+            if one.annotation is not Any and any(isinstance(text, str) and "\x00" in text for text in texts):
+                raise ValueError(f"{name} holds a NUL character")
+        return self
 
 
 class Nothing(Strict):
@@ -43,8 +54,8 @@ class RunOptions(Strict):
     idempotency_scope: Literal["run", "global"] | None = None
     tags: list[str] | None = None
     metadata: dict[str, Any] | None = None
-    priority: int | None = None
-    weight: int | None = Field(None, ge=1)
+    priority: int | None = Field(None, ge=-_LARGE, le=_LARGE)
+    weight: int | None = Field(None, ge=1, le=_LARGE)
     concurrency_key: str | None = None
     dedupe_key: str | None = Field(None, min_length=1, max_length=512)
     debounce: DebounceOptions | None = None
@@ -171,7 +182,7 @@ class RunQuery(Strict):
     status: RunState | None = None
     tag: str | None = None
     parent: str | None = None
-    cursor: int | None = None
+    cursor: int | None = Field(None, ge=0, lt=2**63)
     limit: int = Field(50, ge=1, le=500)
 
 

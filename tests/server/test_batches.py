@@ -108,7 +108,7 @@ async def test_what_is_of_high_risk_or_of_another_turn_is_decided_one_by_one(sit
 async def test_the_inbox_is_found_by_person_risk_tool_run_and_thread(site: Site) -> None:
     _, ids = await asked(site, 3, calls=[{"risk": "low"}, {"risk": "high", "users": ["maria"]}, {"groups": ["finance"]}])
     _, [other] = await asked(site, 1, "plain_wish", policy={"users": ["otto"], "requester": "zoe"})
-    body = {"task": "plain_wish", "payload": {"policy": {}}, "options": {"thread": "t-1"}}
+    body: dict[str, Any] = {"task": "plain_wish", "payload": {"policy": {}}, "options": {"thread": "t-1"}}
     threaded = (await site.client.post("/v1/runs", json=body)).json()["id"]
     last = (await site.waiting(threaded))["id"]
 

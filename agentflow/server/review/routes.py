@@ -52,7 +52,7 @@ class _Page:
 
     async def _answered(self, request: Request) -> Response:
         token = str(request.path_params["token"])
-        link = await self._verbs.links.opened_by(token)
+        link = await self._verbs.links.opened_by(token) if token.isascii() and token.isprintable() else None
         if link is None:
             return _unknown()
         try:
