@@ -177,7 +177,7 @@ def said(thread: str, after: int = 0, upto: int = LAST, head: int = LAST) -> Tra
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What stands for all that leads to message `upto`, with it: a message as JSON text. `thread` is the key of the thread that summed it up."""
+    """What stands for all that leads to message `upto`, with it: a message as JSON text. `thread` is the key of who summed it up."""
 
     upto: int
     body: str
@@ -185,7 +185,7 @@ class Summary:
 
 
 def summary(thread: str, head: int, by: int | None = None) -> Transaction[Summary | None]:
-    """The summary that stands for most of what leads to message `head` of a thread, made there or in what it is a fork of; or `by` that one.
+    """The summary that stands for most of what leads to message `head` of a thread, made there or in its sources, or `by` that one.
 
     What a fork sums up of what it shares with its source is no summary of the source.
     """
