@@ -263,9 +263,10 @@ async def test_what_a_fork_sums_up_its_source_is_not_told(engine: Engine) -> Non
     assert model.asked[-1] == [summed, "q2", "a2", "q3"]
     await say(engine, plain, "q4")
     assert model.asked[-1] == ["q1", "a1", "q2", "a2", "q4"]
-    await (await other.send("q5")).result()
+    last = await other.send("q5")
+    await last.result()
     assert model.asked[-1] == [summed, "q2", "a2", "q3", "a3", "q5"]
-    assert not (await engine.replay(run)).diverges
+    assert not (await engine.replay(last)).diverges
 
 
 async def test_a_crash_behind_the_summary_asks_for_no_second_one(engine: Engine) -> None:
