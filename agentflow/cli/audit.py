@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -83,7 +83,7 @@ def _of_file(file: Path, expected: Head | None) -> Verdict:
     for number, entry in enumerate(_lines(file), 1):
         if not isinstance(entry, dict):
             raise ConfigurationError(f"Line {number} of {file} is no entry.", hint="Give a file that `agentflow audit export` has written.")
-        chain.add(entry)
+        chain.add(cast("dict[str, Any]", entry))
     return chain.verdict()
 
 

@@ -29,6 +29,7 @@ _LIMIT = 256 * 1024
 _MOST = 500
 """Fields of a form."""
 _LONGEST_REASON = 4_000
+_WRONG = "Something does not fit: see below."
 Form = Mapping[str, Sequence[str]]
 
 
@@ -88,7 +89,9 @@ class _Page:
             await self._verbs.decide(one.id, value, by=link.actor, seen=_first(form, "seen") or None, idempotency_key=key)
         except InvalidAnswer as error:
             wrong = {one["at"]: one["problem"] for one in error.details.get("problems", ())}
-            return question(422, await self._review(token, link, one), replace(filled, problems=wrong, message=error.message))
+            placed = bool(wrong) and wrong.keys() <= {field.at for field in fields_of(loads(one.schema or "{}"))}
+            told = replace(filled, problems=wrong, message=_WRONG if placed else error.message)
+            return question(422, await self._review(token, link, one), told)
         except (WaitpointAlreadyAnswered, WaitpointTimedOut) as error:
             return await self._lost(token, link, error)
         except AgentflowError as error:
@@ -158,11 +161,11 @@ def _said(link: LinkRecord, one: WaitpointRecord, form: Form) -> tuple[Any, Fill
         return None, replace(BLANK, message="Say what you decide: use one of the buttons.")
     if one.kind is not WaitKind.APPROVAL:
         value, problems = filled_in(fields_of(loads(one.schema or "{}")), form)
-        return value, Filled(value=value, problems=problems, message="Something does not fit." if problems else "")
+        return value, Filled(value=value, problems=problems, message=_WRONG if problems else "")
     reason = _first(form, "reason").replace("\r\n", "\n").strip()[:_LONGEST_REASON]
     decision: dict[str, Any] = {"approved": choice == "approve", **({"reason": reason} if reason else {})}
     edits, problems = _edits(link, one, form) if choice == "approve" else (None, {})
-    filled = Filled(value=edits, reason=reason, problems=problems, message="Something does not fit." if problems else "")
+    filled = Filled(value=edits, reason=reason, problems=problems, message=_WRONG if problems else "")
     return ({**decision, "edits": edits} if edits is not None else decision), filled
 
 
