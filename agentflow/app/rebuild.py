@@ -20,6 +20,7 @@ from agentflow.streams.events import (
     RunProgress,
     RunStarted,
 )
+from agentflow.streams.transcript import read_transcript
 
 _Dated = tuple[int, Event]
 
@@ -57,18 +58,27 @@ def load(run_id: str) -> Transaction[Rebuilt]:
     entries = yield from journal.load(run.key)
     waited = yield from waitpoints.of_run(run.key)
     said = yield from journal.transcripts(run.key)
-    return Rebuilt(run, rebuild(run, entries, waited, said))
+    joined = yield from journal.joined(run.key)
+    return Rebuilt(run, rebuild(run, entries, waited, said, joined))
 
 
 def rebuild(
-    run: RunRecord, entries: Iterable[JournalEntry], waited: Iterable[WaitpointRecord], said: Mapping[int, str]
+    run: RunRecord,
+    entries: Iterable[JournalEntry],
+    waited: Iterable[WaitpointRecord],
+    said: Mapping[int, str],
+    joined: Iterable[tuple[int, str]] = (),
 ) -> list[StoredEvent]:
-    """What is known of a run, as events in the order of their times; with `end` when it has ended. `said`: transcripts by entry."""
+    """What is known of a run, as events in the order of their times; with `end` when it has ended.
+
+    `said`: transcripts by entry. `joined`: what other runs said in its stream, with the times.
+    """
     dated: list[_Dated] = []
     for entry in standing(entries):
         event = recorded(entry)
         dated += [] if event is None else [(entry.ended_at, one) for one in with_words(event, said.get(entry.seq))]
     dated += [one for wait in waited for one in _waited(wait)]
+    dated += [(_in_time(run, at), event) for at, text in joined for event in read_transcript(text)]
     dated.sort(key=lambda one: one[0])
     if run.started_at is not None:
         began = RunStarted(run.task, run.attempt, run.epoch, parent=run.parent_id, thread=run.thread)
@@ -80,6 +90,11 @@ def rebuild(
         dated += [(last, event) for event in last_words(run)]
     epoch = _epoch(run)
     return [StoredEvent(Cursor(epoch, number), at // 1_000, event) for number, (at, event) in enumerate(dated, start=1)]
+
+
+def _in_time(run: RunRecord, at: int) -> int:
+    """A time that the clock of another run tells; nothing is later than the end."""
+    return at if run.finished_at is None else min(at, run.finished_at)
 
 
 def _waited(one: WaitpointRecord) -> list[_Dated]:

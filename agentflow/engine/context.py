@@ -172,6 +172,10 @@ class StepScope(Protocol):
         """Send an event to the run's stream; also proof of life for the idle timeout."""
         ...
 
+    def join(self, run_id: str, event: Event) -> None:
+        """Send an event to the stream of another run, where it is kept with the step's record; it is dropped where that run has ended."""
+        ...
+
     def touch(self) -> None:
         """Proof of life without an event."""
         ...
@@ -327,10 +331,6 @@ class TaskContext(Protocol):
 
     async def caught_up(self) -> None:
         """Return once the run's readers are told what was recorded before this process took the run, and may not have been told."""
-        ...
-
-    def tell(self, run_id: str, event: Event) -> None:
-        """Send an event to the stream of another run; it is dropped where that run has ended."""
         ...
 
     async def patch(self, name: str) -> bool:

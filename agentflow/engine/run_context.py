@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import random
 import uuid
@@ -185,9 +184,6 @@ class RunContext:
 
     async def caught_up(self) -> None:
         await self._caught_up()
-
-    def tell(self, run_id: str, event: Event) -> None:
-        self._session.call_soon(functools.partial(self._session.services.streams.join, run_id, event))
 
     async def patch(self, name: str) -> bool:
         return await self._patches.taken(name)

@@ -39,12 +39,12 @@ _log = logging.getLogger("agentflow.engine")
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a record tells of the work behind it: when it began, a digest of its input, its tries, what it said (JSON), what it used."""
+    """What a record tells of the work behind it: when it began, a digest of its input, its tries, what it said, what it used."""
 
     began: int
     digest: str | None = None
     tries: int = 1
-    said: str | None = None
+    said: journal.Words | None = None
     metered: Metered | None = None
 
 

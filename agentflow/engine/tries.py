@@ -16,9 +16,10 @@ from agentflow.engine.session import Session, Work
 from agentflow.errors import AgentflowError, BudgetExceeded, StepFailed, StepTimeout
 from agentflow.records import EntryKind, Failure, JournalEntry, WaitKind
 from agentflow.serde import decode_failure, dumps, encode_failure, failure, loads, rebuild
+from agentflow.storage.journal import Words
 from agentflow.streams.events import Event, StepCompleted, StepRetrying, StepStarted, Usage
 from agentflow.streams.events import StepFailed as StepFailedEvent
-from agentflow.streams.transcript import Transcript
+from agentflow.streams.transcript import Transcript, written
 
 LONG_DELAY = 5 * SECOND
 """A retry that is further away than this frees the run's slot and survives a crash as a timer."""
@@ -27,7 +28,7 @@ LONG_DELAY = 5 * SECOND
 class Scope:
     """What the body of one try of a step can reach."""
 
-    __slots__ = ("_alive", "_began", "_session", "_transcript", "attempt", "id", "idempotency_key", "parts", "used")
+    __slots__ = ("_alive", "_began", "_elsewhere", "_session", "_transcript", "attempt", "id", "idempotency_key", "parts", "used")
 
     def __init__(self, session: Session, began: StepStarted, now: int) -> None:
         self.id = began.step
@@ -38,6 +39,7 @@ class Scope:
         self._session = session
         self._began = began
         self._transcript: Transcript | None = None
+        self._elsewhere: dict[str, list[Event]] = {}
         self._alive = now
 
     @property
@@ -61,10 +63,18 @@ class Scope:
         self._transcript.add(event)
         self._session.publish(event)
 
+    def join(self, run_id: str, event: Event) -> None:
+        """Send an event to the stream of another run."""
+        self.touch()
+        self._elsewhere.setdefault(run_id, []).append(event)
+        self._session.services.streams.join(run_id, event)
+
     @property
-    def said(self) -> str | None:
+    def said(self) -> Words | None:
         """All that was published, to be recorded."""
-        return None if self._transcript is None else self._transcript.text()
+        here = None if self._transcript is None else self._transcript.text()
+        elsewhere = {run_id: written(events) for run_id, events in self._elsewhere.items()}
+        return Words(here, elsewhere) if here is not None or elsewhere else None
 
     def touch(self) -> None:
         """Refresh the idle timeout."""

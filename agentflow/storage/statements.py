@@ -30,6 +30,8 @@ class SQL:
     runs = Group("runs")
     journal = Group("journal")
     transcripts = Group("transcripts")
+    joined = Group("joined")
+    shown = Group("shown")
     waitpoints = Group("waitpoints")
     callbacks = Group("callbacks")
     votes = Group("votes")

@@ -217,6 +217,7 @@ def revive(run_id: str, now: int) -> Transaction[RunRecord]:
     started = yield from runs.start(new, now)
     yield SQL.journal.copy(source=dead.key, target=started.run.key)
     yield SQL.transcripts.copy(source=dead.key, target=started.run.key)
+    yield SQL.joined.copy(source=dead.key, target=started.run.key)
     yield SQL.waitpoints.copy(source=dead.key, target=started.run.key, target_id=new.id)
     yield SQL.inputs.copy(source=dead.key, target=started.run.key)
     return started.run

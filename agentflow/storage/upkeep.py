@@ -149,6 +149,8 @@ def clear(limit: int, run: int | None = None) -> Transaction[bool]:
     if left > 0:
         left -= len((yield SQL.transcripts.forget(runs=named, limit=left)))
     if left > 0:
+        left -= len((yield SQL.joined.forget(runs=named, limit=left)))
+    if left > 0:
         left -= len((yield SQL.waitpoints.forget(runs=named, limit=left)))
     if left > 0:
         left -= len((yield SQL.inputs.forget(runs=named, limit=left)))

@@ -195,9 +195,6 @@ class _DryContext:
     async def caught_up(self) -> None:
         """A replay says nothing."""
 
-    def tell(self, run_id: str, event: Any) -> None:
-        """A replay says nothing."""
-
     def publish(self, event: Any) -> None:
         """A replay says nothing."""
 

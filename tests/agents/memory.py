@@ -37,6 +37,9 @@ class Scope:
     def publish(self, event: Event) -> None:
         self.run.journal.events.append(event)
 
+    def join(self, run_id: str, event: Event) -> None:
+        raise AssertionError("this run has nobody above it")
+
     def touch(self) -> None:
         self.run.journal.touches += 1
 
@@ -174,9 +177,6 @@ class MemoryRun:
 
     async def caught_up(self) -> None:
         """Everything was told at once."""
-
-    def tell(self, run_id: str, event: Event) -> None:
-        raise AssertionError("this run has nobody above it")
 
     async def _answered(self, key: str) -> WaitResult:
         self._ask(key)

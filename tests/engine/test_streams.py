@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from agentflow import InputStream, Retry, Stream, context, sleep, step, stream, task
+from agentflow import InputStream, Retry, Stream, context, current_step, sleep, step, stream, task
+from agentflow.app.rebuild import load
 from agentflow.engine.named import LIMIT
 from agentflow.errors import DefinitionError, ItemTooLarge, UnserializableValue
 from agentflow.handle import Item, RunHandle
@@ -350,6 +351,77 @@ async def test_an_item_for_a_root_that_has_ended_is_told_nowhere_and_does_no_har
     assert await later.result() == "done"
     assert [entry.type for entry in await engine.events(run)][-1] == "end"
     assert await engine.items(run, notes) == []
+    assert await rebuilt_items(engine, run) == []
+
+
+async def rebuilt_items(engine: Engine, run: RunHandle[Any]) -> list[tuple[str, str | None]]:
+    """The items of a run and who said them, from its log as the database knows it, which is the same each time."""
+    first, again = [(await engine.app.database.read(load(run.id))).events for _ in range(2)]
+    assert list(first) == list(again)
+    assert first[0].type == "run.started"
+    assert [one.type for one in first].count("end") == (first[-1].type == "end")
+    return [(one.event.data, one.event.origin) for one in first if isinstance(one.event, StreamItem)]
+
+
+@pytest.mark.parametrize(("target", "reached"), [("root", "family"), ("parent", "child")])
+async def test_an_item_for_a_run_above_is_in_its_log_as_long_as_that_is_kept(engine: Engine, target: str, reached: str) -> None:
+    run = await engine.start(family, target)
+    await run.result()
+    runs = await by_task(engine)
+    live = [(item.data, item.origin) async for item in runs[reached].stream(notes)]
+    assert live == [("from far below", runs["grandchild"].id)]
+    await engine.app.streams.forget([one.id for one in runs.values()])
+    for name, one in runs.items():
+        assert await rebuilt_items(engine, one) == (live if name == reached else [])
+    assert [(item.data, item.origin) async for item in runs[reached].stream(notes)] == live
+    await engine.app.runs.delete(runs["grandchild"].id)
+    assert await rebuilt_items(engine, runs[reached]) == live
+
+
+async def test_items_of_a_step_reach_the_root_once_and_those_of_a_failed_try_are_not_kept(engine: Engine) -> None:
+    @step(retry=Retry(attempts=2, initial=0))
+    async def count_up() -> None:
+        await notes.append("one", target="root")
+        await notes.append("one", target="parent")
+        if current_step().attempt == 1:
+            raise ValueError("again")
+        await notes.append("two", target="root")
+
+    @task
+    async def counter() -> None:
+        await count_up()
+
+    @task
+    async def counters() -> None:
+        await asyncio.gather(counter(), counter())
+
+    run = await engine.start(counters)
+    await run.result()
+    items = await rebuilt_items(engine, run)
+    assert sorted(item for item, _ in items) == ["one"] * 4 + ["two"] * 2
+    assert [len([item for item, origin in items if origin == one]) for one in {origin for _, origin in items}] == [3, 3]
+
+
+async def test_a_root_that_waits_is_told_of_what_was_said_in_its_stream_though_redis_forgot(engine: Engine) -> None:
+    @task
+    async def speaks_first() -> None:
+        await notes.append("before", target="root")
+        await sleep("1h")
+        await notes.append("after", target="root")
+
+    @task
+    async def listens() -> None:
+        await speaks_first()
+
+    run = await engine.start(listens)
+    await engine.until(run, RunState.WAITING)
+    await engine.settle()
+    await engine.app.streams.flush()
+    await engine.app.streams.forget([run.id])
+    assert [item for item, _ in await rebuilt_items(engine, run)] == ["before"]
+    await engine.clock.advance("1h")
+    await run.result()
+    assert [item for item, _ in await rebuilt_items(engine, run)] == ["before", "after"]
 
 
 async def test_a_replay_tells_the_root_nothing_twice_and_its_waits_do_not_matter(engine: Engine) -> None:
