@@ -162,7 +162,7 @@ class Waitpoints:
 
     def _tell(self, done: Decided) -> None:
         if done.refused is None and done.resolved:
-            self._maintenance.woken(Woken(done.waitpoint, done.runs, done.leased))
+            self._maintenance.woken(Woken(done.waitpoint, done.runs, done.leased, done.sights))
 
     async def _voter(self, by: str | Voter) -> Voter:
         """Who decides, with the groups that are known of them. Where those cannot be found out, they are in none."""

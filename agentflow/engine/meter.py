@@ -140,6 +140,7 @@ class Meter:
         if made is not None and place not in session.known:
             session.known[place] = made
             session.publish(requested(made))
+            await session.tell_above(made)
             session.services.host.hint(made.due_at)
         title = {"title": "The answer to a question about a budget"}
         await self.wait(place, WaitRequest(kind=WaitKind.CALLBACK, target=verdict.id, subject=title))

@@ -26,12 +26,12 @@ from agentflow.engine.receiving import Receiving, received
 from agentflow.engine.replay import Replay
 from agentflow.engine.replay_log import ReplayLogger
 from agentflow.engine.session import Session
-from agentflow.engine.telling import child_finished, requested
+from agentflow.engine.telling import child_finished, requested, seen_from_above
 from agentflow.engine.tries import Tries, recorded
 from agentflow.errors import DefinitionError, DuplicateName, TellModel
 from agentflow.records import EntryKind, JournalEntry, WaitKind, WaitpointRecord, WaitState, new_id
 from agentflow.serde import decode_failure, dumps, loads
-from agentflow.storage import waitpoints
+from agentflow.storage import showing, waitpoints
 from agentflow.storage.inputs import is_given_back
 from agentflow.storage.runs import Lease, NewRun, Started, start_detached
 from agentflow.storage.statements import SQL
@@ -237,6 +237,9 @@ class RunContext:
         self.known[key] = one
         if request.kind is WaitKind.APPROVAL:
             session.publish(requested(one))
+            await session.tell_above(one)
+        elif request.kind is WaitKind.CHILD:
+            await self._tell_of_below(one)
         session.services.host.hint(new.due_at)
         await self._racing.opened(one)
         return one
@@ -259,7 +262,7 @@ class RunContext:
         session, now = self._session, self._session.services.clock.now()
         host = session.services.host
         new = new_run(call, now, scope=self.run_id, host=host, key=key)
-        wait = self._new_waitpoint(key, WaitRequest(kind=WaitKind.CHILD, target=new.id, subject={"task": call.task, "run": new.id}), now)
+        wait = self._new_waitpoint(key, WaitRequest(kind=WaitKind.CHILD, target=new.id, subject=_child(call, new.id)), now)
         try:
             started, one = await session.transact(lambda lease: waitpoints.start_child(lease, new, wait, now))
         except BaseException:
@@ -268,8 +271,18 @@ class RunContext:
         place(host, new, started)
         self.known[key] = one
         session.publish(ChildStarted(started.run.id, call.task, call.call, step=key))
+        if started.existed:
+            await self._tell_of_below(one)
         await self._racing.opened(one)
         return one
+
+    async def _tell_of_below(self, one: WaitpointRecord) -> None:
+        """A run for which this one begins to wait may be held up by a question already."""
+        session = self._session
+        if one.state is WaitState.PENDING:
+            for asked, call in await session.read(lambda: showing.open_in(session.run.key)):
+                session.publish(seen_from_above(asked, call))
+                await session.tell_above(asked)
 
     async def _start_detached(self, key: str, call: StartCall) -> Started:
         await self._meter.declare()
@@ -338,6 +351,11 @@ def _start_and_record(lease: Lease, new: NewRun, key: str, seq: int, session: Se
         ended_at=now,
     )
     return started
+
+
+def _child(call: StartCall, run_id: str) -> dict[str, Any]:
+    """What a wait for a child says of it."""
+    return {"task": call.task, "run": run_id, **({} if call.call is None else {"call": call.call})}
 
 
 def _stands(one: WaitpointRecord, call: StartCall) -> bool:
