@@ -26,7 +26,7 @@ from agentflow.engine.receiving import Receiving, received
 from agentflow.engine.replay import Replay
 from agentflow.engine.replay_log import ReplayLogger
 from agentflow.engine.session import Session
-from agentflow.engine.telling import child_finished, requested, seen_from_above
+from agentflow.engine.telling import child_finished, requested
 from agentflow.engine.tries import Tries, recorded
 from agentflow.errors import DefinitionError, DuplicateName, TellModel
 from agentflow.records import EntryKind, JournalEntry, WaitKind, WaitpointRecord, WaitState, new_id
@@ -280,8 +280,7 @@ class RunContext:
         """A run for which this one begins to wait may be held up by a question already."""
         session = self._session
         if one.state is WaitState.PENDING:
-            for asked, call in await session.read(lambda: showing.open_in(session.run.key)):
-                session.publish(seen_from_above(asked, call))
+            for asked in await session.read(lambda: showing.open_in(session.run.key)):
                 await session.tell_above(asked)
 
     async def _start_detached(self, key: str, call: StartCall) -> Started:

@@ -48,6 +48,6 @@ def in_run(run: int) -> Transaction[list[tuple[WaitpointRecord, str | None]]]:
     return [(replace(one, answer=large.get(one.answer or "", one.answer)), call) for one, call in whole]
 
 
-def open_in(run: int) -> Transaction[list[tuple[WaitpointRecord, str | None]]]:
-    """As `in_run`, of those that have no answer yet."""
-    return [(one, call) for one, call in (yield from in_run(run)) if one.state is WaitState.PENDING]
+def open_in(run: int) -> Transaction[list[WaitpointRecord]]:
+    """The questions of other runs that are shown in a run and have no answer yet."""
+    return [one for one, _ in (yield from in_run(run)) if one.state is WaitState.PENDING]

@@ -66,9 +66,12 @@ class Telling:
         return chunks, False
 
     async def _is_parked(self) -> bool:
-        """Whether the run waits still, as it said in that epoch: each time that it goes on is another one."""
+        """Whether the run waits still for an answer, as it said in that epoch: each time that it goes on is another one."""
         run = await self._app.runs.get(self.run_id)
-        return run.state is RunState.WAITING and run.epoch == self._epoch
+        if run.state is not RunState.WAITING or run.epoch != self._epoch:
+            return False
+        # Of a run that it waits for the answer may be given, and not told yet.
+        return any(one.id in self._reply.asks for one in await self._app.runs.asked_of(self.run_id))
 
 
 async def whole(app: Agentflow, run_id: str) -> AsyncGenerator[StoredEvent]:
