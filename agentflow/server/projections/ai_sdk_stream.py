@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from agentflow.app import Agentflow
 from agentflow.app.following import LAST, SILENCE
-from agentflow.app.rebuild import load
+from agentflow.app.rebuild import Rebuilt, load
 from agentflow.errors import StreamError
 from agentflow.records import RunState
 from agentflow.server.frames import HEADERS, HEARTBEAT
@@ -68,7 +68,8 @@ class Telling:
     async def _is_parked(self) -> bool:
         """Whether the run waits still for an answer, as it said in that epoch: each time that it goes on is another one."""
         run = await self._app.runs.get(self.run_id)
-        if run.state is not RunState.WAITING or run.epoch != self._epoch:
+        # Its log from the database is told in an epoch of its own.
+        if run.state is not RunState.WAITING or self._epoch not in (run.epoch, Rebuilt(run, ()).start.epoch):
             return False
         # Of a run that it waits for the answer may be given, and not told yet.
         return any(one.id in self._reply.asks for one in await self._app.runs.asked_of(self.run_id))
