@@ -153,7 +153,7 @@ async def test_two_tools_ask_at_once_and_a_stream_that_is_gone_tells_the_same(si
     for _ in range(2):
         for one in await open_questions(site, 2):
             await site.app.waitpoints.approve(one.id, by="maria")
-    assert await site.ended(run.id)
+    await site.ended(run.id)
     whole = UiMessage().read((await resumed(site, run.id)).content)
     assert [part["state"] for part in whole.calls().values() if part["type"] == "tool-request_input"] == ["output-available"] * 4
 

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from agentflow.app import Agentflow
 from agentflow.app.following import LAST, SILENCE
 from agentflow.app.rebuild import Rebuilt, load
-from agentflow.errors import StreamError
+from agentflow.errors import StreamError, StreamUnavailable
 from agentflow.records import RunState
 from agentflow.server.frames import HEADERS, HEARTBEAT
 from agentflow.server.projections.ai_sdk import Projection
@@ -97,6 +97,8 @@ class _Gone(Exception):
 
 async def _streamed(app: Agentflow, run_id: str) -> AsyncGenerator[StoredEvent]:
     said = False
+    if await _is_silent(app, run_id):
+        raise _Gone("")
     try:
         async with aclosing(_followed(app, run_id, None)) as events:
             async for event in events:
@@ -111,6 +113,13 @@ async def _streamed(app: Agentflow, run_id: str) -> AsyncGenerator[StoredEvent]:
         if said:
             raise
         raise _Gone(lost.details["tail"]) from lost
+
+
+async def _is_silent(app: Agentflow, run_id: str) -> bool:
+    """Whether a run waits of which Redis knows nothing: it will say nothing before it goes on."""
+    with suppress(StreamUnavailable):
+        return await app.streams.tail(run_id) is None and (await app.runs.get(run_id)).state is RunState.WAITING
+    return False
 
 
 async def _recorded(app: Agentflow, run_id: str, tail: str) -> AsyncGenerator[StoredEvent]:
