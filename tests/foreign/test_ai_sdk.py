@@ -136,7 +136,7 @@ async def test_what_a_tool_s_own_run_asks_is_answered_in_the_chat_above_it(
     if client.kind not in APPROVING:
         pytest.skip("AI SDK 5 knows no approvals; see the test of its data part")
     support = agent([call("publish", {"prompt": "a draft"}, id="c1")], [text("All done.")], tools=[ai.tool(publish)])
-    async with serving(tmp_path, stream_server, support) as site:
+    async with serving(tmp_path, stream_server, support, publish) as site:
         await client.open(site.url, "support", "chat-1")
         await client("send", text="publish it")
         state = good(await client.finished())

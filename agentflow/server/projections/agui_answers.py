@@ -90,7 +90,7 @@ async def _asked(app: Agentflow, entry: ResumeEntry) -> WaitpointRecord:
 async def _run(app: Agentflow, agent: str, thread: str, asked: Sequence[WaitpointRecord]) -> RunRecord:
     """The run in which all of these questions stand: the one that asks, or one that waits for that."""
     places = [{sight.run_id for sight in await app.waitpoints.shown_in(one) if sight.thread == thread} for one in asked]
-    for run_id in sorted(set.intersection(*places)):
+    for run_id in sorted(places[0].intersection(*places)):
         run = await app.runs.get(run_id)
         if run.task == agent:
             return run
