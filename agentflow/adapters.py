@@ -229,7 +229,7 @@ class ModelCall:
         """The recorded JSON of the call, or run `speak` and record what it returns.
 
         Of a call that has several steps `part` names one, and `share` says which is the `first` (what a budget lets begin) and which are
-        the `rest` (what tells what was used).
+        the `rest` (what tells what was used). From the first on it is under way until a rest is recorded: say `over` when none will be.
 
         Raises what the last try of `speak` raised, live as on a replay.
         """
@@ -238,7 +238,15 @@ class ModelCall:
             return await speak(Narrator(current_step()))
 
         key, name = (self._key, self._name) if part is None else (f"{self._key}/{part}", f"{self._name}.{part}")
-        return await self._run.step(key, StepCall(name, body, ANY, self._asked, replace(self._options, share=share)))
+        options = self._options if share == "whole" else replace(self._options, share=share, call=self._key)
+        return await self._run.step(key, StepCall(name, body, ANY, self._asked, options))
+
+    def over(self) -> None:
+        """Say that the code follows a call of several steps no further, however that came: budgets wait for it no longer.
+
+        Where only this process ends, the call stays under way: another one follows it.
+        """
+        self._run.over(self._key)
 
     def narrated(self, calls: Iterable[str]) -> None:
         """Say which tool calls the answer asks for, by their ids: a `Narrator` told them, and whoever carries them out need not.

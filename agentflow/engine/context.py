@@ -26,7 +26,8 @@ class StepOptions:
     """How a step is tried. `timeout` and `idle_timeout` are microseconds for one try; `kind` is what viewers see: code, llm or tool.
 
     Budgets let a step of kind llm begin, and count it as a model call. `share` is for a call that is several steps: the `first` is what is
-    let begin and counted, the `rest` tells what the call used.
+    let begin and counted, the `rest` tells what the call used. All of them name the `call`, which is under way until its rest is recorded
+    or its code says `over`.
     """
 
     retry: Retry = NO_RETRY
@@ -34,6 +35,7 @@ class StepOptions:
     idle_timeout: int | None = None
     kind: str = "code"
     share: Literal["whole", "first", "rest"] = "whole"
+    call: str | None = None
 
     @property
     def begins(self) -> bool:
@@ -46,7 +48,7 @@ class StepCall:
     """One call of a step: what to run, how to store its result, and a digest of its input.
 
     `rescue` is asked when the last try has failed, inside of the step: what it returns is recorded as the result; it raises what it does
-    not make a result of.
+    not make a result of. `size` is what a model call uses at most, for certain: `tokens`, in and out, and `usd`, in nano-USD.
     """
 
     name: str
@@ -55,6 +57,7 @@ class StepCall:
     digest: str
     options: StepOptions = StepOptions()
     rescue: Callable[[Exception], Any] | None = None
+    size: Mapping[str, int | None] = field(default_factory=dict[str, int | None])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,6 +294,10 @@ class TaskContext(Protocol):
 
     async def step(self, key: str, call: StepCall) -> Any:
         """The recorded result of a step, or run it and record it."""
+        ...
+
+    def over(self, call: str) -> None:
+        """The code follows this model call of several steps no further: budgets wait for it no longer."""
         ...
 
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:

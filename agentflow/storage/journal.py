@@ -40,7 +40,7 @@ def record(lease: Lease, entry: JournalEntry, said: str | None = None, metered: 
     if said is not None:
         yield SQL.transcripts.put(run=lease.run, seq=entry.seq, events=said)
     if metered is not None:
-        yield from usage.put(lease.run, entry.seq, lease.epoch, entry.key, metered, entry.ended_at)
+        yield from usage.put(lease.run, entry.seq, lease.epoch, metered, entry.ended_at)
 
 
 def _columns(entry: JournalEntry) -> dict[str, object]:
