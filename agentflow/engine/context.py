@@ -7,7 +7,7 @@ may know which engine that is.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -43,12 +43,17 @@ class StepOptions:
         return self.kind == "llm" and self.share != "rest"
 
 
+Measure = Callable[[Collection[str]], Mapping[str, int | None]]
+"""What a call uses at most of these limits; None, or nothing, is not known."""
+
+
 @dataclass(frozen=True, slots=True)
 class StepCall:
     """One call of a step: what to run, how to store its result, and a digest of its input.
 
     `rescue` is asked when the last try has failed, inside of the step: what it returns is recorded as the result; it raises what it does
-    not make a result of. `size` is what a model call uses at most, for certain: `tokens`, in and out, and `usd`, in nano-USD.
+    not make a result of. `size` says what a model call uses at most, for certain, of those limits it is asked about: `tokens`, in and out,
+    and `usd`, in nano-USD.
     """
 
     name: str
@@ -57,7 +62,7 @@ class StepCall:
     digest: str
     options: StepOptions = StepOptions()
     rescue: Callable[[Exception], Any] | None = None
-    size: Mapping[str, int | None] = field(default_factory=dict[str, int | None])
+    size: Measure | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agentflow.engine.context import StepCall, StepOptions, WaitRequest
@@ -17,7 +17,7 @@ from agentflow.records import WaitKind, WaitState, new_id
 from agentflow.storage import budgets
 from agentflow.storage.budgets import Admitted, Asked, Call, Crowded, Later, Refused, Verdict
 from agentflow.storage.statements import SQL
-from agentflow.storage.terms import Terms, strictest, used_up
+from agentflow.storage.terms import Size, Terms, strictest, used_up
 from agentflow.storage.usage import CallUsage, Metered
 from agentflow.storage.waitpoints import NewWaitpoint
 from agentflow.streams.events import Usage
@@ -25,6 +25,15 @@ from agentflow.streams.events import Usage
 Wait = Callable[[str, WaitRequest], Awaitable[Any]]
 
 NOT_YET = CallUsage(input=0, output=0, cost=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A step that wants to begin a call: its key, the call's name, what that uses at most."""
+
+    key: str
+    name: str
+    size: Size
 
 
 class Meter:
@@ -48,17 +57,18 @@ class Meter:
 
     async def enter(self, key: str, call: StepCall) -> BudgetExceeded | None:
         """Begin the model call of a step, as `Session.enter` begins other work; returns why it may not begin, which is to be recorded."""
-        session, name = self._session, call.options.call or key
+        session = self._session
         warm()
+        asking = Asking(key, call.options.call or key, await self._size(call))
         while True:
             await session.enter()
             try:
-                verdict = await self._admit(key, name, call)
+                verdict = await self._admit(asking)
                 while isinstance(verdict, Crowded):
-                    verdict = await self._in_line(verdict.budget, key, name, call)
+                    verdict = await self._in_line(verdict.budget, asking)
             except BaseException:
-                self._open.add(name)
-                self.leave(name)
+                self._open.add(asking.name)
+                self.leave(asking.name)
                 session.leave()
                 raise
             if isinstance(verdict, Admitted):
@@ -117,26 +127,30 @@ class Meter:
             self._scopes, self._terms = list(dict.fromkeys(scopes)), strictest(terms)
         return self._scopes
 
-    async def _in_line(self, budget: str, key: str, name: str, call: StepCall) -> Verdict:
+    async def _size(self, call: StepCall) -> Size:
+        await self._counted()
+        limits = {limit for one in self._terms for limit in one.limits if limit in ("tokens", "usd")}
+        return call.size(limits) if call.size is not None and limits else {}
+
+    async def _in_line(self, budget: str, asking: Asking) -> Verdict:
         """What becomes of a call that waits until others have ended: one of each budget looks for all in this process behind it."""
         async with self._line.first(budget) as place:
             while True:
-                verdict = await self._admit(key, name, call)
+                verdict = await self._admit(asking)
                 if not isinstance(verdict, Crowded) or verdict.budget != budget:
                     return verdict
                 await place.change()
 
-    async def _admit(self, key: str, name: str, step: StepCall) -> Verdict:
-        await self._counted()
+    async def _admit(self, asking: Asking) -> Verdict:
         if not self._terms:
             return Admitted()
         await self.declare()
         session, now = self._session, self._session.services.clock.now()
-        question = NewWaitpoint(id=new_id("wp", now), key=self._place(key), kind=WaitKind.APPROVAL, attempt=session.run.attempt)
-        call = Call(name=name, terms=self._terms, size=step.size, question=question, now=now)
+        question = NewWaitpoint(id=new_id("wp", now), key=self._place(asking.key), kind=WaitKind.APPROVAL, attempt=session.run.attempt)
+        call = Call(name=asking.name, terms=self._terms, size=asking.size, question=question, now=now)
         verdict = await session.transact(lambda lease: budgets.admit(lease, call))
         if isinstance(verdict, Admitted):
-            self._open.add(name)
+            self._open.add(asking.name)
         return verdict
 
     def _place(self, key: str) -> str:

@@ -49,7 +49,7 @@ class Step(Generic[P, R]):
 
     async def _record(self, run: TaskContext, key: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> R:
         body = functools.partial(self._perform, args, kwargs)
-        return await run.step(key, StepCall(self.name, body, self._codec, digest((args, kwargs)), self.options, size=self._size))
+        return await run.step(key, StepCall(self.name, body, self._codec, digest((args, kwargs)), self.options, size=lambda _: self._size))
 
     async def plain(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function itself, recording nothing."""
@@ -91,7 +91,8 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     `name` (default: the function's), `retry`, `timeout` (a duration for one try), `idle_timeout` (a duration without a sign of life: an
     event, or `current_step().touch()`), `key` (a function of the arguments; default: a count per name and branch), `kind`. A plain `def`
     runs in a thread. `kind="llm"` is a model call, which budgets let begin; `most={"tokens": 8_000, "usd": 0.05}` is what it uses at most:
-    only calls that say so run at the same time under a budget that limits these. The result is stored as JSON by the return annotation. Raises `DefinitionError` for unusable options.
+    only calls that say so run at the same time under a budget that limits these. The result is stored as JSON by the return annotation.
+    Raises `DefinitionError` for unusable options.
 
         @step(retry=Retry(attempts=5), timeout="30s")
         async def fetch(url: str) -> str: ...

@@ -121,7 +121,9 @@ def crowded(terms: Terms, grant: Grant, used: Used, call: Size) -> bool:
     """
     if not used.open:
         return False
-    return any(_overfull(name, limit - used.spent[name], [*used.open, call]) for name, limit in allowed(terms, grant).items() if name in COUNTED)
+    return any(
+        _overfull(name, limit - used.spent[name], [*used.open, call]) for name, limit in allowed(terms, grant).items() if name in COUNTED
+    )
 
 
 def _overfull(name: str, left: int, calls: Sequence[Size]) -> bool:

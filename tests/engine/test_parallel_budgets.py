@@ -179,9 +179,7 @@ async def recorded(engine: Engine, run: Any, key: str) -> None:
 
 
 @pytest.mark.parametrize("crash", [False, True])
-async def test_a_call_is_under_way_until_its_rest_is_recorded_also_after_a_crash(
-    engine: Engine, together: Together, crash: bool
-) -> None:
+async def test_a_call_is_under_way_until_its_rest_is_recorded_also_after_a_crash(engine: Engine, together: Together, crash: bool) -> None:
     gate = asyncio.Event()
     beside = step(together.call, kind="llm", name=f"beside_background_{crash}")
 
