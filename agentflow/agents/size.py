@@ -31,6 +31,7 @@ def request_size(params: ModelRequestParams, limits: Collection[str]) -> Mapping
     return at_most(messages + tools, output, *_named(model), limits)
 
 
-def _named(model: Model) -> tuple[str | None, str | None]:
+def _named(model: object) -> tuple[str | None, str | None]:
     """The model and its provider, for its price; none where several may be asked."""
-    return (None, None) if isinstance(model, FallbackModel) else (model.model_name, model.system)
+    one = isinstance(model, Model) and not isinstance(model, FallbackModel)
+    return (model.model_name, model.system) if one else (None, None)

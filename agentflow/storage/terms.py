@@ -140,7 +140,7 @@ def strictest(terms: Sequence[Terms]) -> list[Terms]:
     found: dict[str, Terms] = {}
     for one in terms:
         inner = found.get(one.id, one).limits
-        limits = {name: min(limits[name] for limits in (one.limits, inner) if name in limits) for name in inner | one.limits}
+        limits = {name: min(limits[name] for limits in (one.limits, inner) if name in limits) for name in {*inner, *one.limits}}
         found[one.id] = replace(one, limits=limits)
     return list(found.values())
 

@@ -68,7 +68,7 @@ async def all_of(calls: Sequence[Any]) -> int:
 @pytest.mark.parametrize("first", [1, 40, 130])
 async def test_twenty_calls_at_once_of_any_size_exceed_a_budget_by_less_than_one(engine: Engine, together: Together, first: int) -> None:
     """The first one is known to be small, and each of the others is large: nothing tells that before."""
-    unknown = step(together.call, kind="llm", name="unknown_size")
+    unknown = step(kind="llm", name="unknown_size")(together.call)
 
     @task(name="twenty_unknown", budget=Budget(tokens=100))
     async def twenty_unknown() -> int:
@@ -82,7 +82,7 @@ async def test_twenty_calls_at_once_of_any_size_exceed_a_budget_by_less_than_one
 
 
 async def test_calls_of_runs_below_are_counted_together_whatever_their_sizes(engine: Engine, together: Together) -> None:
-    growing = step(together.call, kind="llm", name="growing_size")
+    growing = step(kind="llm", name="growing_size")(together.call)
 
     @task(name="growing_part")
     async def growing_part(number: int) -> int:
@@ -99,7 +99,7 @@ async def test_calls_of_runs_below_are_counted_together_whatever_their_sizes(eng
 
 
 async def test_calls_that_say_what_they_use_at_most_run_at_once_as_far_as_they_fit(engine: Engine, together: Together) -> None:
-    sized = step(together.call, kind="llm", name="known_size", most={"tokens": 10, "usd": 0.001})
+    sized = step(kind="llm", name="known_size", most={"tokens": 10, "usd": 0.001})(together.call)
 
     @task(name="twenty_known", budget=Budget(tokens=1_000, usd=1))
     async def twenty_known() -> int:
@@ -118,7 +118,7 @@ async def test_calls_that_say_what_they_use_at_most_run_at_once_as_far_as_they_f
 
 
 async def test_turns_are_never_exceeded(engine: Engine, together: Together) -> None:
-    turn = step(together.call, kind="llm", name="turn_of_seven")
+    turn = step(kind="llm", name="turn_of_seven")(together.call)
 
     @task(name="seven_turns", budget=Budget(turns=7))
     async def seven_turns() -> int:
@@ -130,7 +130,7 @@ async def test_turns_are_never_exceeded(engine: Engine, together: Together) -> N
 
 
 async def test_four_workers_exceed_a_shared_budget_by_less_than_one_call(engine: Engine, stream_server: str, together: Together) -> None:
-    tenant = step(together.call, kind="llm", name="tenant_call")
+    tenant = step(kind="llm", name="tenant_call")(together.call)
 
     @task(name="of_tenant", budget=Budget(tokens=100, per="key", window="1d"))
     async def of_tenant(tokens: int) -> int:
@@ -181,7 +181,7 @@ async def recorded(engine: Engine, run: Any, key: str) -> None:
 @pytest.mark.parametrize("crash", [False, True])
 async def test_a_call_is_under_way_until_its_rest_is_recorded_also_after_a_crash(engine: Engine, together: Together, crash: bool) -> None:
     gate = asyncio.Event()
-    beside = step(together.call, kind="llm", name=f"beside_background_{crash}")
+    beside = step(kind="llm", name=f"beside_background_{crash}")(together.call)
 
     @task(name=f"background_beside_{crash}", budget=Budget(tokens=100, per="key", window="1d"))
     async def background(number: int) -> None:

@@ -74,7 +74,7 @@ class Recorder(Middleware):
 
     async def handle_async(self, request: APIRequest, call_next: Next) -> AsyncAPIResponse[Any]:
         asked = _asked(request)
-        body: dict[str, Any] = request.json if isinstance(request.json, dict) else {}
+        body: Any = request.json
         how: dict[str, Any] = {"retry": self._retry, "idle_timeout": self._idle_timeout, "request": body, "provider": "anthropic"}
         call = None if asked is None else model_call(NAME, asked, **how)
         if call is None:
