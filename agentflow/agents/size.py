@@ -33,5 +33,6 @@ def request_size(params: ModelRequestParams, limits: Collection[str]) -> Mapping
 
 def _named(model: object) -> tuple[str | None, str | None]:
     """The model and its provider, for its price; none where several may be asked."""
-    one = isinstance(model, Model) and not isinstance(model, FallbackModel)
-    return (model.model_name, model.system) if one else (None, None)
+    if not isinstance(model, Model) or isinstance(model, FallbackModel):
+        return None, None
+    return model.model_name, model.system
