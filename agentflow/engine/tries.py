@@ -127,7 +127,7 @@ class Tries:
         except Exception as error:
             raise await self._failed(error, here, tries, started) from error
         except asyncio.CancelledError:
-            await self._cut_off(here, tries, started)
+            await _to_its_end(asyncio.get_running_loop().create_task(self._cut_off(here, tries, started), context=Context()))
             raise
         metered = await self._meter.metered(self._key, here.used, call.options, answered=True)
         ended = await session.append(EntryKind.RESULT, self._key, text, Work(started, call.digest, tries, here.said, metered))
@@ -219,7 +219,7 @@ class Tries:
                     raise await self._stop(body, options, idle=options.timeout is None or clock.now() < began + options.timeout)
         except asyncio.CancelledError:
             body.cancel()
-            await asyncio.wait({body})
+            await _to_its_end(body)
             raise
 
     async def _stop(self, body: asyncio.Future[Any], options: StepOptions, *, idle: bool) -> StepTimeout:
@@ -235,6 +235,13 @@ class Tries:
             step=self._key,
             idle=idle,
         )
+
+
+async def _to_its_end(work: asyncio.Future[Any]) -> None:
+    """Wait for it while this is being cancelled: cancel scopes do so again at every turn of the loop."""
+    while not work.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({work})
 
 
 async def _either(body: asyncio.Future[Any], time: Coroutine[Any, Any, None]) -> None:
