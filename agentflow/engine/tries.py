@@ -242,6 +242,8 @@ async def _to_its_end(work: asyncio.Future[Any]) -> None:
     while not work.done():
         with suppress(asyncio.CancelledError):
             await asyncio.wait({work})
+    if not work.cancelled():
+        work.exception()  # Whoever cancelled it does not ask.
 
 
 async def _either(body: asyncio.Future[Any], time: Coroutine[Any, Any, None]) -> None:

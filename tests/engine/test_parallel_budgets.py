@@ -213,13 +213,15 @@ async def test_a_call_that_its_code_follows_no_further_holds_nobody_up(engine: E
     @task(name="background_dropped", budget=Budget(tokens=100))
     async def background_dropped() -> int:
         call = asyncio.ensure_future(two_steps(1, asyncio.Event()))
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(asyncio.sleep(0.05)), 5)
+        await begun.wait()
         call.cancel()
         await asyncio.wait({call})
         return await talk([50])
 
+    begun = asyncio.Event()
     run = await engine.start(background_dropped)
+    await recorded(engine, run, "call:1/begin")
+    begun.set()
     assert await run.result() == 1
 
 
