@@ -51,9 +51,9 @@ Measure = Callable[[Collection[str]], Mapping[str, int | None]]
 class StepCall:
     """One call of a step: what to run, how to store its result, and a digest of its input.
 
-    `rescue` is asked when the last try has failed, inside of the step: what it returns is recorded as the result; it raises what it does
-    not make a result of. `size` says what a model call uses at most, for certain, of those limits it is asked about: `tokens`, in and out,
-    and `usd`, in nano-USD.
+    `rescue` is asked when the last try has failed, inside of the step: what it returns is recorded as the result; it raises the error that
+    it does not make a result of. Another error of it is final: the body has run, and does not run again for that. `size` says what a model
+    call uses at most, for certain, of those limits it is asked about: `tokens`, in and out, and `usd`, in nano-USD.
     """
 
     name: str
