@@ -133,6 +133,9 @@ class RunContext:
             return recorded(found, call)
         return await Tries(self._session, key, call, self._meter).run(self._replay.tried(key))
 
+    def over(self, call: str) -> None:
+        self._meter.over(call)
+
     def _check(self, found: Any, call: StepCall) -> None:
         try:
             self._replay.check(found, call.digest, self._session.code)

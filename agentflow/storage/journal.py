@@ -49,7 +49,7 @@ def record(lease: Lease, entry: JournalEntry, said: Words | None = None, metered
     if said is not None:
         yield from _say(lease.run, entry, said)
     if metered is not None:
-        yield from usage.put(lease.run, entry.seq, lease.epoch, entry.key, metered, entry.ended_at)
+        yield from usage.put(lease.run, entry.seq, lease.epoch, metered, entry.ended_at)
 
 
 def _say(run: int, entry: JournalEntry, said: Words) -> Transaction[None]:

@@ -50,6 +50,7 @@ class SQL:
     budgets = Group("budgets")
     grants = Group("grants")
     calls = Group("calls")
+    askers = Group("askers")
     chores = Group("chores")
     remains = Group("remains")
     tables = Group("tables")

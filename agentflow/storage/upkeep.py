@@ -129,6 +129,7 @@ def _delete(keys: Sequence[int]) -> Transaction[None]:
     yield SQL.budgets.forget(runs=named)
     yield SQL.grants.forget(runs=named)
     yield SQL.calls.forget(runs=named)
+    yield SQL.askers.forget(runs=named)
     yield SQL.callbacks.forget(runs=named)
     yield SQL.votes.forget(runs=named)
     yield SQL.remains.add(runs=named)

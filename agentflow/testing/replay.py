@@ -138,6 +138,9 @@ class _DryContext:
             self._differs.append(key)
         return recorded(found, call)
 
+    def over(self, call: str) -> None:
+        pass
+
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
         self._replay.ask(key)
         one = self.waited.get(key)

@@ -82,6 +82,7 @@ class MemoryRun:
         self.run_id = journal.id
         self.metadata: dict[str, Any] = {}
         self.executed: list[str] = []
+        self.over_with: list[str] = []
         self.delays: list[int] = []
         self.log = logging.LoggerAdapter(logging.getLogger("run"))
         self._counts: dict[str, int] = {}
@@ -143,6 +144,9 @@ class MemoryRun:
                 self.journal.events.append(StepRetrying(key, tries + 1))
             finally:
                 scope.reset(token)
+
+    def over(self, call: str) -> None:
+        self.over_with.append(call)
 
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
         self.journal.waits.setdefault(key, request)
