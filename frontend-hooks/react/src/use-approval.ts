@@ -39,12 +39,12 @@ export function useApproval(approvalId?: string | null, options: UseDecisionOpti
   const status = data === null ? null : approvalStatus(data);
   const { votes, reload: recount } = useVotes(approvalId, status);
   useElsewhere(data, status, reload);
-  const settled = (one: Waitpoint) => {
+  const onSettled: UseDecisionOptions["onSettled"] = (...settled) => {
     reload();
     recount();
-    options.onSettled?.(one);
+    options.onSettled?.(...settled);
   };
-  const decision = useDecision(data, { ...options, onSettled: settled });
+  const decision = useDecision(data, { ...options, onSettled });
   const { decide, state } = decision;
   const approve = useCallback<UseApprovalResult["approve"]>(
     ({ input, reason } = {}) => decide({ approved: true, ...(input && { edits: input }), ...(reason && { reason }) }),

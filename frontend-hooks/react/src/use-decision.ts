@@ -15,8 +15,8 @@ export type DecisionState = "idle" | "sending" | "recorded" | "resolved" | "conf
 export interface UseDecisionOptions {
   /** Who decides, where an API key vouches for them; a browser token says so itself. */
   readonly by?: string | undefined;
-  /** The waitpoint as it is after a decision, and after one that did not count. */
-  readonly onSettled?: (one: Waitpoint) => void;
+  /** The waitpoint as it is after a decision, and why that did not count, if it did not. */
+  readonly onSettled?: (one: Waitpoint, refusal: Refusal | null) => void;
 }
 
 /** A decision, under way or done. */
@@ -56,7 +56,7 @@ export function useDecision(one: Waitpoint | null, options: UseDecisionOptions =
         try {
           const outcome = await send(one.id, said, { by: options.by, seen: questionOf(one).digest ?? undefined });
           show({ ...IDLE, state: stateOf(outcome), refusal: outcome.refusal });
-          latest.current.options.onSettled?.(outcome.waitpoint);
+          latest.current.options.onSettled?.(outcome.waitpoint, outcome.refusal);
           return approvalStatus(outcome.waitpoint);
         } catch (failure) {
           show({ ...IDLE, error: errorOf(failure) });
