@@ -193,6 +193,11 @@ class ClientWaitpoints:
         """Take a question back: its run goes on without an answer. Raises as `answer` does."""
         return waitpoint_record(await self._client.ask("POST", f"/v1/waitpoints/{waitpoint_id}/cancel", {"by": by, "reason": reason}))
 
+    async def supersede(self, waitpoint_id: str, *, by: str, reason: str | None = None) -> WaitpointRecord:
+        """As `cancel`, and says that something else took the question's place."""
+        body = {"by": by, "reason": reason, "superseded": True}
+        return waitpoint_record(await self._client.ask("POST", f"/v1/waitpoints/{waitpoint_id}/cancel", body))
+
     async def reassign(
         self, waitpoint_id: str, *, by: str, users: list[str] | None = None, groups: list[str] | None = None
     ) -> WaitpointRecord:
