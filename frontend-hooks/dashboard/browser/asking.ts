@@ -64,6 +64,7 @@ const inbox: Case = async (stage) => {
   await page.keyboard.press("Enter");
   await shows(card(page, "Publish The tides?").getByText("1 of 2"));
   await shows(card(other, "Publish The tides?").getByText("1 of 2"));
+  await other.close();
   // Ana is faster than what is sent from here.
   forgive(/409/);
   await page.route("**/decisions", async (route) => {

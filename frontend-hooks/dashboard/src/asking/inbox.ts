@@ -1,4 +1,4 @@
-import type { Waitpoint } from "@agentflow/client";
+import type { AgentflowError, Waitpoint } from "@agentflow/client";
 import { byUrgency, isFor, questionOf, type UseApprovalsResult, useAgentflow, useApprovals } from "@agentflow/react";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { useInbox } from "../live/server.ts";
@@ -19,19 +19,16 @@ export function useInboxItems(): Inbox {
   const { pending, error, isLoading, reload } = useApprovals();
   const names = useNames();
   const [mine] = useMine();
-  const { settled, settle, clear } = useSettled(pending, isLoading);
+  const { known, settle, clear } = useKnown(pending);
   const { data } = useInbox();
   // A question that is given to others wakes no run, so no stream tells of it.
   useEffect(() => {
     if (data !== undefined) reload();
   }, [data, reload]);
-  const items = useMemo(() => {
-    const shown = [...pending.filter((one) => !settled.has(one.id)), ...settled.values()];
-    return shown.filter((one) => !mine || isFor(questionOf(one), names)).sort(byUrgency);
-  }, [pending, settled, mine, names]);
+  const items = useMemo(() => known.filter((one) => !mine || isFor(questionOf(one), names)).sort(byUrgency), [known, mine, names]);
   const onAnswered = useCallback(
     (one: Waitpoint) => {
-      if (one.state !== "pending") settle(one);
+      settle(one);
       reload();
     },
     [settle, reload],
@@ -49,24 +46,36 @@ function useNames(): readonly string[] {
 
 const NONE: ReadonlyMap<string, Waitpoint> = new Map();
 
-/** What was open when it was seen here, and has ended since. */
-function useSettled(pending: readonly Waitpoint[], isLoading: boolean) {
+/** All that was open when it was seen here: what is gone from there stays as it was until it is known what became of it. */
+function useKnown(pending: readonly Waitpoint[]) {
   const client = useAgentflow();
-  const [settled, keep] = useState(NONE);
-  const seen = useRef<ReadonlySet<string>>(new Set());
+  const [kept, keep] = useState(NONE);
+  const asked = useRef(new Set<string>());
   const settle = useCallback((one: Waitpoint) => keep((last) => new Map(last).set(one.id, one)), []);
+  const forget = useCallback((id: string) => keep((last) => new Map([...last].filter(([known]) => known !== id))), []);
+  useEffect(() => keep((last) => merged(last, pending)), [pending]);
   useEffect(() => {
-    if (isLoading) return;
-    const now = new Set(pending.map((one) => one.id));
-    const gone = [...seen.current].filter((id) => !now.has(id));
-    seen.current = now;
-    for (const id of gone) {
-      // Another look tells, if this one does not.
-      client.waitpoints.get(id).then(
-        (one) => one.state !== "pending" && settle(one),
-        () => undefined,
-      );
+    const open = new Set(pending.map((one) => one.id));
+    for (const one of kept.values()) {
+      if (one.state !== "pending" || open.has(one.id) || asked.current.has(one.id)) continue;
+      asked.current.add(one.id);
+      client.waitpoints
+        .get(one.id)
+        .then(
+          (now) => now.state !== "pending" && settle(now),
+          // Deleted with its run; whatever else it is, the next look tells.
+          (failure: AgentflowError) => failure.status === 404 && forget(one.id),
+        )
+        .finally(() => asked.current.delete(one.id));
     }
-  }, [client, pending, isLoading, settle]);
-  return { settled, settle, clear: useCallback(() => keep(NONE), []) };
+  }, [client, kept, pending, settle, forget]);
+  const known = useMemo(() => [...merged(kept, pending).values()], [kept, pending]);
+  const clear = useCallback(() => keep((last) => new Map([...last].filter(([, one]) => one.state === "pending"))), []);
+  return { known, settle, clear };
+}
+
+/** What is open, and what was; an end is final, whatever an older answer says. */
+function merged(kept: ReadonlyMap<string, Waitpoint>, pending: readonly Waitpoint[]): ReadonlyMap<string, Waitpoint> {
+  const open = pending.filter((one) => (kept.get(one.id)?.state ?? "pending") === "pending");
+  return new Map([...kept, ...open.map((one) => [one.id, one] as const)]);
 }
