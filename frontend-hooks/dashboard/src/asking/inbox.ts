@@ -1,6 +1,7 @@
 import type { AgentflowError, Waitpoint } from "@agentflow/client";
 import { byUrgency, isFor, questionOf, type UseApprovalsResult, useAgentflow, useApprovals } from "@agentflow/react";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { refresh } from "../live/polled.ts";
 import { useInbox } from "../live/server.ts";
 import { useGroups, useMine, useName } from "../session.ts";
 
@@ -25,6 +26,9 @@ export function useInboxItems(): Inbox {
   useEffect(() => {
     if (data !== undefined) reload();
   }, [data, reload]);
+  // And the stream tells of what the count beside the page's name does not know yet.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: other questions are another count
+  useEffect(() => refresh("inbox"), [pending]);
   const items = useMemo(() => known.filter((one) => !mine || isFor(questionOf(one), names)).sort(byUrgency), [known, mine, names]);
   const onAnswered = useCallback(
     (one: Waitpoint) => {

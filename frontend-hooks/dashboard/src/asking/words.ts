@@ -7,7 +7,7 @@ import { type ApprovalStatus, approvalStatus, type Question, type Refusal } from
 export const SILENCES: Record<Question["silence"], string> = {
   deny: "then denied",
   approve: "then approved",
-  fail: "then the run goes on without an answer",
+  fail: "then it ends without an answer",
   default: "then answered as it is filled in now",
 };
 

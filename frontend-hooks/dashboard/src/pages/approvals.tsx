@@ -20,9 +20,11 @@ export function ApprovalsPage() {
       {error !== null && items.length === 0 ? <Trouble error={error} /> : null}
       {isLoading ? <Bones rows={4} /> : null}
       {!isLoading && error === null && open === 0 ? (
-        <Empty icon={<ApprovalsIcon />} title="Nobody waits for you">
-          <p>When a run asks for a yes or no, or for a form, the question appears here. Runs wait for it for days, at no cost.</p>
-        </Empty>
+        <div className={settled > 0 ? "inbox" : undefined}>
+          <Empty icon={<ApprovalsIcon />} title="Nobody waits for you">
+            <p>When a run asks for a yes or no, or for a form, the question appears here. Runs wait for it for days, at no cost.</p>
+          </Empty>
+        </div>
       ) : null}
       <ul className="inbox" aria-label="Approvals">
         {items.map((one) => (
