@@ -148,7 +148,7 @@ const SHORTCUTS = [
   ["Enter", "open what is marked"],
   ["/", "filter"],
   ["u", "back to the list"],
-  ["a d e", "approve, deny, edit the marked approval"],
+  ["a d e", "approve, deny, edit the marked approval; Esc leaves it"],
   ["g r", "runs"],
   ["g a", "approvals"],
   ["g t", "agents and tasks"],
