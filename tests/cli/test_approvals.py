@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from agentflow.cli.screen import exit_code
+from agentflow.errors import InvalidAnswer, WaitpointAlreadyAnswered, WaitpointError, WaitpointNotFound, WaitpointTimedOut
+from agentflow.storage.policy import NotEligible, SubjectChanged
 from tests.cli.conftest import Call, Start, as_json
 
 DESK = '''
@@ -23,16 +28,29 @@ async def how_many() -> int:
 '''
 
 
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(NotEligible, 3), (WaitpointAlreadyAnswered, 4), (WaitpointTimedOut, 5), (SubjectChanged, 6), (InvalidAnswer, 7), (WaitpointNotFound, 1)],
+)
+def test_each_way_not_to_count_has_an_exit_code(error: type[WaitpointError], code: int) -> None:
+    assert exit_code(error("no")) == code
+
+
 def asked(folder: Path, start: Start, run: Call, *words: str) -> str:
     """Start a run with a worker beside it; returns its id once it waits for people."""
     (folder / "desk.py").write_text(DESK)
     worker = start("worker", "desk.py")
     worker.until("stop ")
+    return started(run, *words)
+
+
+def started(run: Call, *words: str) -> str:
+    """Start a run; returns its id once it waits for people."""
     run_id = run("start", *words).stdout.strip()
     for _ in range(500):
         if as_json(run("approvals", "list", "--json")):
             return run_id
-    raise AssertionError(f"nobody was asked: {worker.said}")
+    raise AssertionError(f"nobody was asked: {run('runs', 'show', run_id).stdout}")
 
 
 def test_a_form_is_filled_in_and_what_does_not_fit_is_refused(folder: Path, start: Start, run: Call) -> None:
@@ -63,7 +81,7 @@ def test_a_question_goes_to_others_and_every_word_is_kept(folder: Path, start: S
     assert "not counted: not_eligible" in run("approvals", "votes", waiting["id"]).stdout
 
 
-def test_a_question_is_taken_back_and_whoever_answers_then_is_told(folder: Path, start: Start, run: Call) -> None:
+def test_who_answers_too_late_or_second_is_told_as_a_program_reads_it(folder: Path, start: Start, run: Call) -> None:
     run_id = asked(folder, start, run, "how_many")
     [waiting] = as_json(run("approvals", "list", "--json"))
     assert as_json(run("approvals", "cancel", run_id, "--reason", "no need", "--superseded", "--json"))["state"] == "cancelled"
@@ -71,10 +89,7 @@ def test_a_question_is_taken_back_and_whoever_answers_then_is_told(folder: Path,
     late = run("approvals", "answer", waiting["id"], "3", "--json")
     assert (late.exit_code, as_json(late)["code"], as_json(late)["details"]["state"]) == (5, "waitpoint_timed_out", "cancelled")
     assert "approvals show" in as_json(late)["hint"]
-
-
-def test_programs_decide_about_what_they_saw_once(folder: Path, start: Start, run: Call) -> None:
-    asked(folder, start, run, "sign", "--payload", '{"users": [], "need": 1}')
+    started(run, "sign", "--payload", '{"users": [], "need": 1}')
     [waiting] = as_json(run("approvals", "list", "--json"))
     said = ("approvals", "decide", waiting["id"], "deny", "--reason", "no", "--by", "ana", "--key", "k", "--json")
     first, again = as_json(run(*said)), as_json(run(*said))

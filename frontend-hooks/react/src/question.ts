@@ -53,7 +53,7 @@ export function questionOf(one: Waitpoint): Question {
     need: typeof subject.need === "number" ? Math.max(1, subject.need) : 1,
     requester: text("requester"),
     silence: input ? ("default" in subject ? "default" : "fail") : silenceOf(subject),
-    canEdit: !input && subject.can_edit === true && isRecord(subject.body),
+    canEdit: !input && subject.can_edit === true && isRecord(subject.body) && (one.schema !== null || Object.keys(subject.body).length > 0),
     problem: text("problem"),
     preset: subject.default,
     digest: text("digest"),
