@@ -30,7 +30,14 @@ async def how_many() -> int:
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(NotEligible, 3), (WaitpointAlreadyAnswered, 4), (WaitpointTimedOut, 5), (SubjectChanged, 6), (InvalidAnswer, 7), (WaitpointNotFound, 1)],
+    [
+        (NotEligible, 3),
+        (WaitpointNotFound, 1),
+        (WaitpointAlreadyAnswered, 4),
+        (WaitpointTimedOut, 5),
+        (SubjectChanged, 6),
+        (InvalidAnswer, 7),
+    ],
 )
 def test_each_way_not_to_count_has_an_exit_code(error: type[WaitpointError], code: int) -> None:
     assert exit_code(error("no")) == code
