@@ -14,12 +14,6 @@ from agentflow.testing.engine import Waiting
 from tests.agents.loops import LOOPS, Make, Told
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine_database(request: pytest.FixtureRequest) -> str | None:
-    """Where the engine under test keeps what is true."""
-    return None if request.param == "sqlite" else request.getfixturevalue("migrated_url")
-
-
 @pytest.fixture(params=LOOPS, ids=lambda make: make.__name__)
 def loop(request: pytest.FixtureRequest) -> Make:
     """Who asks for the calls."""
@@ -45,6 +39,7 @@ def order_of(waiting: Waiting) -> str:
     return loads(waiting.record.subject)["body"]["order"]
 
 
+@pytest.mark.both_databases
 async def test_two_questions_of_one_turn_are_answered_in_reverse_order_after_a_crash(engine: Engine, loop: Make) -> None:
     asked = [("answers-transfer", {"order": f"o-{n}", "cents": n}) for n in (1, 2)]
     made = loop([ai.tool(transfer, approval=True)], asked)

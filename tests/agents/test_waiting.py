@@ -28,11 +28,7 @@ from agentflow.streams.events import ToolOutput
 from agentflow.testing import Engine
 from agentflow.testing.models import ScriptedModel, call, scripted_model, text
 
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine_database(request: pytest.FixtureRequest) -> str | None:
-    """Where the engine under test keeps what is true."""
-    return None if request.param == "sqlite" else request.getfixturevalue("migrated_url")
+pytestmark = pytest.mark.both_databases
 
 
 @step
