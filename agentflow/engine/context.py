@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 from uuid import UUID
 
 from agentflow.errors import NotInRun
@@ -46,7 +46,7 @@ class StepCall:
     """One call of a step: what to run, how to store its result, and a digest of its input.
 
     `rescue` is asked when the last try has failed, inside of the step: what it returns is recorded as the result; it raises what it does
-    not make a result of.
+    not make a result of. `consent` is the waitpoint at which people agreed to it: then each try is recorded before it begins.
     """
 
     name: str
@@ -55,6 +55,7 @@ class StepCall:
     digest: str
     options: StepOptions = StepOptions()
     rescue: Callable[[Exception], Any] | None = None
+    consent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +85,13 @@ class CallbackAddress:
 
 @dataclass(frozen=True, slots=True)
 class WaitResult:
-    """How a waitpoint ended; `answer` is JSON text."""
+    """How a waitpoint ended; `answer` and `subject`, what was asked, are JSON text."""
 
     id: str
     state: WaitState
     answer: str | None
     answered_by: str | None
+    subject: str = "{}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,6 +295,10 @@ class TaskContext(Protocol):
         """The recorded result of a step, or run it and record it."""
         ...
 
+    def unsettled(self, key: str) -> int:
+        """How many tries of a step with `consent` began of which nobody knows how they ended, or which failed in an earlier attempt."""
+        ...
+
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
         """Wait, if it must be for days, until a waitpoint ends."""
         ...
@@ -323,6 +329,10 @@ class TaskContext(Protocol):
 
     async def above(self, target: Literal["root", "parent"]) -> str | None:
         """The id of the run that started this one, or of the one at the top of its family; None when that is this very run."""
+        ...
+
+    async def stop(self, reason: str) -> NoReturn:
+        """Have this run cancelled, as others can: raises the cancellation here."""
         ...
 
     async def caught_up(self) -> None:

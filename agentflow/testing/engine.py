@@ -49,9 +49,9 @@ class Waiting:
         """Answer an approval with yes."""
         await self._engine.app.waitpoints.approve(self.id, by=by, reason=reason, edits=edits)
 
-    async def deny(self, *, by: str, reason: str | None = None) -> None:
-        """Answer an approval with no."""
-        await self._engine.app.waitpoints.deny(self.id, by=by, reason=reason)
+    async def deny(self, *, by: str, reason: str | None = None, stop: bool = False) -> None:
+        """Answer an approval with no, and stop the run if that is wanted."""
+        await self._engine.app.waitpoints.deny(self.id, by=by, reason=reason, stop=stop)
 
     async def answer(self, value: Any, *, by: str = "test") -> None:
         """Answer with a JSON value."""
