@@ -107,7 +107,7 @@ def reassign(waitpoint_id: str, ballot: Ballot, now: int) -> Transaction[Decided
 
 
 def _supersede_others(run_id: str, by: str, now: int) -> Transaction[list[RunRecord]]:
-    """Nobody is asked any more by a run that is stopped, and no yes that comes late lets anything begin. Returns other runs that this woke."""
+    """Nobody is asked any more by a run that is stopped, and no late yes lets anything begin. Returns other runs that this woke."""
     gone = Failure(code="superseded", type="WaitpointTimedOut", message=f"{by} stopped its run.")
     woken: list[RunRecord] = []
     for other in (yield from waitpoints.open_of_run(run_id)):
