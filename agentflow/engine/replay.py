@@ -36,6 +36,7 @@ class Replay:
         self._found: dict[str, JournalEntry] = {}
         self._tries: dict[str, JournalEntry] = {}
         self._unsettled: Counter[str] = Counter()
+        self._last: dict[str, int] = {}
         self._asked: set[str] = set()
         self._accepted: set[str | None] = set()
         self.last = 0
@@ -49,13 +50,18 @@ class Replay:
             elif entry.kind is not EntryKind.ERROR or entry.attempt == attempt:
                 self._found[entry.key] = entry
         self._ahead = {key for key in self._found if not is_patch(key)} | {_PAUSE.sub("", key) for key in waits}
-        self._begun = self._tries.keys() | set(+self._unsettled) | {_PAUSE.sub("", key) for key in pending}
+        # A try that was cancelled and only told what it used has no number: nobody need ask for the step again.
+        self._begun = (
+            {key for key, one in self._tries.items() if one.tries} | set(+self._unsettled) | {_PAUSE.sub("", key) for key in pending}
+        )
 
     def _try(self, entry: JournalEntry, attempt: int) -> None:
         if entry.begins:
             self._unsettled[entry.key] += 1
+            self._last[entry.key] = entry.tries
             return
-        if self._unsettled[entry.key]:
+        if entry.tries >= self._last.pop(entry.key, entry.tries + 1):
+            # It failed, and is known to have; one that was cancelled has the number of the try before.
             self._unsettled[entry.key] -= 1
         if entry.attempt == attempt:
             self._tries[entry.key] = entry

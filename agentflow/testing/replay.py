@@ -141,6 +141,9 @@ class _DryContext:
     def unsettled(self, key: str) -> int:
         return self._replay.unsettled(key)
 
+    def over(self, call: str) -> None:
+        pass
+
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
         self._replay.ask(key)
         one = self.waited.get(key)
@@ -199,9 +202,6 @@ class _DryContext:
         raise _Frontier
 
     async def caught_up(self) -> None:
-        """A replay says nothing."""
-
-    def tell(self, run_id: str, event: Any) -> None:
         """A replay says nothing."""
 
     def publish(self, event: Any) -> None:
