@@ -181,9 +181,12 @@ class ClientWaitpoints:
         """Answer an approval with yes. Raises `WaitpointAlreadyAnswered` and `WaitpointTimedOut`."""
         return await self._decide(waitpoint_id, {"approved": True, "reason": reason, "edits": edits}, by)
 
-    async def deny(self, waitpoint_id: str, *, by: str, reason: str | None = None) -> WaitpointRecord:
-        """Answer an approval with no. Raises `WaitpointAlreadyAnswered` and `WaitpointTimedOut`."""
-        return await self._decide(waitpoint_id, {"approved": False, "reason": reason}, by)
+    async def deny(self, waitpoint_id: str, *, by: str, reason: str | None = None, stop: bool = False) -> WaitpointRecord:
+        """Answer an approval with no; with `stop` the run whose tool call it is ends. Raises `WaitpointAlreadyAnswered` and
+
+        `WaitpointTimedOut`.
+        """
+        return await self._decide(waitpoint_id, {"approved": False, "reason": reason, **({"stop": True} if stop else {})}, by)
 
     async def answer(self, waitpoint_id: str, value: Any, *, by: str) -> WaitpointRecord:
         """End a token with a JSON value. Raises `WaitpointAlreadyAnswered` and `WaitpointTimedOut`."""
