@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentflow.cli.approvals import By, Id, approvals, find
+from agentflow.cli.approvals import approvals
+from agentflow.cli.asked import Id, find
+from agentflow.cli.deciding import By
 from agentflow.cli.opening import ask
 from agentflow.cli.options import Connection, Json, unfolded
 from agentflow.cli.screen import ago, say, show_json, text
