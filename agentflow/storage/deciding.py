@@ -73,10 +73,8 @@ def decide_locked(one: WaitpointRecord, ballot: Ballot, now: int, lessee: Lessee
     for vote in votes:
         if ballot.key is not None and vote["key"] == ballot.key:
             return _again(one, vote, ballot, policy.tally(_said(counted)), now)
-    if sum(vote["actor"] == ballot.voter.name and vote["at"] > now - _MINUTE for vote in votes) >= OFTEN:
-        return Decided(one, refused=_too_often(one, ballot.voter))
-    refused = _refused(one, ballot, policy, now)
-    if refused is None or len(votes) < MOST:
+    refused = _too_often(one, ballot.voter, votes, now) or _refused(one, ballot, policy, now)
+    if refused is None or (len(votes) < MOST and not isinstance(refused, TooManyDecisions)):
         yield from _keep(one, ballot, refused, now)
     if refused is not None:
         return Decided(one, refused=refused)
@@ -176,7 +174,9 @@ def not_eligible(one: WaitpointRecord, voter: Voter, policy: Policy) -> NotEligi
     return NotEligible(message, hint="Somebody else has to.", waitpoint_id=one.id, reason=why)
 
 
-def _too_often(one: WaitpointRecord, voter: Voter) -> TooManyDecisions:
+def _too_often(one: WaitpointRecord, voter: Voter, votes: Sequence[Row], now: int) -> TooManyDecisions | None:
+    if sum(vote["actor"] == voter.name and vote["at"] > now - _MINUTE for vote in votes) < OFTEN:
+        return None
     message = f"{voter.name} has decided {OFTEN} times about {one.id} within a minute."
     return TooManyDecisions(message, hint="Wait a minute.", waitpoint_id=one.id, retry_after=60)
 
