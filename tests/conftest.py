@@ -57,6 +57,7 @@ def migrated(postgres: PostgresServer) -> str:
         await database.close()
 
     asyncio.run(prepare())
+    postgres.remember(name)
     return name
 
 
