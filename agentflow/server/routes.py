@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from agentflow.server import callbacks, inputs, listings, needs, queues, runs, threads, tokens, waitpoints
+from agentflow.server import callbacks, channels, inputs, listings, needs, queues, runs, threads, tokens, waitpoints
 from agentflow.server.calls import Operation
 from agentflow.server.models import (
     DecidedWaitpoint,
+    DeliveryPage,
     EventPage,
     Health,
     Journal,
@@ -31,6 +32,7 @@ from agentflow.server.requests import (
     MoveRun,
     PauseQueue,
     Reassign,
+    Remind,
     RescheduleRun,
     ResumeRun,
     RunQuery,
@@ -48,6 +50,7 @@ _CURSOR = ("Last-Event-ID",)
 OPERATIONS = (
     *threads.OPERATIONS,
     *callbacks.OPERATIONS,
+    *channels.OPERATIONS,
     *ai_sdk_routes.OPERATIONS,
     Operation(
         method="POST",
@@ -236,6 +239,26 @@ OPERATIONS = (
         answer=Waitpoint,
         problems=(404, 409, 410),
         headers=("X-Agentflow-By",),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/waitpoints/{id}/remind",
+        handler=waitpoints.remind_people,
+        needs=needs.KEY,
+        summary="Remind people of a question",
+        body=Remind,
+        answer=Waitpoint,
+        problems=(404, 409, 410, 429),
+        headers=("X-Agentflow-By",),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/waitpoints/{id}/deliveries",
+        handler=waitpoints.list_deliveries,
+        needs=needs.KEY,
+        summary="See where people were told of a waitpoint",
+        answer=DeliveryPage,
+        problems=(404,),
     ),
     Operation(
         method="GET",

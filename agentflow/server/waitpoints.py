@@ -13,9 +13,9 @@ from agentflow.errors import InvalidAnswer
 from agentflow.records import WaitKind, WaitpointRecord
 from agentflow.server.calls import Call, answer
 from agentflow.server.errors import Forbidden, RequestError
-from agentflow.server.models import DecidedWaitpoint, VotePage, WaitpointPage
-from agentflow.server.requests import CreateWaitpoint, Decide, Nothing, Reassign, WaitpointQuery, Withdraw
-from agentflow.server.views import vote_view, waitpoint_view
+from agentflow.server.models import DecidedWaitpoint, DeliveryPage, VotePage, WaitpointPage
+from agentflow.server.requests import CreateWaitpoint, Decide, Nothing, Reassign, Remind, WaitpointQuery, Withdraw
+from agentflow.server.views import delivery_view, vote_view, waitpoint_view
 from agentflow.storage import blobs
 from agentflow.storage.policy import Voter
 
@@ -77,6 +77,18 @@ async def reassign_waitpoint(call: Call[Reassign, Nothing]) -> Response:
     body = call.body
     by = decider(call, body.by, "http").name
     return answer(waitpoint_view(await call.app.waitpoints.reassign(call.id, by=by, users=body.users, groups=body.groups)))
+
+
+async def remind_people(call: Call[Remind, Nothing]) -> Response:
+    """Tell all who were told of an open question again; 429 within a minute of the last time."""
+    by = decider(call, call.body.by, "http").name
+    return answer(waitpoint_view(await call.app.waitpoints.remind(call.id, by=by)))
+
+
+async def list_deliveries(call: Call[Nothing, Nothing]) -> Response:
+    """The messages about a waitpoint, in order, and what became of each."""
+    found = await call.app.waitpoints.deliveries(call.id)
+    return answer(DeliveryPage(deliveries=[delivery_view(one) for one in found]))
 
 
 async def list_votes(call: Call[Nothing, Nothing]) -> Response:

@@ -14,7 +14,7 @@ from agentflow.database.port import Row, Transaction, transaction
 from agentflow.errors import IdempotencyConflict, WaitpointError, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, encode_failure, loads
-from agentflow.storage import waitpoints
+from agentflow.storage import outbox, waitpoints
 from agentflow.storage.policy import NotEligible, Policy, Said, SubjectChanged, Tally, Voter
 from agentflow.storage.runs import Lessee
 from agentflow.storage.statements import SQL
@@ -55,7 +55,7 @@ class Decided:
 @transaction
 def decide(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None = None) -> Transaction[Decided]:
     """Count a ballot, and end the waitpoint if that decides it. Raises `WaitpointNotFound` and `IdempotencyConflict`."""
-    one = yield from _locked(waitpoint_id)
+    one = yield from waitpoints.locked(waitpoint_id)
     votes = yield SQL.votes.of_waitpoint(waitpoint=one.id)
     policy, counted = Policy.of(loads(one.subject)), [vote for vote in votes if vote["counted"]]
     for vote in votes:
@@ -77,7 +77,7 @@ def decide(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None = 
 @transaction
 def withdraw(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None = None) -> Transaction[Decided]:
     """Take a question back: `choice` is cancel or supersede. Raises `WaitpointNotFound`."""
-    one = yield from _locked(waitpoint_id)
+    one = yield from waitpoints.locked(waitpoint_id)
     refused = None if one.state is WaitState.PENDING else waitpoints.refusal(one)
     yield from _keep(one, ballot, refused, now)
     if refused is not None:
@@ -92,27 +92,21 @@ def withdraw(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None 
 @transaction
 def reassign(waitpoint_id: str, ballot: Ballot, now: int) -> Transaction[Decided]:
     """Give an open question to others: the answer of the ballot says to whom. Raises `WaitpointNotFound`."""
-    one = yield from _locked(waitpoint_id)
+    one = yield from waitpoints.locked(waitpoint_id)
     refused = None if one.state is WaitState.PENDING else waitpoints.refusal(one)
     yield from _keep(one, ballot, refused, now)
     if refused is not None:
         return Decided(one, refused=refused)
     subject = dumps({**loads(one.subject), **loads(ballot.answer)["to"]})
     yield SQL.waitpoints.reassign(id=one.id, subject=subject)
+    if outbox.is_told(subject):
+        yield from outbox.tell(one.id, loads(subject), "reassigned", now)
     return Decided(replace(one, subject=subject), Policy.of(loads(subject)).need, 0)
 
 
 def votes(waitpoint_id: str) -> Transaction[list[Row]]:
     """All that was said to a waitpoint, in order."""
     return list((yield SQL.votes.of_waitpoint(waitpoint=waitpoint_id)))
-
-
-def _locked(waitpoint_id: str) -> Transaction[WaitpointRecord]:
-    one = yield from waitpoints.get(waitpoint_id)
-    if one.run_id is not None:
-        yield SQL.runs.lock(id=one.run_id)
-    yield SQL.waitpoints.lock(id=waitpoint_id)
-    return (yield from waitpoints.get(waitpoint_id))
 
 
 def _refused(one: WaitpointRecord, ballot: Ballot, policy: Policy, now: int) -> WaitpointError | None:

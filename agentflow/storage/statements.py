@@ -33,6 +33,8 @@ class SQL:
     waitpoints = Group("waitpoints")
     callbacks = Group("callbacks")
     votes = Group("votes")
+    deliveries = Group("deliveries")
+    rungs = Group("rungs")
     inputs = Group("inputs")
     workers = Group("workers")
     tasks = Group("tasks")

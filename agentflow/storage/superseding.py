@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from agentflow.database.port import Transaction, transaction
 from agentflow.records import Failure, JournalEntry, RunRecord, WaitpointRecord, WaitState
 from agentflow.serde import encode_failure
-from agentflow.storage import journal, rows, runs, waitpoints
+from agentflow.storage import journal, outbox, rows, runs, waitpoints
 from agentflow.storage.runs import Lease
 from agentflow.storage.statements import SQL
 from agentflow.storage.waitpoints import Ending
@@ -45,6 +45,8 @@ def supersede(lease: Lease, entry: JournalEntry | None, dropped: Sequence[str], 
             )
         ):
             waits.append(rows.waitpoint(ended))
+            if outbox.is_told(ended["subject"]):
+                yield from outbox.end(row["id"], now)
             woken += (yield from waitpoints.end_targets(row["id"], SUPERSEDED, now))[0]
     if entry is not None and not (yield SQL.journal.found(run=lease.run, seq=entry.seq)):
         yield from journal.record(lease, entry)

@@ -10,7 +10,7 @@ from agentflow.database.port import Database, Transaction, transaction
 from agentflow.errors import RunError
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitState, may_become, new_id
 from agentflow.serde import encode_failure
-from agentflow.storage import blobs, inputs, rows, runs, steering, waitpoints
+from agentflow.storage import blobs, inputs, outbox, rows, runs, steering, waitpoints
 from agentflow.storage.runs import Lease, Lessee, NewRun
 from agentflow.storage.statements import SQL
 
@@ -101,6 +101,8 @@ def _cancel_waits(run: int, now: int) -> Transaction[list[RunRecord]]:
     """Nobody answers what the run has asked: runs that wait for the same answer are woken, to ask themselves."""
     woken: list[RunRecord] = []
     for row in (yield SQL.waitpoints.cancel_of_run(run=run, now=now)):
+        if outbox.is_told(row["subject"]):
+            yield from outbox.end(row["id"], now)
         if row["kind"] == WaitKind.APPROVAL:
             more, _ = yield from waitpoints.end_targets(row["id"], waitpoints.Ending(WaitState.CANCELLED), now)
             woken += more

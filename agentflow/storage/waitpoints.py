@@ -13,7 +13,7 @@ from agentflow.database.port import Rows, Transaction, transaction
 from agentflow.errors import WaitpointAlreadyAnswered, WaitpointNotFound, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState, new_id
 from agentflow.serde import decode_failure, dumps, encode_failure, loads
-from agentflow.storage import blobs, rows, runs
+from agentflow.storage import blobs, outbox, rows, runs
 from agentflow.storage.runs import Lease, Lessee, NewRun, Started
 from agentflow.storage.statements import SQL
 
@@ -104,6 +104,8 @@ def insert(lease: Lease, new: NewWaitpoint, ending: Ending | None, now: int) -> 
         # Either the lease is lost, or this very wait is there: the connection broke after it was committed.
         yield from runs.hold(lease)
         found = yield SQL.waitpoints.get(id=new.id)
+    elif ending is None and outbox.is_told(new.subject):
+        yield from outbox.begin(rows.waitpoint(found[0]), lease.run, now)
     if not found:
         raise LeaseLost(lease.run_id)
     return (yield from _whole(found))[0]
@@ -168,6 +170,15 @@ def get(waitpoint_id: str) -> Transaction[WaitpointRecord]:
     return (yield from _whole(found))[0]
 
 
+def locked(waitpoint_id: str) -> Transaction[WaitpointRecord]:
+    """A waitpoint, locked, and before it the run that waits for it. Raises `WaitpointNotFound`."""
+    one = yield from get(waitpoint_id)
+    if one.run_id is not None:
+        yield SQL.runs.lock(id=one.run_id)
+    yield SQL.waitpoints.lock(id=waitpoint_id)
+    return (yield from get(waitpoint_id))
+
+
 def open_of_run(run_id: str) -> Transaction[list[WaitpointRecord]]:
     """What a run waits for now, newest first."""
     return [rows.waitpoint(row) for row in (yield SQL.waitpoints.open_of_run(run_id=run_id))]
@@ -199,6 +210,8 @@ def end_locked(one: WaitpointRecord, ending: Ending, now: int, lessee: Lessee | 
     found = yield SQL.waitpoints.end(id=one.id, state=ending.state.value, answer=answer, by=ending.by, now=now, wake=wake)
     if not found:
         raise refusal(rows.waitpoint((yield SQL.waitpoints.get(id=one.id))[0]))
+    if outbox.is_told(one.subject):
+        yield from outbox.end(one.id, now)
     more_woken, more_leased = yield from end_targets(one.id, ending, now, lessee)
     return Woken(replace(rows.waitpoint(found[0]), answer=ending.answer), [*woken, *more_woken], [*leased, *more_leased])
 
