@@ -33,8 +33,8 @@ LEASE = 60 * SECOND
 """How long whoever took a message has, before another sends it."""
 PATIENCE = 45.0
 """Seconds that a channel may take: less than the lease."""
-LOOK = 60 * SECOND
-"""Between two looks at most: not everything that is to be sent is told of."""
+LOOK = 30.0
+"""Seconds between two looks at most: not everything that is to be sent is told of."""
 PAUSE = SECOND
 AT_ONCE = 16
 CLOSING = 5.0
@@ -125,8 +125,8 @@ class Outbox:
                 due = self._clock.now() + PAUSE
             await self._rest(due)
 
-    async def _round(self) -> int:
-        """Take what is due, as much as there is room for; returns when to look again."""
+    async def _round(self) -> int | None:
+        """Take what is due, as much as there is room for; returns when the next one is."""
         now = self._clock.now()
         room = AT_ONCE - len(self._sending)
         if room > 0:
@@ -134,24 +134,24 @@ class Outbox:
                 task = asyncio.get_running_loop().create_task(self._deliver(one))
                 self._sending.add(task)
                 task.add_done_callback(self._done)
-        due = await self._database.read(outbox.next_due(self._sender))
         if len(self._sending) >= AT_ONCE:
             # One that is done rings.
-            return now + LOOK
-        return now + LOOK if due is None else min(due, now + LOOK)
+            return None
+        return await self._database.read(outbox.next_due(self._sender))
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
         self._news.set()
 
-    async def _rest(self, due: int) -> None:
-        news = asyncio.ensure_future(self._news.wait())
-        clock = asyncio.ensure_future(self._clock.sleep_until(due))
+    async def _rest(self, due: int | None) -> None:
+        waits: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._news.wait())}
+        if due is not None:
+            waits.add(asyncio.ensure_future(self._clock.sleep_until(due)))
         try:
-            await asyncio.wait({news, clock}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, timeout=LOOK, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            news.cancel()
-            clock.cancel()
+            for one in waits:
+                one.cancel()
 
     async def _deliver(self, one: DeliveryRecord) -> None:
         try:
