@@ -150,8 +150,9 @@ class Maintenance:
             self.woken(await self._database.transact(waitpoints.end(waitpoint_id, ending, now)))
 
     async def _climb(self, now: int) -> None:
-        due = await self._database.read(ladder.due(now, ROUND))
-        await asyncio.gather(*(self._guarded(self._climb_one(waitpoint_id, seq, now)) for waitpoint_id, seq in due))
+        # One after the other: the rungs of a question are in order.
+        for waitpoint_id, seq in await self._database.read(ladder.due(now, ROUND)):
+            await self._guarded(self._climb_one(waitpoint_id, seq, now))
 
     async def _climb_one(self, waitpoint_id: str, seq: int, now: int) -> None:
         climbed = await self._database.transact(ladder.climb(waitpoint_id, seq, now))
