@@ -1,0 +1,1 @@
+-- SQLite keeps no dead rows to be cleaned up; PostgreSQL has a text of its own.
