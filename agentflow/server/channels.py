@@ -14,7 +14,7 @@ from agentflow.app.clicking import answered, clicked
 from agentflow.channels.slack import Click, Slack
 from agentflow.server import needs
 from agentflow.server.calls import Call, Operation, answer, read_body
-from agentflow.server.errors import NoSuchRoute, TryAgain
+from agentflow.server.errors import NoSuchChannel, TryAgain
 
 LIMIT = 256 * 1024
 PATIENCE = 2.5
@@ -34,7 +34,7 @@ async def click_in_slack(call: Call[Any, Any]) -> Response:
     """
     slack = call.app.channels.get(str(call.request.path_params["name"]))
     if not isinstance(slack, Slack):
-        raise NoSuchRoute("There is no Slack channel of that name.", hint="Its address is /v1/channels/slack/<name of the channel>.")
+        raise NoSuchChannel("There is no Slack channel of that name.", hint="Its address is /v1/channels/slack/<name of the channel>.")
     click = slack.clicked(await read_body(call.request, LIMIT), call.request.headers)
     if click is None:
         return answer(Clicked())

@@ -91,6 +91,12 @@ class TooManyStreams(RequestError):
     http_status = 429
 
 
+class NoSuchChannel(NoSuchRoute):
+    """No channel of that kind has that name."""
+
+    code = "channel_not_found"
+
+
 class TryAgain(RequestError):
     """It could not be done in time; the same request again does it once."""
 

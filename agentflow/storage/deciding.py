@@ -55,7 +55,7 @@ class Decided:
 @transaction
 def decide(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None = None) -> Transaction[Decided]:
     """Count a ballot, and end the waitpoint if that decides it. Raises `WaitpointNotFound` and `IdempotencyConflict`."""
-    one = yield from waitpoints.locked(waitpoint_id)
+    one = yield from locked(waitpoint_id)
     votes = yield SQL.votes.of_waitpoint(waitpoint=one.id)
     policy, counted = Policy.of(loads(one.subject)), [vote for vote in votes if vote["counted"]]
     for vote in votes:
@@ -77,7 +77,7 @@ def decide(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None = 
 @transaction
 def withdraw(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None = None) -> Transaction[Decided]:
     """Take a question back: `choice` is cancel or supersede. Raises `WaitpointNotFound`."""
-    one = yield from waitpoints.locked(waitpoint_id)
+    one = yield from locked(waitpoint_id)
     refused = None if one.state is WaitState.PENDING else waitpoints.refusal(one)
     yield from _keep(one, ballot, refused, now)
     if refused is not None:
@@ -92,7 +92,7 @@ def withdraw(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None 
 @transaction
 def reassign(waitpoint_id: str, ballot: Ballot, now: int) -> Transaction[Decided]:
     """Give an open question to others: the answer of the ballot says to whom. Raises `WaitpointNotFound`."""
-    one = yield from waitpoints.locked(waitpoint_id)
+    one = yield from locked(waitpoint_id)
     refused = None if one.state is WaitState.PENDING else waitpoints.refusal(one)
     yield from _keep(one, ballot, refused, now)
     if refused is not None:
@@ -107,6 +107,15 @@ def reassign(waitpoint_id: str, ballot: Ballot, now: int) -> Transaction[Decided
 def votes(waitpoint_id: str) -> Transaction[list[Row]]:
     """All that was said to a waitpoint, in order."""
     return list((yield SQL.votes.of_waitpoint(waitpoint=waitpoint_id)))
+
+
+def locked(waitpoint_id: str) -> Transaction[WaitpointRecord]:
+    """A waitpoint, with its run and its row locked, as a part of a transaction. Raises `WaitpointNotFound`."""
+    one = yield from waitpoints.get(waitpoint_id)
+    if one.run_id is not None:
+        yield SQL.runs.lock(id=one.run_id)
+    yield SQL.waitpoints.lock(id=waitpoint_id)
+    return (yield from waitpoints.get(waitpoint_id))
 
 
 def _refused(one: WaitpointRecord, ballot: Ballot, policy: Policy, now: int) -> WaitpointError | None:

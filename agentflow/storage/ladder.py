@@ -11,7 +11,7 @@ from agentflow.database.port import Transaction, transaction
 from agentflow.errors import WaitpointError
 from agentflow.records import WaitpointRecord, WaitState
 from agentflow.serde import dumps, loads
-from agentflow.storage import outbox, runs, waitpoints
+from agentflow.storage import deciding, outbox, runs, waitpoints
 from agentflow.storage.statements import SQL
 
 REMIND, ESCALATE = "remind", "escalate"
@@ -49,7 +49,7 @@ def climb(waitpoint_id: str, seq: int, now: int) -> Transaction[Climbed | None]:
     if not found:
         yield SQL.rungs.take(waitpoint=waitpoint_id, seq=seq)
         return None
-    one = yield from waitpoints.locked(waitpoint_id)
+    one = yield from deciding.locked(waitpoint_id)
     taken = yield SQL.rungs.take(waitpoint=waitpoint_id, seq=seq)
     if not taken or one.state is not WaitState.PENDING:
         return None
@@ -65,7 +65,7 @@ def remind(waitpoint_id: str, by: str, now: int) -> Transaction[Climbed]:
 
     Raises `WaitpointNotFound`, `RemindedAlready`, and as `refusal` when it has ended.
     """
-    one = yield from waitpoints.locked(waitpoint_id)
+    one = yield from deciding.locked(waitpoint_id)
     if one.state is not WaitState.PENDING:
         raise waitpoints.refusal(one)
     votes = yield SQL.votes.of_waitpoint(waitpoint=one.id)

@@ -170,15 +170,6 @@ def get(waitpoint_id: str) -> Transaction[WaitpointRecord]:
     return (yield from _whole(found))[0]
 
 
-def locked(waitpoint_id: str) -> Transaction[WaitpointRecord]:
-    """A waitpoint, locked, and before it the run that waits for it. Raises `WaitpointNotFound`."""
-    one = yield from get(waitpoint_id)
-    if one.run_id is not None:
-        yield SQL.runs.lock(id=one.run_id)
-    yield SQL.waitpoints.lock(id=waitpoint_id)
-    return (yield from get(waitpoint_id))
-
-
 def open_of_run(run_id: str) -> Transaction[list[WaitpointRecord]]:
     """What a run waits for now, newest first."""
     return [rows.waitpoint(row) for row in (yield SQL.waitpoints.open_of_run(run_id=run_id))]
