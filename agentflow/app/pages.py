@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 from urllib.parse import quote
 
 from agentflow.app.outbox import LinkMaker
 
-if TYPE_CHECKING:
-    from agentflow.app import Agentflow
+
+class Served(Protocol):
+    """What may be served at an address that people reach; which is known only once it is."""
+
+    @property
+    def public_url(self) -> str | None: ...
 
 
-def page_of(app: Agentflow) -> LinkMaker:
+def page_of(app: Served) -> LinkMaker:
     """Makes the address of a waitpoint's page on the app's server, as people reach it; None as long as that address is not known."""
 
     async def page(waitpoint_id: str, person: str | None) -> str | None:

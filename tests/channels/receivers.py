@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import default
 from typing import Any, cast
@@ -147,7 +146,7 @@ class Mailbox:
         return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        mail = cast("EmailMessage", BytesParser(policy=default).parsebytes(cast("bytes", envelope.content)))
+        mail = BytesParser(policy=default).parsebytes(cast("bytes", envelope.content))
         self.came.take((list(envelope.rcpt_tos), mail))
         return "250 taken"
 

@@ -171,6 +171,25 @@ async def test_two_people_are_needed_and_each_is_told_how_far_it_is(stage: Stage
     assert (await stage.site.client.get(f"/v1/runs/{run}")).json()["output"] == "True by maria, boss"
 
 
+async def test_people_are_reminded_over_http_once_a_minute_and_not_of_what_is_over(stage: Stage) -> None:
+    run, waitpoint, ts = await stage.asked()
+    path = f"/v1/waitpoints/{waitpoint}/remind"
+    reminded = await stage.site.client.post(path, json={"by": "boss"})
+    assert (reminded.status_code, reminded.json()["id"]) == (200, waitpoint)
+    again = await stage.site.client.post(path, json={"by": "boss"})
+    assert (again.status_code, again.json()["code"]) == (429, "reminded_already")
+    while len(stage.slack.posted("chat.postMessage")) < 2:
+        await stage.slack.came.until(len(stage.slack.came.all) + 1)
+    assert stage.slack.posted("chat.postMessage")[1]["thread_ts"] == ts
+    events = await stage.site.events(run)
+    assert [one["by"] for one in events["events"] if one["type"] == "approval.reminded"] == ["boss"]
+    await stage.click(stage.pressed(waitpoint, ts))
+    assert (await stage.site.client.post(path, json={})).status_code == 409
+    assert (await stage.site.client.post("/v1/waitpoints/wp_none/remind", json={})).status_code == 404
+    told = (await stage.site.client.get(f"/v1/waitpoints/{waitpoint}/deliveries")).json()["deliveries"]
+    assert [one["event"] for one in told][:2] == ["requested", "reminded"]
+
+
 async def test_what_is_not_signed_by_slack_for_this_body_and_now_does_nothing(stage: Stage) -> None:
     _, waitpoint, ts = await stage.asked()
     payload = stage.pressed(waitpoint, ts)

@@ -48,12 +48,15 @@ def test_a_question_goes_to_others_and_every_word_is_kept(folder: Path, start: S
     refused = run("approve", run_id, "--by", "mallory")
     assert (refused.exit_code, "may not decide" in refused.stderr) == (1, True)
     assert "more people are needed" in run("approve", run_id, "--by", "maria").stdout
+    assert "nobody: the question names no channel" in run("approvals", "remind", run_id, "--by", "boss").stdout
+    assert "a moment ago" in run("approvals", "remind", run_id, "--by", "boss").stderr
     assert "zoe" in run("approvals", "reassign", run_id, "--user", "zoe", "--by", "boss").stdout
     assert "approved" in run("approve", run_id, "--by", "zoe").stdout
     said = as_json(run("approvals", "votes", waiting["id"], "--json"))
     assert [(one["actor"], one["choice"], one["counted"]) for one in said] == [
         ("mallory", "approve", False),
         ("maria", "approve", True),
+        ("boss", "remind", True),
         ("boss", "reassign", True),
         ("zoe", "approve", True),
     ]

@@ -69,7 +69,8 @@ async def engine(tmp_path: Path, stream_server: str, engine_database: str | None
 
 @task(name="told.refund")
 async def refund(order: str, told: dict[str, Any] | None = None) -> str:
-    decision = await approve(f"Refund {order}?", body={"order": order}, expires="3d", **(told or {"notify": ["board:wall"]}))
+    asked: dict[str, Any] = told or {"notify": ["board:wall"]}
+    decision = await approve(f"Refund {order}?", body={"order": order}, expires="3d", **asked)
     return f"{decision.approved} by {decision.by}"
 
 
