@@ -5,7 +5,8 @@ from __future__ import annotations
 import hmac
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -82,14 +83,20 @@ def signed(body: bytes, *, secret: str = SECRET, when: int | None = None) -> dic
     return {"content-type": kind, "x-slack-request-timestamp": stamp, "x-slack-signature": signature}
 
 
+@asynccontextmanager
+async def staged(folder: Path, redis: str, slack: Slackish) -> AsyncGenerator[Stage]:
+    """An app with a Slack, served."""
+    channel = Slack("xoxb-1", SECRET, api_url=f"{slack.url}/api", hooks_url=slack.url)
+    app = Agentflow([refund], directory=folder, redis=redis, channels=[channel], people=PEOPLE)
+    async with app, site_of(app, api_key="k" * 32) as site:
+        site.client.headers["authorization"] = f"Bearer {'k' * 32}"
+        yield Stage(site, slack)
+
+
 @pytest.fixture
 async def stage(tmp_path: Path, stream_server: str) -> AsyncIterator[Stage]:
-    async with slackish() as slack:
-        channel = Slack("xoxb-1", SECRET, api_url=f"{slack.url}/api", hooks_url=slack.url)
-        app = Agentflow([refund], directory=tmp_path, redis=stream_server, channels=[channel], people=PEOPLE)
-        async with app, site_of(app, api_key="k" * 32) as site:
-            site.client.headers["authorization"] = f"Bearer {'k' * 32}"
-            yield Stage(site, slack)
+    async with slackish() as slack, staged(tmp_path, stream_server, slack) as found:
+        yield found
 
 
 async def test_a_message_shows_what_is_asked_as_text_and_its_buttons_carry_the_id_alone() -> None:
@@ -160,6 +167,20 @@ async def test_every_click_that_does_not_count_is_answered_to_whom_it_was(stage:
     shown = stage.slack.replies[4]
     assert shown["replace_original"] is True
     assert "Denied by boss" in shown["text"]
+
+
+async def test_a_click_after_a_restart_counts_and_the_message_from_before_is_brought_up_to_date(tmp_path: Path, stream_server: str) -> None:
+    async with slackish() as slack:
+        async with staged(tmp_path, stream_server, slack) as before:
+            run, waitpoint, ts = await before.asked()
+        async with staged(tmp_path, stream_server, slack) as after:
+            assert (await after.click(after.pressed(waitpoint, ts, action="deny"))).status_code == 200
+            await after.site.ended(run)
+            assert (await after.site.client.get(f"/v1/runs/{run}")).json()["output"] == "False by maria"
+            while not slack.posted("chat.update"):
+                await slack.came.until(len(slack.came.all) + 1)
+    assert len(slack.posted("chat.postMessage")) == 1
+    assert "Denied by maria" in slack.shown[ts]["text"]
 
 
 async def test_two_people_are_needed_and_each_is_told_how_far_it_is(stage: Stage) -> None:
