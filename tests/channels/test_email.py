@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from email.message import EmailMessage
+from pathlib import Path
 
 import pytest
 
-from agentflow.channels import ChannelError, Email, Notice, Question
+from agentflow import Agentflow, approve, task
+from agentflow.channels import ChannelError, Email, Notice, People, Question
 from agentflow.errors import ConfigurationError
 from tests.channels.receivers import mailbox
 
@@ -48,6 +50,28 @@ async def test_a_mail_says_what_is_asked_as_text_and_as_html_with_the_link_of_wh
     assert "for maria alone" in part(mail, "html")
     assert (mail["Message-ID"], later["In-Reply-To"]) == (reference, reference)
     assert later["Subject"] == "Still waits for a decision: Refund o-1?"
+
+
+async def test_each_who_may_decide_has_a_mail_of_their_own_and_mail_alone_decides_nothing(tmp_path: Path, stream_server: str) -> None:
+    @task(name="email.publish")
+    async def publish() -> str:
+        decision = await approve("Publish?", users=["maria"], groups=["editors"], notify=["email"])
+        return f"{decision.approved} by {decision.by}"
+
+    people = People({"maria": {"email": "maria@acme.test"}, "otto": {"email": "otto@acme.test"}}, groups={"editors": ["otto", "maria"]})
+    async with mailbox() as here:
+        channel = Email(smtp=here.url, from_="agents@acme.test")
+        app = Agentflow([publish], directory=tmp_path, redis=stream_server, channels=[channel], people=people)
+        app.public_url = "https://agents.acme.test"
+        async with app:
+            run = await publish.start()
+            mails = await here.came.until(2)
+            assert sorted(to for to, _ in mails) == [["maria@acme.test"], ["otto@acme.test"]]
+            [question] = await app.waitpoints.list()
+            assert all("https://agents.acme.test/" in part(mail, "plain") for _, mail in mails)
+            assert (question.state, await app.waitpoints.votes(question.id)) == ("pending", [])
+            await app.waitpoints.approve(question.id, by="otto")
+            assert await run.result() == "True by otto"
 
 
 async def test_a_mail_that_is_sent_again_is_the_same_mail() -> None:
