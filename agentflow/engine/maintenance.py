@@ -13,7 +13,7 @@ from agentflow.engine.executor import call_hooks
 from agentflow.engine.host import Services
 from agentflow.engine.stopping import ask_to_stop
 from agentflow.engine.task import Task
-from agentflow.engine.telling import last_words, tell_answer, tell_people, tell_rung
+from agentflow.engine.telling import tell_answer, tell_end, tell_people, tell_rung
 from agentflow.engine.upkeep import Upkeep
 from agentflow.errors import StorageError, WaitpointError
 from agentflow.records import RunRecord, RunState, WaitpointRecord
@@ -240,8 +240,7 @@ class Maintenance:
 
     def told(self, ended: Ended, epoch: int) -> None:
         """Tell the readers of a run that it has ended, and the runs that this woke."""
-        for event in last_words(ended.run):
-            self._services.streams.publish(ended.run.id, epoch, event)
+        tell_end(self._services.streams, ended, epoch)
         for run in ended.woken:
             self._services.host.announce(run)
         if ended.run.state is not RunState.COMPLETED and self._services.channels:

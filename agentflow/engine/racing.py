@@ -189,6 +189,7 @@ class Racing:
             self._known()[one.key or one.id] = one
             if one.kind is WaitKind.APPROVAL:
                 session.publish(resolved(one))
+                await session.tell_above(one)
             tell_people(session.services.streams, one)
         for run in gone.woken:
             session.services.host.announce(run)

@@ -124,6 +124,7 @@ export interface ApprovalRequested {
   schema?: Readonly<Record<string, unknown>>;
   expires_at?: number;
   can_edit?: boolean;
+  run?: string;
 }
 
 /** Whoever was told of the question is told again, by the time that was set for it or because somebody asked (`by`). */
@@ -151,6 +152,7 @@ export interface ApprovalResolved {
   by?: string;
   reason?: string;
   input?: unknown;
+  run?: string;
 }
 
 /** The user's own event. The same name and id replaces; a transient one need not be kept. */
