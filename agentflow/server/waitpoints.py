@@ -56,7 +56,7 @@ async def decide_waitpoint(call: Call[Decide, Nothing]) -> Response:
     one = await app.waitpoints.get(call.id)
     key = call.request.headers.get("idempotency-key")
     if one.kind is WaitKind.APPROVAL:
-        value = _only(body, "approved", body.model_dump(include={"approved", "reason", "edits"}, exclude_none=True), one)
+        value = _only(body, "approved", body.model_dump(include={"approved", "reason", "edits", "stop"}, exclude_none=True), one)
     else:
         value = _only(body, "value", body.value, one)
     done = await app.waitpoints.decide(call.id, value, by=by, seen=body.seen_digest, idempotency_key=key)

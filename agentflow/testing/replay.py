@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from logging import getLogger
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from agentflow.clock import SECOND
@@ -138,6 +138,9 @@ class _DryContext:
             self._differs.append(key)
         return recorded(found, call)
 
+    def unsettled(self, key: str) -> int:
+        return self._replay.unsettled(key)
+
     def over(self, call: str) -> None:
         pass
 
@@ -146,7 +149,7 @@ class _DryContext:
         one = self.waited.get(key)
         if one is None:
             raise _Frontier
-        return WaitResult(one.id, one.state, one.answer, one.answered_by)
+        return WaitResult(one.id, one.state, one.answer, one.answered_by, one.subject)
 
     async def open(self, key: str, request: WaitRequest) -> str:
         one = self.waited.get(key)
@@ -194,6 +197,9 @@ class _DryContext:
 
     async def above(self, target: str) -> str | None:
         return self._run.parent_id
+
+    async def stop(self, reason: str) -> NoReturn:
+        raise _Frontier
 
     async def caught_up(self) -> None:
         """A replay says nothing."""
