@@ -116,23 +116,6 @@ async def _get(app: Agentflow, id: str) -> tuple[WaitpointRecord, list[Vote], in
     return one, await app.waitpoints.votes(one.id), app.clock.now()
 
 
-@approvals.command("remind")
-@unfolded
-def remind(id: Id, by: By = None, *, connection: Connection) -> None:
-    """Tell all who were told of a question again, on the channels where they were."""
-    title, told = ask(connection, lambda app: _remind(app, id, by or getuser()))
-    where = ", ".join(told) or "nobody: the question names no channel"
-    say(text("✓ ") + text("reminded", "green") + text(f"  {title}", "bold") + text(f"  {where}", "dim"))
-
-
-async def _remind(app: Agentflow, id: str, by: str) -> tuple[str, list[str]]:
-    from agentflow.serde import loads
-
-    one = await _find(app, id)
-    reminded = await app.waitpoints.remind(one.id, by=by)
-    return title_of(one), loads(reminded.subject).get("notify") or []
-
-
 @approvals.command("votes")
 @unfolded
 def votes(id: Id, as_json: Json = False, *, connection: Connection) -> None:
