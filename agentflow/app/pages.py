@@ -21,6 +21,6 @@ def page_of(app: Served) -> LinkMaker:
     async def page(waitpoint_id: str, person: str | None) -> str | None:
         if app.public_url is None:
             return None
-        return f"{app.public_url.rstrip('/')}/approvals#{quote(waitpoint_id)}"
+        return f"{app.public_url.rstrip('/')}/approvals/{quote(waitpoint_id)}"
 
     return page
