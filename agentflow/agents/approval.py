@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from agentflow.clock import Duration
 from agentflow.engine.context import StepCall, TaskContext
+from agentflow.engine.ladder import telling
 from agentflow.engine.waits import Decision, ask_approval, asked
 from agentflow.serde import codec, digest, sealed
 
@@ -21,7 +22,7 @@ class Approval:
     `when` gets the call's arguments as attributes and says whether this call needs approval; without it every call does. Its answer is
     recorded, so a later change of mind cannot let a refused call through. `title` is what the person reads first (default: the tool's
     name), `groups` who may answer, `expires` how long they have (after it the call counts as denied), `can_edit` whether they may
-    change the arguments. `users`, `need`, `deny`, `risk` and `on_timeout` are those of `approve`.
+    change the arguments. `users`, `need`, `deny`, `risk`, `on_timeout`, `notify`, `remind` and `escalate` are those of `approve`.
 
         ai.tool(refund, approval=Approval(when=lambda a: a.cents > 10_000, groups=["finance"], expires="1d"))
     """
@@ -36,9 +37,17 @@ class Approval:
     deny: Literal["veto", "majority"] = "veto"
     risk: Literal["low", "medium", "high", "critical"] | None = None
     on_timeout: Literal["deny", "approve", "fail"] = "deny"
+    notify: Sequence[str] = ()
+    remind: Sequence[Duration] = ()
+    escalate: Sequence[tuple[Duration, str]] = ()
 
     def __post_init__(self) -> None:
         asked({"users": self.users, "groups": self.groups, "need": self.need})
+        self.told()
+
+    def told(self) -> Mapping[str, Any]:
+        """Who is told and when, as a waitpoint stores it."""
+        return telling({"notify": self.notify, "remind": self.remind, "escalate": self.escalate})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +106,8 @@ def remark(reason: str) -> str:
 
 
 def asked_of(approval: Approval) -> dict[str, Any]:
-    """Who decides, as a waitpoint stores it."""
-    return {"groups": list(approval.groups), **_policy(approval)}
+    """Who decides and who is told, as a waitpoint stores it."""
+    return {"groups": list(approval.groups), **_policy(approval), **approval.told()}
 
 
 async def _needed(run: TaskContext, key: str, call: ToolCall, when: Callable[[Any], bool]) -> bool:

@@ -8,18 +8,22 @@ from contextvars import Token
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, Unpack
 
 from agentflow.app.auditing import Audit
 from agentflow.app.bridge import Bridge
+from agentflow.app.outbox import Outbox, Reach, Told, by_name
+from agentflow.app.pages import page_of
 from agentflow.app.queues import Queues
 from agentflow.app.refill import Refill
+from agentflow.app.registry import registry, warm
 from agentflow.app.runs import Runs
 from agentflow.app.spawning import spawning
 from agentflow.app.threads import Thread, Threads
 from agentflow.app.waitpoints import GroupsOf, Waitpoints
 from agentflow.app.waking import Waking
 from agentflow.app.workers import Workers
+from agentflow.channels.people import People
 from agentflow.clock import Clock, Duration, SystemClock
 from agentflow.database import open_database
 from agentflow.database.migrate import migrate
@@ -35,7 +39,7 @@ from agentflow.engine.queue import check_weight, declared
 from agentflow.engine.starting import Launcher, TaskName, launcher, opened, start_call, start_options
 from agentflow.engine.task import Task
 from agentflow.engine.worker import Worker, WorkerSettings
-from agentflow.errors import ConfigurationError, DuplicateName, StorageError, UnknownTask
+from agentflow.errors import ConfigurationError, StorageError, UnknownTask
 from agentflow.handle import RunHandle
 from agentflow.serde import ANY, check_keys, dumps
 from agentflow.settings import find_settings, kept
@@ -54,7 +58,8 @@ class Agentflow:
 
     `tasks`: the tasks and agents this process knows. `database`: a path or `sqlite:///…`; `redis`: a URL; without them both are embedded
     in `directory`. `worker`: whether this process works (`WorkerSettings` to say how), or only starts and follows runs. `middleware`:
-    functions `async (run, call_next)` around every run's code. What is not given is taken from `AGENTFLOW_DATABASE`, `AGENTFLOW_REDIS`,
+    functions `async (run, call_next)` around every run's code. `channels` are where people are told that a run waits for them
+    (`agentflow.channels`), `people` who is where on them. What is not given is taken from `AGENTFLOW_DATABASE`, `AGENTFLOW_REDIS`,
     `AGENTFLOW_DIRECTORY` and `AGENTFLOW_RETENTION`, then from `[tool.agentflow]` in pyproject.toml.
 
     Raises `DuplicateName` when two tasks share a name.
@@ -74,8 +79,9 @@ class Agentflow:
         worker: bool | WorkerSettings = True,
         middleware: Sequence[Middleware] = (),
         clock: Clock | None = None,
+        **reach: Unpack[Reach],
     ) -> None:
-        self.tasks = _registry(tasks)
+        self.tasks = registry(tasks)
         found = find_settings({"redis": redis, "directory": None if directory is None else str(directory)})
         self.directory = Path(found.directory)
         self.clock: Clock = clock or SystemClock()
@@ -87,6 +93,8 @@ class Agentflow:
         self.public_url = found.public_url if self._settings is None else self._settings.public_url or found.public_url
         self._middleware = middleware
         self.groups: GroupsOf | None = None
+        self.channels = by_name(reach.get("channels", ()))
+        self.people = reach.get("people") or People()
         self._open: _Open | None = None
         self._token: Token[Launcher | None] | None = None
         self._bridge: Bridge | None = None
@@ -250,6 +258,11 @@ class Agentflow:
         return self._opened.waitpoints.audit
 
     @property
+    def outbox(self) -> Outbox:
+        """What sends messages about waitpoints."""
+        return self._opened.outbox
+
+    @property
     def workers(self) -> Workers:
         """See who works, and have a worker leave."""
         return self._opened.workers
@@ -299,21 +312,6 @@ class Agentflow:
         return self._bridge.run(work)
 
 
-def _registry(tasks: Iterable[Task[..., Any]] | Mapping[str, Task[..., Any]]) -> Mapping[str, Task[..., Any]]:
-    if isinstance(tasks, Mapping):
-        return cast("Mapping[str, Task[..., Any]]", tasks)
-    known: dict[str, Task[..., Any]] = {}
-    for one in tasks:
-        if known.setdefault(one.name, one).function is not one.function:
-            raise DuplicateName(f"Two tasks are called {one.name!r}.", hint="Give one of them another name: @task(name=...).")
-    return known
-
-
-def _warm(tasks: Iterable[Task[..., Any]]) -> None:
-    for task in tasks:
-        task.warm()
-
-
 class _Open:
     """What exists only while an app is open."""
 
@@ -324,7 +322,8 @@ class _Open:
         self._tasks = app.tasks
         self._late: set[asyncio.Task[None]] = set()
         self.warming: asyncio.Task[Any] | None = None
-        settings = None if app.settings is None else replace(app.settings, public_url=app.public_url)
+        known = frozenset(app.channels)
+        settings = None if app.settings is None else replace(app.settings, public_url=app.public_url, channels=known)
         self.worker = None if settings is None else Worker(database, streams, app.clock, app.tasks, settings)
         self.host: Host = self.worker or Bystander(streams)
         if self.worker is not None:
@@ -333,13 +332,14 @@ class _Open:
             self.maintenance.upkeep.retention = app.keeps
         else:
             grace = WorkerSettings()
-            services = Services(database, streams, app.clock, self.host, grace.cancel_grace)
+            services = Services(database, streams, app.clock, self.host, grace.cancel_grace, channels=known)
             self.maintenance = Maintenance(services, app.tasks, grace.max_recoveries)
         self.runs = Runs(database, streams, app.clock, self.worker, self.maintenance, app.tasks)
         self.queues = Queues(database, streams, app.clock)
         self.waitpoints = Waitpoints(database, app.clock, Waking(database, self.worker), self.maintenance)
         self.waitpoints.groups = app.groups
         self.waitpoints.links.server = app.public_url
+        self.outbox = Outbox(database, streams, app.clock, Told(app.channels, app.people, page_of(app)))
         self.workers = Workers(database, streams)
         self.refill = Refill(database, streams, app.clock)
         self.maintenance.on_death(self.refill.look)
@@ -348,11 +348,13 @@ class _Open:
         if self.worker is not None:
             await self.worker.start()
             self.refill.look(self._clock.now())
-            self.warming = self.worker.errand(in_thread(_warm, list(self._tasks.values())))
+            self.warming = self.worker.errand(in_thread(warm, list(self._tasks.values())))
+        self.outbox.start()
 
     async def end(self) -> None:
         try:
             await asyncio.gather(*self._late)
+            await self.outbox.close()
             if self.worker is not None:
                 await self.worker.drain()
                 await asyncio.gather(*(task.close() for task in self._tasks.values()))

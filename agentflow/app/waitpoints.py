@@ -18,9 +18,9 @@ from agentflow.clock import Clock, Duration, microseconds
 from agentflow.database.port import Database, Row, Transaction
 from agentflow.engine.maintenance import Maintenance
 from agentflow.errors import InvalidAnswer, WaitpointAlreadyAnswered, WaitpointTimedOut
-from agentflow.records import WaitKind, WaitpointRecord, WaitState
+from agentflow.records import DeliveryRecord, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, loads
-from agentflow.storage import batch, callbacks, deciding, inbox, listing, runs, showing, tries, waitpoints
+from agentflow.storage import batch, callbacks, deciding, inbox, ladder, listing, outbox, runs, showing, tries, waitpoints
 from agentflow.storage.batch import DecidedAll, OneRefused
 from agentflow.storage.deciding import Ballot, Decided
 from agentflow.storage.inbox import Inbox, InboxPage
@@ -223,6 +223,20 @@ class Waitpoints:
         self.audit.poke()
         return made
 
+    async def remind(self, waitpoint_id: str, *, by: str) -> WaitpointRecord:
+        """Tell all who were told of an open question again.
+
+        Raises as `answer` does, and `RemindedAlready` within a minute of the last time.
+        """
+        climbed = await self._database.transact(ladder.remind(waitpoint_id, by, self._clock.now()))
+        self._maintenance.reminded(climbed)
+        return climbed.waitpoint
+
+    async def deliveries(self, waitpoint_id: str) -> list[DeliveryRecord]:
+        """The messages about a waitpoint on the app's channels, in order, and what became of each. Raises `WaitpointNotFound`."""
+        await self.get(waitpoint_id)
+        return await self._database.read(outbox.of_waitpoint(waitpoint_id))
+
     async def votes(self, waitpoint_id: str) -> list[Vote]:
         """All that people said to a waitpoint, in order: also what did not count, and why. Raises `WaitpointNotFound`."""
         await self.get(waitpoint_id)
@@ -238,6 +252,8 @@ class Waitpoints:
     def _tell(self, done: Decided) -> None:
         if done.refused is None and done.resolved:
             self._maintenance.woken(Woken(done.waitpoint, done.runs, done.leased, done.sights))
+        else:
+            self._maintenance.changed(done.waitpoint)
 
     async def _voter(self, by: str | Voter) -> Voter:
         """Who decides, with the groups that are known of them. Where those cannot be found out, they are in none."""

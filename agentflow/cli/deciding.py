@@ -1,4 +1,4 @@
-"""`agentflow approve` and `agentflow approvals decide`, `answer`, `cancel` and `reassign`: what people say."""
+"""`agentflow approve` and `agentflow approvals decide`, `answer`, `cancel`, `reassign` and `remind`: what people say."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Choice(StrEnum):
 def add_to(app: typer.Typer, approvals: typer.Typer) -> None:
     """Add the commands."""
     app.command("approve")(approve)
-    for name, command in {"decide": decide, "answer": fill_in, "cancel": cancel, "reassign": reassign}.items():
+    for name, command in {"decide": decide, "answer": fill_in, "cancel": cancel, "reassign": reassign, "remind": remind}.items():
         approvals.command(name)(command)
 
 
@@ -174,6 +174,21 @@ def reassign(
     if as_json:
         return show_json(view(given))
     say(text("✓ ") + text(title_of(one), "bold") + text(f"  for {who_decides(given)}", "dim"))
+
+
+@unfolded
+def remind(id: Id, by: By = None, as_json: Json = False, *, connection: Connection) -> None:
+    """Tell all who were told of a question again, on the channels where they were."""
+    from agentflow.serde import loads
+
+    async def work(app: Agentflow, one: WaitpointRecord) -> WaitpointRecord:
+        return await app.waitpoints.remind(one.id, by=by or getuser())
+
+    one, reminded = _change(id, work, connection, as_json=as_json)
+    if as_json:
+        return show_json(view(reminded))
+    where = ", ".join(loads(reminded.subject).get("notify") or ()) or "nobody: the question names no channel"
+    say(text("✓ ") + text("reminded", "green") + text(f"  {title_of(one)}", "bold") + text(f"  {where}", "dim"))
 
 
 def _done(word: Any, one: WaitpointRecord) -> None:

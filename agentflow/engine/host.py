@@ -65,7 +65,7 @@ class Host(Protocol):
 @dataclass(frozen=True, slots=True)
 class Services:
     """What every run needs from the process that it lives in. `cancel_grace` is microseconds that cleaning up may take, `public_url` the
-    server's address as machines outside reach it."""
+    server's address as machines outside reach it, `channels` the names of those on which people can be told."""
 
     database: Database
     streams: Streams
@@ -73,3 +73,4 @@ class Services:
     host: Host
     cancel_grace: int
     public_url: str | None = None
+    channels: frozenset[str] = frozenset()

@@ -17,6 +17,7 @@ from agentflow.engine.callbacks import Doors
 from agentflow.engine.calls import finishing
 from agentflow.engine.context import ReceiveCall, StartCall, StepCall, WaitRequest, WaitResult, scope
 from agentflow.engine.conversation import Conversation, Place
+from agentflow.engine.ladder import check_channels, heed
 from agentflow.engine.metadata import Metadata
 from agentflow.engine.meter import Meter
 from agentflow.engine.patching import Patches
@@ -246,6 +247,7 @@ class RunContext:
 
     async def _create(self, key: str, request: WaitRequest) -> WaitpointRecord:
         session, now = self._session, self._session.services.clock.now()
+        check_channels(request.subject, session.services.channels)
         new = self._new_waitpoint(key, request, now)
         one = await session.transact(lambda lease: waitpoints.create(lease, new, now))
         self.known[key] = one
@@ -255,6 +257,7 @@ class RunContext:
         elif request.kind is WaitKind.CHILD:
             await self._tell_of_below(one)
         session.services.host.hint(new.due_at)
+        heed(session.services, request.subject, now)
         await self._racing.opened(one)
         return one
 

@@ -93,6 +93,19 @@ class TooManyStreams(RequestError):
     http_status = 429
 
 
+class NoSuchChannel(NoSuchRoute):
+    """No channel of that kind has that name."""
+
+    code = "channel_not_found"
+
+
+class TryAgain(RequestError):
+    """It could not be done in time; the same request again does it once."""
+
+    code = "try_again"
+    http_status = 503
+
+
 class InternalError(RequestError):
     """The server has a defect; its log tells more."""
 

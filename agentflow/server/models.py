@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agentflow.records import RunState, WaitKind, WaitState
+from agentflow.records import DeliveryState, RunState, WaitKind, WaitState
 
 Time = int
 """Milliseconds since 1970."""
@@ -149,6 +149,28 @@ class VotePage(BaseModel):
     """All votes of a waitpoint, in order."""
 
     votes: list[VoteInfo]
+
+
+class DeliveryInfo(BaseModel):
+    """A message about a waitpoint: what it tells (`event`), where, and what became of it. `reference` is what the channel calls it."""
+
+    id: str
+    channel: str
+    address: str
+    person: str | None
+    event: str
+    state: DeliveryState
+    attempts: int
+    error: str | None
+    reference: str | None
+    created_at: Time
+    ended_at: Time | None
+
+
+class DeliveryPage(BaseModel):
+    """All messages about a waitpoint, in order."""
+
+    deliveries: list[DeliveryInfo]
 
 
 class RunDetail(Run):

@@ -168,6 +168,12 @@ class Withdraw(Strict):
     by: str | None = None
 
 
+class Remind(Strict):
+    """Who reminds. `by` as in `Decide`."""
+
+    by: str | None = None
+
+
 class Reassign(Strict):
     """Who is to decide instead; null leaves users or groups as they are. `by` as in `Decide`."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from agentflow.server import audits, callbacks, inputs, listings, needs, queues, runs, threads, tokens, waitpoints
+from agentflow.server import audits, callbacks, channels, inputs, listings, needs, queues, runs, threads, tokens, waitpoints
 from agentflow.server.calls import Operation
 from agentflow.server.models import (
     DecidedMany,
     DecidedWaitpoint,
+    DeliveryPage,
     EventPage,
     Health,
     Journal,
@@ -35,6 +36,7 @@ from agentflow.server.requests import (
     MoveRun,
     PauseQueue,
     Reassign,
+    Remind,
     RescheduleRun,
     ResumeRun,
     RunQuery,
@@ -53,6 +55,7 @@ OPERATIONS = (
     *threads.OPERATIONS,
     *callbacks.OPERATIONS,
     *audits.OPERATIONS,
+    *channels.OPERATIONS,
     *ai_sdk_routes.OPERATIONS,
     Operation(
         method="POST",
@@ -267,6 +270,26 @@ OPERATIONS = (
         answer=Waitpoint,
         problems=(404, 409, 410),
         headers=("X-Agentflow-By",),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/waitpoints/{id}/remind",
+        handler=waitpoints.remind_people,
+        needs=needs.KEY,
+        summary="Remind people of a question",
+        body=Remind,
+        answer=Waitpoint,
+        problems=(404, 409, 410, 429),
+        headers=("X-Agentflow-By",),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/waitpoints/{id}/deliveries",
+        handler=waitpoints.list_deliveries,
+        needs=needs.KEY,
+        summary="See where people were told of a waitpoint",
+        answer=DeliveryPage,
+        problems=(404,),
     ),
     Operation(
         method="GET",

@@ -14,9 +14,9 @@ from agentflow.errors import InvalidAnswer
 from agentflow.records import WaitKind, WaitpointRecord, WaitState
 from agentflow.server.calls import Call, answer, tagged
 from agentflow.server.errors import Forbidden, RequestError, problem_of
-from agentflow.server.models import DecidedMany, DecidedOne, DecidedWaitpoint, Link, VotePage, Waitpoint, WaitpointPage
-from agentflow.server.requests import CreateWaitpoint, Decide, DecideMany, MakeLink, Nothing, Reassign, WaitpointQuery, Withdraw
-from agentflow.server.views import vote_view, waitpoint_view
+from agentflow.server.models import DecidedMany, DecidedOne, DecidedWaitpoint, DeliveryPage, Link, VotePage, Waitpoint, WaitpointPage
+from agentflow.server.requests import CreateWaitpoint, Decide, DecideMany, MakeLink, Nothing, Reassign, Remind, WaitpointQuery, Withdraw
+from agentflow.server.views import delivery_view, vote_view, waitpoint_view
 from agentflow.storage import blobs
 from agentflow.storage.deciding import Decided
 from agentflow.storage.inbox import Inbox, Spot
@@ -177,6 +177,18 @@ async def reassign_waitpoint(call: Call[Reassign, Nothing]) -> Response:
     body = call.body
     by = decider(call, body.by, "http").name
     return answer(waitpoint_view(await call.app.waitpoints.reassign(call.id, by=by, users=body.users, groups=body.groups)))
+
+
+async def remind_people(call: Call[Remind, Nothing]) -> Response:
+    """Tell all who were told of an open question again; 429 within a minute of the last time."""
+    by = decider(call, call.body.by, "http").name
+    return answer(waitpoint_view(await call.app.waitpoints.remind(call.id, by=by)))
+
+
+async def list_deliveries(call: Call[Nothing, Nothing]) -> Response:
+    """The messages about a waitpoint, in order, and what became of each."""
+    found = await call.app.waitpoints.deliveries(call.id)
+    return answer(DeliveryPage(deliveries=[delivery_view(one) for one in found]))
 
 
 async def list_votes(call: Call[Nothing, Nothing]) -> Response:

@@ -15,7 +15,7 @@ from agentflow.database.port import Row, Transaction, transaction
 from agentflow.errors import IdempotencyConflict, WaitpointError, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, encode_failure, loads
-from agentflow.storage import audit, waitpoints
+from agentflow.storage import audit, outbox, waitpoints
 from agentflow.storage.audit import Note
 from agentflow.storage.policy import NotEligible, Policy, Said, SubjectChanged, Tally, TooManyDecisions, Voter
 from agentflow.storage.runs import Lessee
@@ -116,6 +116,8 @@ def reassign(waitpoint_id: str, ballot: Ballot, now: int) -> Transaction[Decided
     subject = dumps({**loads(one.subject), **loads(ballot.answer)["to"]})
     yield SQL.waitpoints.reassign(id=one.id, subject=subject)
     yield SQL.links.revoke(waitpoint=one.id, actor=None, now=now)
+    if outbox.is_told(subject):
+        yield from outbox.tell(one.id, loads(subject), "reassigned", now)
     return Decided(replace(one, subject=subject), Policy.of(loads(subject)).need, 0)
 
 

@@ -38,6 +38,8 @@ class SQL:
     links = Group("links")
     tries = Group("tries")
     audit = Group("audit")
+    deliveries = Group("deliveries")
+    rungs = Group("rungs")
     inputs = Group("inputs")
     workers = Group("workers")
     tasks = Group("tasks")

@@ -133,6 +133,8 @@ def _delete(keys: Sequence[int]) -> Transaction[None]:
     yield SQL.callbacks.forget(runs=named)
     yield SQL.votes.forget(runs=named)
     yield SQL.links.forget(runs=named)
+    yield SQL.deliveries.forget(runs=named)
+    yield SQL.rungs.forget(runs=named)
     yield SQL.remains.add(runs=named)
     gone = {row["key"] for row in (yield SQL.remains.delete(runs=named))}
     for key in keys:

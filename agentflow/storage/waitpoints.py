@@ -14,7 +14,7 @@ from agentflow.database.port import Row, Rows, Transaction, transaction
 from agentflow.errors import WaitpointAlreadyAnswered, WaitpointNotFound, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState, new_id
 from agentflow.serde import decode_failure, dumps, encode_failure, loads
-from agentflow.storage import audit, blobs, rows, runs, showing
+from agentflow.storage import audit, blobs, outbox, rows, runs, showing
 from agentflow.storage.audit import Note
 from agentflow.storage.runs import Lease, Lessee, NewRun, Started
 from agentflow.storage.showing import Sight
@@ -114,6 +114,8 @@ def insert(lease: Lease, new: NewWaitpoint, ending: Ending | None, now: int) -> 
         # Either the lease is lost, or this very wait is there: the connection broke after it was committed.
         yield from runs.hold(lease)
         found = yield SQL.waitpoints.get(id=new.id)
+    elif ending is None and outbox.is_told(new.subject):
+        yield from outbox.begin(rows.waitpoint(found[0]), lease.run, now)
     if not found:
         raise LeaseLost(lease.run_id)
     if new.kind is WaitKind.APPROVAL:
@@ -231,6 +233,8 @@ def end_locked(one: WaitpointRecord, ending: Ending, now: int, lessee: Lessee | 
     found = yield SQL.waitpoints.end(id=one.id, state=ending.state.value, answer=answer, by=ending.by, now=now, wake=wake)
     if not found:
         raise refusal(rows.waitpoint((yield SQL.waitpoints.get(id=one.id))[0]))
+    if outbox.is_told(one.subject):
+        yield from outbox.end(one.id, now)
     more_woken, more_leased = yield from end_targets(one.id, ending, now, lessee)
     sights = (yield from showing.sights(one.id)) if one.kind is WaitKind.APPROVAL else ()
     return Woken(replace(rows.waitpoint(found[0]), answer=ending.answer), [*woken, *more_woken], [*leased, *more_leased], sights)

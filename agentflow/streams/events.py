@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from agentflow.streams.parts import (
+    ApprovalEscalated,
+    ApprovalReminded,
     ApprovalRequested,
     ApprovalResolved,
     Data,
@@ -33,6 +35,8 @@ from agentflow.streams.parts import (
 
 __all__ = [
     "KINDS",
+    "ApprovalEscalated",
+    "ApprovalReminded",
     "ApprovalRequested",
     "ApprovalResolved",
     "ChildFinished",
@@ -292,6 +296,8 @@ KINDS = (
     ToolError,
     ToolDenied,
     ApprovalRequested,
+    ApprovalReminded,
+    ApprovalEscalated,
     ApprovalResolved,
     Data,
     StreamItem,
@@ -332,6 +338,8 @@ Event = (
     | ToolError
     | ToolDenied
     | ApprovalRequested
+    | ApprovalReminded
+    | ApprovalEscalated
     | ApprovalResolved
     | Data
     | StreamItem

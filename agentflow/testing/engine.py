@@ -7,9 +7,10 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, Unpack
 
 from agentflow.app import Agentflow
+from agentflow.app.outbox import Reach
 from agentflow.clock import SECOND
 from agentflow.database import open_database
 from agentflow.database.port import BlockingDatabase, Database, Query, Rows, T, Transaction
@@ -77,6 +78,7 @@ class Engine:
         *,
         wrap: Callable[[Database], Database] | None = None,
         database: str | None = None,
+        **reach: Unpack[Reach],
     ) -> None:
         self.clock = ManualClock()
         self.clock.settle = self.settle
@@ -85,6 +87,7 @@ class Engine:
         self.settings = replace(settings or WorkerSettings(), isolate=False)
         self._redis = redis
         self._database = database
+        self._reach = reach
         self._activity = self._asked = 0
         # A test need not hold what it starts: without a name of its own, it would be gone with the next garbage collection.
         self._started: list[Task[..., Any]] = []
@@ -97,7 +100,9 @@ class Engine:
         opened = SqliteDatabase(self.directory / "test.db", slow_commit=60.0) if self._database is None else open_database(self._database)
         database = self.wrap(self.watched(opened))
         known = _Everything() if tasks is None else tasks
-        return Agentflow(known, database=database, redis=self._redis, directory=self.directory, worker=self.settings, clock=self.clock)
+        return Agentflow(
+            known, database=database, redis=self._redis, directory=self.directory, worker=self.settings, clock=self.clock, **self._reach
+        )
 
     def watched(self, database: Database) -> Database:
         """A database that `settle` waits for: for a second process in the same test."""
@@ -214,6 +219,7 @@ class Engine:
         """The worker dies as by `kill -9`, and none is left."""
         app = self.app
         opened.discard(app)
+        await app.outbox.kill()
         if app.worker is not None:
             await app.worker.kill()
         await app.streams.close()

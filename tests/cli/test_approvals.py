@@ -74,6 +74,8 @@ def test_a_question_goes_to_others_and_every_word_is_kept(folder: Path, start: S
     refused = run("approve", run_id, "--by", "mallory")
     assert (refused.exit_code, "may not decide" in refused.stderr, "for 2 of maria, otto" in refused.stderr) == (3, True, True)
     assert "1 of 2: more people are needed" in run("approve", run_id, "--by", "maria").stdout
+    assert "nobody: the question names no channel" in run("approvals", "remind", run_id, "--by", "boss").stdout
+    assert "a moment ago" in run("approvals", "remind", run_id, "--by", "boss").stderr
     assert "zoe" in run("approvals", "reassign", run_id, "--user", "zoe", "--by", "boss").stdout
     shown = run("approvals", "show", run_id).stdout
     assert all(words in shown for words in ("high", "2 of zoe", "then denied", "not counted: not_eligible", '"cents": "12"', "pay<U+202E>"))
@@ -82,6 +84,7 @@ def test_a_question_goes_to_others_and_every_word_is_kept(folder: Path, start: S
     assert [(one["actor"], one["choice"], one["counted"]) for one in said] == [
         ("mallory", "approve", False),
         ("maria", "approve", True),
+        ("boss", "remind", True),
         ("boss", "reassign", True),
         ("zoe", "approve", True),
     ]

@@ -1,6 +1,6 @@
 // Written by tools/typescript.py from the Python definitions: change those, then run `make types`.
 
-import type { RunState, WaitKind, WaitState } from "./records.ts";
+import type { DeliveryState, RunState, WaitKind, WaitState } from "./records.ts";
 
 /** What became of each, in the order in which they were sent. */
 export interface DecidedMany {
@@ -20,6 +20,26 @@ export interface DecidedWaitpoint extends Waitpoint {
   outcome: "resolved" | "recorded";
   need: number;
   have: number;
+}
+
+/** A message about a waitpoint: what it tells (`event`), where, and what became of it. `reference` is what the channel calls it. */
+export interface DeliveryInfo {
+  id: string;
+  channel: string;
+  address: string;
+  person: string | null;
+  event: string;
+  state: DeliveryState;
+  attempts: number;
+  error: string | null;
+  reference: string | null;
+  created_at: number;
+  ended_at: number | null;
+}
+
+/** All messages about a waitpoint, in order. */
+export interface DeliveryPage {
+  deliveries: readonly DeliveryInfo[];
 }
 
 /** Events and their places, `{"id", "event"}`. `next` is the cursor to go on after, `ended` says that there will be no more. */

@@ -95,6 +95,11 @@ export interface Reassign {
   by?: string;
 }
 
+/** Who reminds. `by` as in `Decide`. */
+export interface Remind {
+  by?: string;
+}
+
 /** When a run starts instead: `delay` from now, a duration, or `at`, milliseconds since 1970. `payload` takes the place of its own. */
 export interface RescheduleRun {
   delay?: number | string;
