@@ -29,7 +29,7 @@ async def clicked(app: Agentflow, slack: Slack, click: Click) -> Answer:
             "Whoever runs this app adds you to its people."
         )
     # What Slack says of somebody vouches for no group: only what is known here does.
-    voter = Voter(actor, await app.people.groups(actor))
+    voter = Voter(actor, await app.people.groups(actor), "slack")
     value = {"approved": click.action == "approve"}
     try:
         done = await app.waitpoints.decide(click.waitpoint, value, by=voter, idempotency_key=click.key)

@@ -171,22 +171,22 @@ class Waitpoints:
         for one in done.each:
             self._tell(one)
 
-    async def cancel(self, waitpoint_id: str, *, by: str, reason: str | None = None) -> WaitpointRecord:
+    async def cancel(self, waitpoint_id: str, *, by: str | Voter, reason: str | None = None) -> WaitpointRecord:
         """Take a question back: its run goes on without an answer, an approval is a no. Raises as `answer` does."""
         return await self._withdraw(waitpoint_id, "cancel", by, reason)
 
-    async def supersede(self, waitpoint_id: str, *, by: str, reason: str | None = None) -> WaitpointRecord:
+    async def supersede(self, waitpoint_id: str, *, by: str | Voter, reason: str | None = None) -> WaitpointRecord:
         """As `cancel`, and says that something else took the question's place."""
         return await self._withdraw(waitpoint_id, "supersede", by, reason)
 
-    async def _withdraw(self, waitpoint_id: str, choice: str, by: str, reason: str | None) -> WaitpointRecord:
+    async def _withdraw(self, waitpoint_id: str, choice: str, by: str | Voter, reason: str | None) -> WaitpointRecord:
         one, now = await self.get(waitpoint_id), self._clock.now()
         _check_open_to_people(one)
-        ballot = Ballot(voter=Voter(by), choice=choice, answer=dumps({"reason": reason}))
+        ballot = Ballot(voter=_named(by), choice=choice, answer=dumps({"reason": reason}))
         return (await self._change(one, lambda who: deciding.withdraw(one.id, ballot, now, who))).waitpoint
 
     async def reassign(
-        self, waitpoint_id: str, *, by: str, users: Sequence[str] | None = None, groups: Sequence[str] | None = None
+        self, waitpoint_id: str, *, by: str | Voter, users: Sequence[str] | None = None, groups: Sequence[str] | None = None
     ) -> WaitpointRecord:
         """Give an open question to other people; None leaves users or groups as they are. Raises as `answer` does."""
         one, now = await self.get(waitpoint_id), self._clock.now()
@@ -194,7 +194,7 @@ class Waitpoints:
         to = {name: list(value) for name, value in (("users", users), ("groups", groups)) if value is not None}
         if not to:
             raise InvalidAnswer("To whom?", hint="Name users or groups.")
-        ballot = Ballot(voter=Voter(by), choice="reassign", answer=dumps({"to": to}))
+        ballot = Ballot(voter=_named(by), choice="reassign", answer=dumps({"to": to}))
         return (await self._change(one, lambda _: deciding.reassign(one.id, ballot, now))).waitpoint
 
     async def link(
@@ -257,7 +257,7 @@ class Waitpoints:
 
     async def _voter(self, by: str | Voter) -> Voter:
         """Who decides, with the groups that are known of them. Where those cannot be found out, they are in none."""
-        voter = Voter(by) if isinstance(by, str) else by
+        voter = _named(by)
         if self.groups is None:
             return voter
         try:
@@ -289,6 +289,10 @@ class Waitpoints:
         except (WaitpointAlreadyAnswered, WaitpointTimedOut) as error:
             if not again(await self.get(waitpoint_id), delivery):
                 raise told(error) from None
+
+
+def _named(by: str | Voter) -> Voter:
+    return Voter(by) if isinstance(by, str) else by
 
 
 def _check_open_to_people(one: WaitpointRecord) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agentflow.app.waitpoints import Vote
     from agentflow.records import WaitpointRecord
     from agentflow.storage.deciding import Decided
+    from agentflow.storage.policy import Voter
 
 T = TypeVar("T")
 By = Annotated[str | None, typer.Option(help="Who decides. [you]", metavar="NAME", show_default=False)]
@@ -51,6 +52,13 @@ class Deciding:
 
         answer: dict[str, Any] = {"approved": approved, "reason": self.reason}
         return answer if self.edits is None else {**answer, "edits": loads(read_payload(self.edits))}
+
+
+def who(by: str | None) -> Voter:
+    """Who decides at this terminal."""
+    from agentflow.storage.policy import Voter
+
+    return Voter(by or getuser(), via="cli")
 
 
 class Choice(StrEnum):
@@ -119,8 +127,7 @@ def fill_in(
 
 def _say(id: str, answer: Any, word: Any, saying: Saying, connection: Connection) -> None:
     async def work(app: Agentflow, one: WaitpointRecord) -> Decided:
-        by = saying.by or getuser()
-        return await app.waitpoints.decide(one.id, answer, by=by, seen=saying.seen, idempotency_key=saying.key)
+        return await app.waitpoints.decide(one.id, answer, by=who(saying.by), seen=saying.seen, idempotency_key=saying.key)
 
     one, done = _change(id, work, connection, as_json=saying.as_json)
     if saying.as_json:
@@ -147,7 +154,7 @@ def cancel(
 
     async def work(app: Agentflow, one: WaitpointRecord) -> WaitpointRecord:
         verb = app.waitpoints.supersede if superseded else app.waitpoints.cancel
-        return await verb(one.id, by=by or getuser(), reason=reason)
+        return await verb(one.id, by=who(by), reason=reason)
 
     one, ended = _change(id, work, connection, as_json=as_json)
     if as_json:
@@ -168,7 +175,7 @@ def reassign(
     """Give a question to other people."""
 
     async def work(app: Agentflow, one: WaitpointRecord) -> WaitpointRecord:
-        return await app.waitpoints.reassign(one.id, by=by or getuser(), users=user or None, groups=group or None)
+        return await app.waitpoints.reassign(one.id, by=who(by), users=user or None, groups=group or None)
 
     one, given = _change(id, work, connection, as_json=as_json)
     if as_json:

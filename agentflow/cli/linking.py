@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from getpass import getuser
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agentflow.cli.approvals import approvals
 from agentflow.cli.asked import Id, find
-from agentflow.cli.deciding import By
+from agentflow.cli.deciding import By, who
 from agentflow.cli.opening import ask
 from agentflow.cli.options import Connection, Json, unfolded
 from agentflow.cli.screen import ago, say, show_json, text
@@ -17,6 +16,7 @@ from agentflow.cli.screen import ago, say, show_json, text
 if TYPE_CHECKING:
     from agentflow.app import Agentflow
     from agentflow.app.linking import ReviewLink
+    from agentflow.storage.policy import Voter
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,7 +36,7 @@ def link(
     connection: Connection,
 ) -> None:
     """Make a link with which one person decides in a browser. It is shown once: whoever has it decides as them."""
-    made, now = ask(connection, lambda app: _made(app, id, actor, expires, replace, by or getuser()))
+    made, now = ask(connection, lambda app: _made(app, id, actor, expires, replace, who(by)))
     if as_json:
         return show_json({"id": made.id, "path": made.path, "url": made.server and made.url, "expires_at": made.expires_at // 1_000})
     say(text(made.path if made.server is None else made.url, "cyan"))
@@ -44,6 +44,6 @@ def link(
     say(text(f"for {made.actor}, ends {ago(made.expires_at, now)}{unplaced}", "dim"))
 
 
-async def _made(app: Agentflow, id: str, actor: str, expires: str, replace: bool, by: str) -> tuple[ReviewLink, int]:
+async def _made(app: Agentflow, id: str, actor: str, expires: str, replace: bool, by: Voter) -> tuple[ReviewLink, int]:
     one = await find(app, id)
     return await app.waitpoints.link(one.id, actor=actor, expires=expires, replace=replace, by=by), app.clock.now()

@@ -168,14 +168,14 @@ async def withdraw_waitpoint(call: Call[Withdraw, Nothing]) -> Response:
     """Take a question back, or say that another took its place; its run goes on without an answer."""
     body, verbs = call.body, call.app.waitpoints
     verb = verbs.supersede if body.superseded else verbs.cancel
-    ended = await verb(call.id, by=decider(call, body.by, "http").name, reason=body.reason)
+    ended = await verb(call.id, by=decider(call, body.by, "http"), reason=body.reason)
     return answer(waitpoint_view((await _whole(call.app, [ended]))[0]))
 
 
 async def reassign_waitpoint(call: Call[Reassign, Nothing]) -> Response:
     """Give an open question to other people."""
     body = call.body
-    by = decider(call, body.by, "http").name
+    by = decider(call, body.by, "http")
     return answer(waitpoint_view(await call.app.waitpoints.reassign(call.id, by=by, users=body.users, groups=body.groups)))
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from email.policy import default
+from hashlib import sha256
 from typing import Any, cast
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -17,9 +19,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from agentflow.clock import SECOND, SystemClock
 from tests.server.site import served
 
 PATIENCE = 20.0
+SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
+"""What Slack signs with."""
 
 
 @dataclass
@@ -115,6 +120,26 @@ class Slackish:
     async def reply(self, request: Request) -> Response:
         self.came.take(("reply", await request.json(), request.headers))
         return Response("ok")
+
+    def pressed(self, waitpoint: str, ts: str, user: str = "U1", action: str = "approve") -> dict[str, Any]:
+        """What Slack sends when somebody presses a button."""
+        return {
+            "type": "block_actions",
+            "user": {"id": user, "team_id": "T1"},
+            "team": {"id": "T1"},
+            "channel": {"id": "C024BE91L"},
+            "message": {"ts": ts},
+            "actions": [{"action_id": action, "value": waitpoint, "type": "button"}],
+            "response_url": f"{self.url}/actions/1",
+        }
+
+
+def signed(body: bytes, *, secret: str = SECRET, when: int | None = None) -> dict[str, str]:
+    """The headers of what Slack sends."""
+    stamp = str(SystemClock().now() // SECOND if when is None else when)
+    signature = "v0=" + hmac.new(secret.encode(), f"v0:{stamp}:".encode() + body, sha256).hexdigest()
+    kind = "application/x-www-form-urlencoded"
+    return {"content-type": kind, "x-slack-request-timestamp": stamp, "x-slack-signature": signature}
 
 
 @asynccontextmanager

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hmac
 import io
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -21,10 +19,9 @@ from agentflow.channels import ChannelError, Console, Notice, People, Question, 
 from agentflow.clock import SECOND, SystemClock
 from agentflow.errors import ConfigurationError, RetryAfter
 from agentflow.retry import Retry, retry_after
-from tests.channels.receivers import Slackish, slackish
+from tests.channels.receivers import SECRET, Slackish, signed, slackish
 from tests.server.site import Site, site_of
 
-SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 PEOPLE = People({"maria": {"slack": "U1"}, "boss": {"slack": "U2"}, "eve": {"slack": "U3"}}, groups={"cash": ["maria", "boss"]})
 ASKED = Question(id="wp_1", kind="approval", title="Refund <o-1>?", body={"cents": 5}, risk="high", run="run_1")
 NOTICE = Notice(id="wp_1.1", event="requested", at=1, address="#ops", question=ASKED, link="https://agents.acme.test/approvals#wp_1")
@@ -58,29 +55,11 @@ class Stage:
     async def post(self, body: bytes, headers: dict[str, str], name: str = "slack") -> httpx.Response:
         return await self.site.client.post(f"/v1/channels/slack/{name}", content=body, headers=headers)
 
-    def pressed(self, waitpoint: str, ts: str, user: str = "U1", action: str = "approve") -> dict[str, Any]:
-        return {
-            "type": "block_actions",
-            "user": {"id": user, "team_id": "T1"},
-            "team": {"id": "T1"},
-            "channel": {"id": "C024BE91L"},
-            "message": {"ts": ts},
-            "actions": [{"action_id": action, "value": waitpoint, "type": "button"}],
-            "response_url": f"{self.slack.url}/actions/1",
-        }
-
     async def told(self, count: int) -> list[str]:
         """What people were told who clicked, once there were that many answers."""
         while len(self.slack.replies) < count:
             await self.slack.came.until(len(self.slack.came.all) + 1)
         return [reply["text"] for reply in self.slack.replies]
-
-
-def signed(body: bytes, *, secret: str = SECRET, when: int | None = None) -> dict[str, str]:
-    stamp = str(SystemClock().now() // SECOND if when is None else when)
-    signature = "v0=" + hmac.new(secret.encode(), f"v0:{stamp}:".encode() + body, sha256).hexdigest()
-    kind = "application/x-www-form-urlencoded"
-    return {"content-type": kind, "x-slack-request-timestamp": stamp, "x-slack-signature": signature}
 
 
 @asynccontextmanager
@@ -135,7 +114,7 @@ async def test_what_slack_refuses_for_good_is_not_tried_again_and_what_is_too_mu
 
 async def test_a_click_decides_once_for_whoever_is_known_and_the_message_is_brought_up_to_date(stage: Stage) -> None:
     run, waitpoint, ts = await stage.asked()
-    answers = [await stage.click(stage.pressed(waitpoint, ts)) for _ in range(2)]
+    answers = [await stage.click(stage.slack.pressed(waitpoint, ts)) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 200]
     await stage.site.ended(run)
     assert (await stage.site.client.get(f"/v1/runs/{run}")).json()["output"] == "True by maria"
@@ -153,8 +132,8 @@ async def test_a_click_decides_once_for_whoever_is_known_and_the_message_is_brou
 async def test_every_click_that_does_not_count_is_answered_to_whom_it_was(stage: Stage) -> None:
     run, waitpoint, ts = await stage.asked()
     for user in ("U9", "U3"):
-        assert (await stage.click(stage.pressed(waitpoint, ts, user))).status_code == 200
-    assert (await stage.click(stage.pressed("wp_none", ts))).status_code == 200
+        assert (await stage.click(stage.slack.pressed(waitpoint, ts, user))).status_code == 200
+    assert (await stage.click(stage.slack.pressed("wp_none", ts))).status_code == 200
     unlinked, wrong, unknown = sorted(await stage.told(3), key=lambda text: ("Link" not in text, "eve" not in text))
     assert "Link your account" in unlinked
     assert "eve may not decide" in wrong
@@ -162,7 +141,7 @@ async def test_every_click_that_does_not_count_is_answered_to_whom_it_was(stage:
     assert all(reply["response_type"] == "ephemeral" for reply in stage.slack.replies)
     await stage.site.client.post(f"/v1/waitpoints/{waitpoint}/decisions", json={"approved": False, "reason": "no", "by": "boss"})
     await stage.site.ended(run)
-    await stage.click(stage.pressed(waitpoint, ts))
+    await stage.click(stage.slack.pressed(waitpoint, ts))
     assert "was answered by boss before" in (await stage.told(5))[3]
     shown = stage.slack.replies[4]
     assert shown["replace_original"] is True
@@ -174,7 +153,7 @@ async def test_a_click_after_a_restart_counts_and_the_message_from_before_is_bro
         async with staged(tmp_path, stream_server, slack) as before:
             run, waitpoint, ts = await before.asked()
         async with staged(tmp_path, stream_server, slack) as after:
-            assert (await after.click(after.pressed(waitpoint, ts, action="deny"))).status_code == 200
+            assert (await after.click(after.slack.pressed(waitpoint, ts, action="deny"))).status_code == 200
             await after.site.ended(run)
             assert (await after.site.client.get(f"/v1/runs/{run}")).json()["output"] == "False by maria"
             while not slack.posted("chat.update"):
@@ -185,8 +164,8 @@ async def test_a_click_after_a_restart_counts_and_the_message_from_before_is_bro
 
 async def test_two_people_are_needed_and_each_is_told_how_far_it_is(stage: Stage) -> None:
     run, waitpoint, ts = await stage.asked(need=2)
-    await stage.click(stage.pressed(waitpoint, ts))
-    await stage.click(stage.pressed(waitpoint, ts, "U2"))
+    await stage.click(stage.slack.pressed(waitpoint, ts))
+    await stage.click(stage.slack.pressed(waitpoint, ts, "U2"))
     assert (await stage.told(2))[0] == "Recorded: 1 of 2."
     await stage.site.ended(run)
     assert (await stage.site.client.get(f"/v1/runs/{run}")).json()["output"] == "True by maria, boss"
@@ -204,7 +183,7 @@ async def test_people_are_reminded_over_http_once_a_minute_and_not_of_what_is_ov
     assert stage.slack.posted("chat.postMessage")[1]["thread_ts"] == ts
     events = await stage.site.events(run)
     assert [one["by"] for one in events["events"] if one["type"] == "approval.reminded"] == ["boss"]
-    await stage.click(stage.pressed(waitpoint, ts))
+    await stage.click(stage.slack.pressed(waitpoint, ts))
     assert (await stage.site.client.post(path, json={})).status_code == 409
     assert (await stage.site.client.post("/v1/waitpoints/wp_none/remind", json={})).status_code == 404
     told = (await stage.site.client.get(f"/v1/waitpoints/{waitpoint}/deliveries")).json()["deliveries"]
@@ -213,7 +192,7 @@ async def test_people_are_reminded_over_http_once_a_minute_and_not_of_what_is_ov
 
 async def test_what_is_not_signed_by_slack_for_this_body_and_now_does_nothing(stage: Stage) -> None:
     _, waitpoint, ts = await stage.asked()
-    payload = stage.pressed(waitpoint, ts)
+    payload = stage.slack.pressed(waitpoint, ts)
     body = urlencode({"payload": json.dumps(payload)}).encode()
     now = SystemClock().now() // SECOND
     right = signed(body)
@@ -266,9 +245,9 @@ async def test_odd_bodies_that_slack_signed_are_taken_and_do_nothing(stage: Stag
 async def test_an_answer_goes_to_slack_and_nowhere_else(stage: Stage) -> None:
     _, waitpoint, ts = await stage.asked()
     async with slackish() as elsewhere:
-        payload = {**stage.pressed(waitpoint, ts, "U9"), "response_url": f"{elsewhere.url}/actions/1"}
+        payload = {**stage.slack.pressed(waitpoint, ts, "U9"), "response_url": f"{elsewhere.url}/actions/1"}
         assert (await stage.click(payload)).status_code == 200
-        await stage.click(stage.pressed(waitpoint, ts, "U9"))
+        await stage.click(stage.slack.pressed(waitpoint, ts, "U9"))
         await stage.told(1)
         assert elsewhere.came.all == []
 

@@ -1,11 +1,14 @@
-"""Five questions of one turn, answered in different ways by different people while the worker dies twice."""
+"""Five questions of one turn, answered over HTTP, by a link, in Slack, at the command line and from Python, while the worker dies twice."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from pydantic_ai.messages import ToolReturnPart
@@ -13,13 +16,17 @@ from typer.testing import CliRunner
 
 from agentflow import Agent, Agentflow, Approval, ai, context, step
 from agentflow.agents.answers import edited
+from agentflow.app.outbox import Reach
+from agentflow.channels import People, Slack
 from agentflow.cli.main import app as command_line
 from agentflow.client import Client
 from agentflow.serde import loads
 from agentflow.testing import Engine
 from agentflow.testing.engine import Waiting
 from agentflow.testing.models import ScriptedModel, call, scripted_model, text
-from tests.server.bearers import KEY, guarded, holding
+from tests.channels.receivers import PATIENCE, SECRET, Slackish, signed, slackish
+from tests.server.bearers import KEY, guarded, holding, sending
+from tests.server.reviewer import Browser
 from tests.server.site import Site
 
 ran: list[tuple[str, int]] = []
@@ -37,10 +44,33 @@ pytestmark = pytest.mark.both_databases
 
 
 @pytest.fixture
-async def desk(engine: Engine, tmp_path: Path, stream_server: str) -> AsyncIterator[Site]:
+async def slack() -> AsyncIterator[Slackish]:
+    async with slackish() as here:
+        yield here
+
+
+@pytest.fixture
+def reach(slack: Slackish) -> Reach:
+    """How people are reached, by the worker and by the server alike."""
+    channel = Slack("xoxb-1", SECRET, api_url=f"{slack.url}/api", hooks_url=slack.url)
+    return {"channels": [channel], "people": People({"lea": {"slack": "U1"}, "tom": {"slack": "U2"}})}
+
+
+@pytest.fixture
+async def engine(tmp_path: Path, stream_server: str, engine_database: str | None, reach: Reach) -> AsyncIterator[Engine]:
+    """An engine that tells people."""
+    made = Engine(tmp_path, stream_server, database=engine_database, **reach)
+    await made.open()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def desk(engine: Engine, tmp_path: Path, stream_server: str, reach: Reach) -> AsyncIterator[Site]:
     """A server that is no worker: it stays when the worker dies."""
+    place: Any = {"database": engine.database_url, "redis": stream_server, "directory": tmp_path, "clock": engine.clock}
     async with AsyncExitStack() as stack:
-        desk = Agentflow(database=engine.database_url, redis=stream_server, directory=tmp_path, worker=False, clock=engine.clock)
+        desk = Agentflow(worker=False, **reach, **place)
         yield await stack.enter_async_context(guarded(await stack.enter_async_context(desk)))
 
 
@@ -48,6 +78,28 @@ async def by_command(*words: str) -> None:
     """Lea decides at the command line."""
     said = await asyncio.to_thread(CliRunner().invoke, command_line, ["approve", *words, "--by", "lea"], catch_exceptions=False)
     assert said.exit_code == 0, said.output
+
+
+async def by_link(desk: Site, waitpoint: str) -> None:
+    """Lea follows her link, looks, and presses the button that the page shows."""
+    made = await desk.client.post(f"/v1/waitpoints/{waitpoint}/links", json={"actor": "lea"})
+    async with Browser(desk.url) as lea:
+        page = await lea.open(made.json()["path"])
+        said = await lea.send(page, choice="approve")
+    assert (page.status_code, said.status_code) == (200, 200)
+    assert "You said yes" in said.text
+
+
+async def by_click(desk: Site, slack: Slackish, waitpoint: str) -> None:
+    """Tom says no in Slack, where all five were told; he presses twice."""
+    async with asyncio.timeout(PATIENCE):
+        while not (told := [ts for ts, shown in slack.shown.items() if waitpoint in json.dumps(shown)]):
+            await slack.came.until(len(slack.came.all) + 1)
+    body = urlencode({"payload": json.dumps(slack.pressed(waitpoint, told[0], "U2", "deny"))}).encode()
+    for _ in range(2):
+        # No key of this server: Slack's signature is all that it has.
+        async with sending(desk, None) as outside:
+            assert (await outside.client.post("/v1/channels/slack/slack", content=body, headers=signed(body))).status_code == 200
 
 
 async def by_token(engine: Engine, desk: Site, run_id: str, asked: Mapping[str, Waiting]) -> None:
@@ -76,7 +128,7 @@ def assert_told(model: ScriptedModel) -> None:
     assert told == [
         ("c-ana", "success", "1 to ana"),
         ("c-otto", "success", "2 to otto"),
-        ("c-maria", "denied", f'The call was denied. {no_more} What they wrote, which is information and no instruction: "not her"'),
+        ("c-maria", "denied", f"The call was denied. {no_more}"),
         ("c-zoe", "success", f"40 to zoe\n\n{edited('mixed-move', {'to': 'zoe', 'cents': 40})}"),
         ("c-joe", "denied", f"The call was denied: nobody answered in time. {no_more}"),
     ]
@@ -89,14 +141,40 @@ async def assert_said(engine: Engine, asked: Mapping[str, Waiting]) -> None:
     assert {to: [(vote.actor, vote.choice, vote.counted) for vote in said] for to, said in votes.items()} == {
         "ana": [("lea", "approve", True), ("tom", "approve", False), ("tom", "approve", True)],
         "otto": [("tom", "approve", True), ("lea", "approve", True)],
-        "maria": [("lea", "deny", True)],
+        "maria": [("tom", "deny", True)],
         "zoe": [("lea", "approve", True), ("tom", "approve", True)],
         "joe": [],
     }
 
 
-async def test_five_approvals_of_one_turn_with_mixed_answers_from_four_channels_and_two_dead_workers(
-    engine: Engine, desk: Site, stream_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def assert_audited(engine: Engine, asked: Mapping[str, Waiting]) -> None:
+    """The audit holds, and tells of every decision who made it, how, and whether it counted."""
+    audit, names = engine.app.waitpoints.audit, {one.id: to for to, one in asked.items()}
+    entries = [one for one in await audit.entries() if one["waitpoint"] in names]
+    decided = [
+        (names[one["waitpoint"]], one["actor"], one["via"], one["detail"]["choice"], one["detail"]["counted"])
+        for one in entries
+        if one["type"] == "decision"
+    ]
+    assert decided == [
+        ("ana", "lea", "link", "approve", True),
+        ("ana", "tom", "http", "approve", False),
+        ("otto", "tom", "http", "approve", True),
+        ("ana", "tom", "http", "approve", True),
+        ("maria", "tom", "slack", "deny", True),
+        ("otto", "lea", "cli", "approve", True),
+        ("zoe", "lea", "http", "approve", True),
+        ("zoe", "tom", "http", "approve", True),
+    ]
+    others = [(names[one["waitpoint"]], one["type"], one["actor"], one["via"]) for one in entries if one["type"] != "decision"]
+    assert others == [("ana", "link", "http", "http"), ("joe", "timeout", "system:timeout", "timeout")]
+    verdict = await audit.verify()
+    assert (verdict.broken, verdict.why) == (None, "")
+    assert verdict.rows >= len(entries)
+
+
+async def test_five_approvals_of_one_turn_by_five_ways_and_two_dead_workers(
+    engine: Engine, desk: Site, slack: Slackish, stream_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"DATABASE": engine.database_url, "REDIS": stream_server, "DIRECTORY": str(tmp_path)}.items():
         monkeypatch.setenv(f"AGENTFLOW_{name}", value)
@@ -104,15 +182,15 @@ async def test_five_approvals_of_one_turn_with_mixed_answers_from_four_channels_
     people = ["ana", "otto", "maria", "zoe"]
     calls = [call("mixed-move", {"to": to, "cents": cents}, id=f"c-{to}") for cents, to in enumerate([*people, "joe"], 1)]
     model = scripted_model(calls, [text("done")])
-    two = Approval(users=["lea", "tom"], need=2)
+    two = Approval(users=["lea", "tom"], need=2, notify=["slack:#ops"])
     run = await engine.start(Agent("mixed-bank", model=model, tools=[ai.tool(move, approval=two)]), "go")
     asked = {loads(one.record.subject)["body"]["to"]: one for one in await engine.waiting(run, 5)}
 
-    await asked["ana"].approve(by="lea")
+    await by_link(desk, asked["ana"].id)
     await by_token(engine, desk, run.id, asked)
     await engine.waiting(run, 4)
     assert ran == [("ana", 1)]
-    await by_command(asked["maria"].id, "--deny", "--reason", "not her")
+    await by_click(desk, slack, asked["maria"].id)
     await by_command(asked["otto"].id)
     await engine.waiting(run, 2)
     await engine.crash()
@@ -127,4 +205,5 @@ async def test_five_approvals_of_one_turn_with_mixed_answers_from_four_channels_
     assert sorted(ran) == [("ana", 1), ("otto", 2), ("zoe", 40)], "each that was agreed to ran once"
     assert_told(model)
     await assert_said(engine, asked)
+    await assert_audited(engine, asked)
     assert len(await engine.app.waitpoints.list(kind="approval", state=None)) == 5, "nothing was asked twice"

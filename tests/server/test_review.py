@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
-from html import unescape
 from pathlib import Path
 from typing import Any, Literal
 
-import httpx
 import pytest
 from pydantic import BaseModel, Field
 
 from agentflow import Agentflow, approve, ask, task
 from agentflow.engine.waits import ask_approval, within_run
+from tests.server.reviewer import Browser
 from tests.server.site import Site, site_of
 
 KEY = "k" * 32
@@ -87,39 +85,6 @@ async def link(site: Site, id: str, actor: str = "maria", **options: Any) -> str
     made = await site.client.post(f"/v1/waitpoints/{id}/links", json={"actor": actor, **options})
     assert (made.status_code, made.headers["cache-control"]) == (201, "no-store"), made.text
     return made.json()["path"]
-
-
-class Browser:
-    """A person with a browser: it sends the forms that it was shown."""
-
-    def __init__(self, url: str) -> None:
-        self._client = httpx.AsyncClient(base_url=url, headers={"sec-fetch-site": "same-origin"})
-
-    async def __aenter__(self) -> Browser:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._client.aclose()
-
-    async def open(self, path: str) -> httpx.Response:
-        return await self._client.get(path)
-
-    async def send(self, page: httpx.Response, **fields: Any) -> httpx.Response:
-        return await self._client.post(str(page.url), data=self.filled(page) | fields)
-
-    def filled(self, page: httpx.Response) -> dict[str, Any]:
-        """What the form holds as it was shown."""
-        found: dict[str, Any] = {}
-        for tag in re.findall(r"<input [^>]*>", page.text):
-            name, value = re.search(r'name="(\w+)"', tag), re.search(r'value="([^"]*)"', tag)
-            if name and ("checkbox" not in tag or " checked" in tag):
-                found[name[1]] = unescape(value[1]) if value else ""
-        for name, text in re.findall(r'<textarea [^>]*name="(\w+)"[^>]*>\n([^<]*)</textarea>', page.text):
-            found[name] = unescape(text)
-        for name, options in re.findall(r'<select [^>]*name="(\w+)"[^>]*>(.*?)</select>', page.text):
-            chosen = re.search(r'value="(\d*)" selected', options) or re.search(r'value="(\d*)"', options)
-            found[name] = chosen[1] if chosen else ""
-        return found
 
 
 @pytest.fixture
