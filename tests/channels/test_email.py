@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from email.message import EmailMessage
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,8 @@ from agentflow import Agentflow, approve, task
 from agentflow.channels import ChannelError, Email, Notice, People, Question
 from agentflow.errors import ConfigurationError
 from tests.channels.receivers import mailbox
+from tests.server.reviewer import Browser
+from tests.server.site import Site, site_of
 
 ASKED = Question(id="wp_1", kind="approval", title="Refund o-1?", body={"cents": 5}, risk="high", run="run_1", tool="refund")
 NOTICE = Notice(
@@ -52,26 +58,90 @@ async def test_a_mail_says_what_is_asked_as_text_and_as_html_with_the_link_of_wh
     assert later["Subject"] == "Still waits for a decision: Refund o-1?"
 
 
-async def test_each_who_may_decide_has_a_mail_of_their_own_and_mail_alone_decides_nothing(tmp_path: Path, stream_server: str) -> None:
-    @task(name="email.publish")
-    async def publish() -> str:
-        decision = await approve("Publish?", users=["maria"], groups=["editors"], notify=["email"])
-        return f"{decision.approved} by {decision.by}"
+@task(name="email.publish")
+async def publish() -> str:
+    decision = await approve("Publish?", users=["maria"], groups=["editors"], notify=["email"])
+    return f"{decision.approved} by {decision.by}: {decision.reason}"
 
+
+@asynccontextmanager
+async def posted(folder: Path, redis: str) -> AsyncGenerator[tuple[Site, dict[str, str]]]:
+    """An app that is served, and whose run has sent two mails: the path of the link in each, by whose mailbox it was in."""
     people = People({"maria": {"email": "maria@acme.test"}, "otto": {"email": "otto@acme.test"}}, groups={"editors": ["otto", "maria"]})
     async with mailbox() as here:
         channel = Email(smtp=here.url, from_="agents@acme.test")
-        app = Agentflow([publish], directory=tmp_path, redis=stream_server, channels=[channel], people=people)
+        app = Agentflow([publish], directory=folder, redis=redis, channels=[channel], people=people)
         app.public_url = "https://agents.acme.test"
-        async with app:
-            run = await publish.start()
+        async with app, site_of(app, api_key="k" * 32) as site:
+            site.client.headers["authorization"] = f"Bearer {'k' * 32}"
+            await site.start("email.publish")
             mails = await here.came.until(2)
-            assert sorted(to for to, _ in mails) == [["maria@acme.test"], ["otto@acme.test"]]
-            [question] = await app.waitpoints.list()
-            assert all("https://agents.acme.test/" in part(mail, "plain") for _, mail in mails)
-            assert (question.state, await app.waitpoints.votes(question.id)) == ("pending", [])
-            await app.waitpoints.approve(question.id, by="otto")
-            assert await run.result() == "True by otto"
+            yield site, {to: link_in(mail) for [to], mail in mails}
+
+
+def link_in(mail: EmailMessage) -> str:
+    """The path of its one link; the text and the HTML have the same."""
+    [text] = re.findall(r"https://agents\.acme\.test(/\S+)", part(mail, "plain"))
+    [html] = re.findall(r'href="https://agents\.acme\.test([^"]+)"', part(mail, "html"))
+    assert text == unescape(html)
+    return text
+
+
+async def test_a_mail_has_a_link_of_ones_own_with_which_one_decides_as_oneself(tmp_path: Path, stream_server: str) -> None:
+    async with posted(tmp_path, stream_server) as (site, links), Browser(site.url) as otto:
+        assert sorted(links) == ["maria@acme.test", "otto@acme.test"]
+        assert all(re.fullmatch(r"/w/[\w-]+", path) for path in links.values())
+        [question] = await site.app.waitpoints.list()
+        page = await otto.open(links["otto@acme.test"])
+        assert ("Publish?" in page.text, "otto" in page.text, "maria" in page.text) == (True, True, False)
+        assert (await site.app.waitpoints.get(question.id)).state == "pending", "mail alone decides nothing, nor does who looks"
+        assert await site.app.waitpoints.votes(question.id) == []
+        said = await otto.send(page, choice="approve", reason="Well written.")
+        assert (said.status_code, "Approved by otto" in said.text) == (200, True)
+        [vote] = await site.app.waitpoints.votes(question.id)
+        assert (vote.actor, vote.choice, vote.counted) == ("otto", "approve", True)
+        [decided] = await site.app.waitpoints.audit.entries(type="decision")
+        assert (decided["actor"], decided["via"]) == ("otto", "link")
+        run = (await site.app.waitpoints.get(question.id)).run_id or ""
+        await site.ended(run)
+        assert (await site.client.get(f"/v1/runs/{run}")).json()["output"] == "True by otto: Well written."
+
+
+async def test_after_the_end_every_link_says_who_decided_and_decides_nothing(tmp_path: Path, stream_server: str) -> None:
+    async with posted(tmp_path, stream_server) as (site, links), Browser(site.url) as maria, Browser(site.url) as otto:
+        before = await otto.open(links["otto@acme.test"])
+        await maria.send(await maria.open(links["maria@acme.test"]), choice="deny", reason="Too long.")
+        late = await otto.send(before, choice="approve")
+        assert (late.status_code, "Denied by maria" in late.text) == (409, True)
+        for path in links.values():
+            page = await otto.open(path)
+            assert (page.status_code, "Denied by maria" in page.text, "<form" in page.text) == (200, True, False)
+            assert "Too long." in page.text
+
+
+async def test_a_link_is_good_for_whom_it_was_sent_and_for_nobody_else(tmp_path: Path, stream_server: str) -> None:
+    async with posted(tmp_path, stream_server) as (site, links), Browser(site.url) as eve:
+        [question] = await site.app.waitpoints.list()
+        mine, theirs = links["otto@acme.test"], links["maria@acme.test"]
+        page = await eve.open(mine)
+        crossed = await eve.post(theirs, eve.filled(page) | {"choice": "approve"})
+        assert (crossed.status_code, "did not come from this page" in crossed.text) == (403, True)
+        mixed = await eve.open(mine[: len("/w/") + 12] + theirs[len("/w/") + 12 :])
+        assert mixed.status_code == 404
+        again = await eve.send(page, choice="approve", actor="maria", by="maria")
+        assert "Approved by otto" in again.text, "a form names nobody: the link does"
+        assert (await site.app.waitpoints.get(question.id)).answered_by == "otto"
+
+
+async def test_without_an_address_of_the_server_a_mail_says_what_is_missing(tmp_path: Path, stream_server: str) -> None:
+    async with mailbox() as here:
+        people = People({"maria": {"email": "maria@acme.test"}})
+        channel = Email(smtp=here.url, from_="agents@acme.test")
+        async with Agentflow([publish], directory=tmp_path, redis=stream_server, channels=[channel], people=people):
+            await publish.start()
+            [(_, mail)] = await here.came.until(1)
+    assert "AGENTFLOW_PUBLIC_URL" in part(mail, "plain")
+    assert "http" not in part(mail, "plain")
 
 
 async def test_a_mail_that_is_sent_again_is_the_same_mail() -> None:

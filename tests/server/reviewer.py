@@ -25,7 +25,10 @@ class Browser:
         return await self._client.get(path)
 
     async def send(self, page: httpx.Response, **fields: Any) -> httpx.Response:
-        return await self._client.post(str(page.url), data=self.filled(page) | fields)
+        return await self.post(str(page.url), self.filled(page) | fields)
+
+    async def post(self, path: str, form: dict[str, Any]) -> httpx.Response:
+        return await self._client.post(path, data=form)
 
     def filled(self, page: httpx.Response) -> dict[str, Any]:
         """What the form holds as it was shown."""
