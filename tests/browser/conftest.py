@@ -56,10 +56,10 @@ class Driver:
             await self.done()
             raise AssertionError(f"it said {heard!r}, not {line!r}")
 
-    def go_on(self) -> None:
-        """Have it go on."""
+    def go_on(self, line: str = "") -> None:
+        """Have it go on, and tell it this."""
         assert self._process.stdin is not None
-        self._process.stdin.write(b"\n")
+        self._process.stdin.write(f"{line}\n".encode())
 
     async def done(self) -> None:
         """Its end; fails with what it complains of."""

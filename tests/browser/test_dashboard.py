@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import urlsplit
 
+from agentflow.records import WaitpointRecord
 from agentflow.serde import loads
+from agentflow.storage.policy import Voter
 from cookbook.support import follow_up, refund, support
 from tests.browser.conftest import Desk, driving
 from tests.browser.desk import cashier, publish, ship, wipe
@@ -54,6 +57,30 @@ async def test_what_is_changed_is_seen_before_it_is_sent_on_a_phone(desk: Desk) 
         await driver.told("start")
         await cashier.start("Pay o-81 back.")
         driver.go_on()
+
+
+async def link(desk: Desk, title: str) -> str:
+    """The path of a link with which Otto decides."""
+    while (id := next((one.id for one in await desk.app.waitpoints.list() if loads(one.subject).get("title") == title), None)) is None:
+        await asyncio.sleep(0)
+    return (await desk.app.waitpoints.link(id, actor=Voter("otto", frozenset({"finance"})))).path
+
+
+async def test_a_person_decides_by_a_link_on_a_phone_that_runs_no_script(desk: Desk) -> None:
+    async with desk.served() as url, driving("link", url) as driver:
+        await driver.told("start")
+        paying = await cashier.start("Pay o-81 back.")
+        shipping = await ship.start("o-81")
+        driver.go_on(f"{await link(desk, 'Run transfer?')} {await link(desk, 'How should order o-81 go out?')}")
+    assert await paying.result() == "The money is sent."
+    assert await shipping.result() == "ups 2.5 2027-01-31 1  no-0150 Oslo"
+    [(tool, said)] = [(loads(one.subject)["tool"], loads(one.answer or "")) for one in await answered(desk)]
+    assert (tool, said["edits"]["cents"], said["reason"]) == ("transfer", 2500, "Half of it, as agreed.")
+
+
+async def answered(desk: Desk) -> list[WaitpointRecord]:
+    """The approvals that have been answered."""
+    return await desk.app.waitpoints.list(kind="approval", state="answered")
 
 
 async def test_a_question_is_refused_and_a_run_is_stopped_with_a_reason(desk: Desk) -> None:

@@ -16,7 +16,7 @@ const LOOKS = [
 ] as const;
 
 /** A page fits and can be read on a phone in the dark and at a desk in the light; pictures are of the other two as well. */
-async function everyLook({ page, shot }: Stage, name: string): Promise<void> {
+async function everyLook({ page, shot }: Pick<Stage, "page" | "shot">, name: string): Promise<void> {
   const isPictured = process.env.AGENTFLOW_SHOTS !== undefined;
   for (const { scheme, size, audits } of LOOKS.filter((one) => isPictured || one.audits.length > 0)) {
     await page.emulateMedia({ colorScheme: scheme });
@@ -147,4 +147,45 @@ const pocket: Case = async (stage) => {
   await width(page, "what was approved");
 };
 
-export const ASKING: Readonly<Record<string, Case>> = { inbox, form, pocket };
+/** By a link, on a phone that runs no script: a call is changed and approved, a form is filled in wrong first and then right. */
+const link: Case = async ({ plain, tell, shot, forgive }) => {
+  const page = await plain({ viewport: POCKET, isMobile: true, hasTouch: true });
+  const stage = { page, shot: (name: string) => shot(name, page) };
+  const [call, question] = (await tell("start")).split(" ");
+  await page.goto(call ?? "");
+  await shows(page.getByRole("heading", { name: "Run transfer?" }));
+  await everyLook(stage, "link");
+  await page.setViewportSize(POCKET);
+  await page.getByText("Change what will run").tap();
+  await page.getByLabel("cents").fill("2500");
+  await page.getByLabel("Why").fill("Half of it, as agreed.");
+  await everyLook(stage, "link-edit");
+  await page.setViewportSize(POCKET);
+  await page.getByRole("button", { name: "Approve" }).tap();
+  await shows(page.getByRole("heading", { name: "Run transfer?" }));
+  await shows(page.getByText("Approved by otto"));
+  await everyLook(stage, "link-approved");
+  await page.setViewportSize(POCKET);
+  await page.goto(question ?? "");
+  await page.getByLabel("Weight in kg").fill("0");
+  await page.getByLabel("carrier").selectOption("ups");
+  await page.getByLabel("postcode").fill("0150");
+  await page.getByLabel("street").fill("Storgata 1");
+  await page.getByLabel("city").fill("Oslo");
+  await page.locator("[type=date]").fill("2027-01-31");
+  await shot("link-form", page);
+  forgive(/422/);
+  await page.getByRole("button", { name: "Send" }).tap();
+  await shows(page.getByRole("alert").getByText("Something does not fit"));
+  equal(await page.getByLabel("street").inputValue(), "Storgata 1", "what was right is still there");
+  equal(await page.locator("[aria-invalid]").count(), 2, "what is wrong is marked");
+  await everyLook(stage, "link-form-wrong");
+  await page.setViewportSize(POCKET);
+  await page.getByLabel("Weight in kg").fill("2.5");
+  await page.getByLabel("postcode").fill("no-0150");
+  await page.getByRole("button", { name: "Send" }).tap();
+  await shows(page.getByText("Answered by otto"));
+  await everyLook(stage, "link-form-sent");
+};
+
+export const ASKING: Readonly<Record<string, Case>> = { inbox, form, pocket, link };

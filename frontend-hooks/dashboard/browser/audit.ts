@@ -26,7 +26,7 @@ export async function names(page: Page, what: string): Promise<void> {
       const by = (one.getAttribute("aria-labelledby") ?? "").split(" ").map((id) => document.getElementById(id)?.textContent ?? "");
       return [one.getAttribute("aria-label"), one.textContent, one.getAttribute("title"), ...labels, ...by].some((text) => text?.trim());
     };
-    return [...document.querySelectorAll("a[href], button, input, select, textarea, meter, [role]")]
+    return [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, meter, [role]")]
       .filter((one) => !named(one))
       .map((one) => one.outerHTML.slice(0, 120));
   });

@@ -2,7 +2,7 @@
 // in step with the test that has the server in its hands. AGENTFLOW_SHOTS names a folder for pictures.
 
 import { createInterface } from "node:readline";
-import { type BrowserContext, chromium, type Page } from "playwright-core";
+import { type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { CASES } from "./cases.ts";
 
 const FLAGS = [
@@ -23,10 +23,12 @@ export interface Stage {
   readonly context: BrowserContext;
   /** Open a page of the dashboard. */
   open(path: string): Promise<void>;
-  /** Tell the test, and wait until it has heard. */
-  tell(line: string): Promise<void>;
+  /** Another browser, which runs no script, on a phone: a page in it, with the same server before it. */
+  plain(options: BrowserContextOptions): Promise<Page>;
+  /** Tell the test, and wait until it has heard: what it has to say. */
+  tell(line: string): Promise<string>;
   /** Keep a picture, where pictures are wanted. */
-  shot(name: string): Promise<void>;
+  shot(name: string, page?: Page): Promise<void>;
   /** What went wrong in the page is expected from here on, for a case that takes the server away. */
   forgive(pattern: RegExp): void;
 }
@@ -41,11 +43,12 @@ async function main(name: string, url: string): Promise<void> {
     const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, colorScheme: "light", reducedMotion: "reduce" });
     context.setDefaultTimeout(PATIENCE);
     const page = await context.newPage();
-    const faults = watch(page);
+    const faults: Faults = { found: [], forgiven: [] };
+    watch(page, faults);
     const stage = staged(page, context, url, faults);
     await run(stage).catch(async (error: unknown) => {
       await stage.shot(`${name}-failed`);
-      throw new Error(`${(error as Error).message}\n--- the page says:\n${await page.locator("#root").textContent()}`);
+      throw new Error(`${(error as Error).message}\n--- the page says:\n${await page.locator("body").innerText()}`);
     });
     if (faults.found.length > 0) throw new Error(`The page complained: ${faults.found.join("; ")}`);
   } finally {
@@ -59,14 +62,12 @@ interface Faults {
 }
 
 /** Errors of scripts, and what the content security policy refused. */
-function watch(page: Page): Faults {
-  const faults: Faults = { found: [], forgiven: [] };
+function watch(page: Page, faults: Faults): void {
   const note = (text: string) => {
     if (!faults.forgiven.some((pattern) => pattern.test(text))) faults.found.push(text);
   };
   page.on("pageerror", (error) => note(error.message));
   page.on("console", (message) => message.type() === "error" && note(`${message.text()} (${message.location().url})`));
-  return faults;
 }
 
 function staged(page: Page, context: BrowserContext, url: string, faults: Faults): Stage {
@@ -77,13 +78,21 @@ function staged(page: Page, context: BrowserContext, url: string, faults: Faults
     open: async (path) => {
       await page.goto(url + path);
     },
+    plain: async (options) => {
+      const found = await context.browser()?.newContext({ ...options, baseURL: url, javaScriptEnabled: false });
+      if (found === undefined) throw new Error("There is no browser.");
+      found.setDefaultTimeout(PATIENCE);
+      const page = await found.newPage();
+      watch(page, faults);
+      return page;
+    },
     tell: async (line) => {
       process.stdout.write(`${line}\n`);
-      await lines.next();
+      return (await lines.next()).value ?? "";
     },
-    shot: async (name) => {
+    shot: async (name, shown = page) => {
       const folder = process.env.AGENTFLOW_SHOTS;
-      if (folder !== undefined) await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
+      if (folder !== undefined) await shown.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
     },
     forgive: (pattern) => {
       faults.forgiven.push(pattern);
