@@ -60,8 +60,8 @@ def ended(status: int, review: Review) -> HTMLResponse:
     one = review.waitpoint
     title, by = _outcome(one)
     when = "" if one.ended_at is None else f" {_moment(one.ended_at)}"
-    told = f"<p>{marked(title)}{f' by {marked(by, lines=False)}' if by else ''}{when}.</p>{_reason(one)}"
-    return _page(status, title, f"<h1>{_title(one)}</h1>{told}{_votes(review.votes)}")
+    told = f"<p>{marked(title)}{f' by {marked(by, lines=False)}' if by else ''}{when}.</p>{_reason(one)}{_changes(one)}"
+    return _page(status, title, f"<h1>{_title(one)}</h1>{told}{_votes(review.votes, 'What people said')}")
 
 
 def question(status: int, review: Review, filled: Filled = BLANK) -> HTMLResponse:
@@ -113,10 +113,10 @@ def _asked(subject: Mapping[str, Any]) -> str:
     return f"{told}<section><h2>{title}</h2><pre>{text}</pre></section>"
 
 
-def _votes(votes: Sequence[Vote]) -> str:
+def _votes(votes: Sequence[Vote], title: str = "So far") -> str:
     words = {"approve": "said yes", "deny": "said no", "answer": "answered", "reassign": "gave it to others"}
     lines = [_vote(vote, words[vote.choice]) for vote in votes if vote.counted and vote.choice in words]
-    return f"<section><h2>So far</h2><ul>{''.join(lines)}</ul></section>" if lines else ""
+    return f"<section><h2>{title}</h2><ul>{''.join(lines)}</ul></section>" if lines else ""
 
 
 def _vote(vote: Vote, word: str) -> str:
@@ -180,6 +180,11 @@ def _reason(one: WaitpointRecord) -> str:
         return f"<p>{marked(decode_failure(one.answer).message)}</p>"
     reason = loads(one.answer).get("reason") if one.kind is WaitKind.APPROVAL and one.state is WaitState.ANSWERED else None
     return f"<p>{marked(str(reason))}</p>" if reason else ""
+
+
+def _changes(one: WaitpointRecord) -> str:
+    edits = _said(one).get("edits")
+    return f"<section><h2>What will run, as it was changed</h2><pre>{exact(edits)}</pre></section>" if edits else ""
 
 
 def _moment(micros: int) -> str:
