@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
@@ -89,6 +90,7 @@ class RunRecord:
 
     `weight` is what its start counts in a rate. `thread` is the conversation that it belongs to, `turn` its place in the line there: None
     for a run whose delay has not ended; `follows` is the number of the message there that its own ones follow, None for the last.
+    `started_by` is the person in whose name it was started; None where nobody said.
     """
 
     key: int
@@ -124,6 +126,7 @@ class RunRecord:
     thread: str | None = None
     turn: int | None = None
     follows: int | None = None
+    started_by: str | None = None
 
     @property
     def code_name(self) -> str:
@@ -176,6 +179,45 @@ class WaitpointRecord:
     created_at: int
     ended_at: int | None
     wake: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantedCall:
+    """A call that a grant may stand for. `exactly`: only one for just these `arguments`; a grant of the `requester` does not count."""
+
+    tool: str
+    arguments: Mapping[str, Any]
+    agent: str
+    exactly: bool = False
+    requester: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantRecord:
+    """A standing yes to calls of a tool, in a `scope`: of the run, thread or agent `scope_id`, or of all.
+
+    `fits` says which calls, as JSON: `{"digest": …}` one with just these arguments, `{"args": …}` what they must be. It counts until
+    `expires_at`, microseconds since 1970, for `max_uses` calls at most. `waitpoint` is the question that it was given with.
+    """
+
+    id: str
+    scope: str
+    scope_id: str
+    tool: str
+    fits: str
+    granted_by: str
+    waitpoint: str | None
+    reason: str | None
+    max_uses: int | None
+    uses: int
+    created_at: int
+    expires_at: int
+    revoked_at: int | None
+    revoked_by: str | None
+
+    def counts(self, now: int) -> bool:
+        """Whether it can still be used."""
+        return self.revoked_at is None and self.expires_at > now and (self.max_uses is None or self.uses < self.max_uses)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

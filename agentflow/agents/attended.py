@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from agentflow.agents.approval import ToolCall, decided, refusal
 from agentflow.agents.events import plain, shown
 from agentflow.agents.units import SETTINGS, Loop, ToolSettings, call_place, calling, loops
 from agentflow.engine.context import recording
+from agentflow.policy import Policy
 from agentflow.serde import dumps
 from agentflow.streams import events
 
@@ -29,6 +31,7 @@ class Attended(WrapperToolset[Any]):
     """Asks a person before a tool that needs it runs, and tells viewers how each call ended as soon as it did."""
 
     agent: str = ""
+    policy: Policy | None = None
 
     async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
         """The tools, and what reads on in a result that was too long to be told, once there is one."""
@@ -84,15 +87,19 @@ class Attended(WrapperToolset[Any]):
     async def _allowed(
         self, loop: Loop, call: ToolCall, settings: ToolSettings, ctx: RunContext[Any], tool: ToolsetTool[Any]
     ) -> dict[str, Any] | ToolDenied:
-        if settings.approval is None or ctx.tool_call_approved:
+        if ctx.tool_call_approved and call.id in loop.judged:
             return dict(call.arguments)
+
+        def read(edits: Mapping[str, Any]) -> dict[str, Any]:
+            return tool.args_validator.validate_python(edits, context=ctx.validation_context)
+
+        # Whoever else let it run, the rules hold.
+        asked = None if ctx.tool_call_approved else settings.approval
         key = loop.key(f"{call_place(ctx.run_step, call.tool, call.id)}/approval")
-        answer = await decided(loop.task, key, call, settings.approval)
+        answer = await decided(loop.task, key, replace(call, read=read), asked, self.policy)
         if not answer.approved:
             return ToolDenied(refusal(answer))
-        if not answer.edits or not settings.approval.can_edit:
-            return dict(call.arguments)
-        return tool.args_validator.validate_python(answer.edits, context=ctx.validation_context)
+        return read(answer.edits) if answer.edits else dict(call.arguments)
 
 
 def _shows_cut(ctx: RunContext[Any]) -> bool:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from agentflow.adapters import arguments, is_narrated
 from agentflow.agents.answers import edited, shortened, told
-from agentflow.agents.approval import ToolCall, decided, refusal
+from agentflow.agents.approval import AGREED, ToolCall, decided, refusal
 from agentflow.agents.definition import Definition
 from agentflow.engine.calls import in_thread
 from agentflow.engine.context import StepCall, StepOptions, TaskContext, current_step
+from agentflow.engine.waits import Decision
 from agentflow.errors import InvalidPayload, RunError, TellModel
 from agentflow.serde import ANY, digest, dumps, result_codec
 from agentflow.streams.events import Event, ToolDenied, ToolError, ToolInput, ToolOutput
@@ -58,15 +60,13 @@ async def answer(run: TaskContext, found: Definition | None, call: Call) -> Answ
 
 async def _perform(run: TaskContext, found: Definition, call: Call) -> Answer:
     payload = given = _checked(found, call.arguments or "{}")
-    if found.approval is not None:
-        asked = ToolCall(call.id, call.tool, run.task, found.payload.arguments(payload)[1], json.loads(payload), found.payload.schema)
-        decision = await decided(run, f"{call.key}/approval", asked, found.approval)
-        if not decision.approved:
-            said = refusal(decision)
-            await _tell(run, call, ToolDenied(call.id, said))
-            return Answer(said, failed=True)
-        if decision.edits and found.approval.can_edit:
-            payload = _checked(found, dumps(dict(decision.edits)))
+    decision = await _decided(run, found, call, payload)
+    if not decision.approved:
+        said = refusal(decision)
+        await _tell(run, call, ToolDenied(call.id, said))
+        return Answer(said, failed=True)
+    if decision.edits:
+        payload = _checked(found, dumps(dict(decision.edits)))
     if found.task is None:
         ended = await _step(run, found, call, payload)
         if ended["kind"] == "tool_failed":
@@ -77,6 +77,14 @@ async def _perform(run: TaskContext, found: Definition, call: Call) -> Answer:
         await _tell(run, call, ToolOutput(call.id, result))
     text = shortened(run, result if isinstance(result, str) else dumps(result), found.limit)
     return Answer(text if payload == given else f"{text}\n\n{edited(call.tool, json.loads(payload))}")
+
+
+async def _decided(run: TaskContext, found: Definition, call: Call, payload: str) -> Decision:
+    if found.approval is None and run.policy is None:
+        return AGREED
+    shown = json.loads(payload)
+    asked = ToolCall(call.id, call.tool, run.task, _typed(found, shown), shown, found.payload.schema, partial(_typed, found))
+    return await decided(run, f"{call.key}/approval", asked, found.approval)
 
 
 async def plainly(found: Definition, arguments: str) -> Answer:
@@ -93,6 +101,10 @@ def _checked(found: Definition, arguments: str) -> str:
         return found.payload.check(arguments)
     except InvalidPayload as error:
         raise TellModel(str(error)) from None
+
+
+def _typed(found: Definition, shown: Mapping[str, Any]) -> dict[str, Any]:
+    return found.payload.arguments(_checked(found, dumps(dict(shown))))[1]
 
 
 async def _child(found: Definition, call: Call, payload: str) -> Any:

@@ -16,6 +16,7 @@ from agentflow.agents.approval import Approval, ToolCall, decided, refusal
 from agentflow.agents.events import plain, read
 from agentflow.agents.units import Loop, call_place
 from agentflow.engine.context import StepCall, StepOptions, WaitRequest, WaitResult
+from agentflow.policy import Policy
 from agentflow.records import WaitKind, WaitState
 from agentflow.retry import Retry
 from agentflow.serde import ANY, decode_failure, loads
@@ -27,10 +28,11 @@ _ASK = StepOptions(retry=Retry(attempts=5))
 class Questions:
     """The deferred calls of one turn: approvals are asked of people, results of others are waited for, all at once."""
 
-    def __init__(self, loop: Loop, agent: str, turn: int) -> None:
+    def __init__(self, loop: Loop, agent: str, turn: int, policy: Policy | None = None) -> None:
         self._loop = loop
         self._agent = agent
         self._turn = turn
+        self._policy = policy
 
     async def answers(self, requests: DeferredToolRequests) -> DeferredToolResults:
         """What was answered, each at its own call."""
@@ -46,7 +48,8 @@ class Questions:
 
     async def _approval(self, part: ToolCallPart, results: DeferredToolResults) -> None:
         call = ToolCall(part.tool_call_id, part.tool_name, self._agent, {}, read(part))
-        answer = await decided(self._loop.task, self._loop.key(f"{self._place(part)}/approval"), call, Approval())
+        answer = await decided(self._loop.task, self._loop.key(f"{self._place(part)}/approval"), call, Approval(), self._policy)
+        self._loop.judged.add(call.id)
         edits = None if answer.edits is None else dict(answer.edits)
         if edits is not None and edits != call.shown:
             self._loop.edited.add(call.id)

@@ -119,6 +119,7 @@ class Loop:
     taken: Counter[str] = field(default_factory=Counter[str])
     settled: set[str] = field(default_factory=set[str])
     edited: set[str] = field(default_factory=set[str])
+    judged: set[str] = field(default_factory=set[str])
     hidden: frozenset[str] = frozenset()
     told: Narrator | None = None
     spent: bool = False

@@ -8,9 +8,11 @@ from contextvars import Token
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, Unpack, cast
 
 from agentflow.app.bridge import Bridge
+from agentflow.app.grants import Grants
+from agentflow.app.options import AppOptions
 from agentflow.app.queues import Queues
 from agentflow.app.refill import Refill
 from agentflow.app.runs import Runs
@@ -53,10 +55,11 @@ class Agentflow:
 
     `tasks`: the tasks and agents this process knows. `database`: a path or `sqlite:///…`; `redis`: a URL; without them both are embedded
     in `directory`. `worker`: whether this process works (`WorkerSettings` to say how), or only starts and follows runs. `middleware`:
-    functions `async (run, call_next)` around every run's code. What is not given is taken from `AGENTFLOW_DATABASE`, `AGENTFLOW_REDIS`,
-    `AGENTFLOW_DIRECTORY` and `AGENTFLOW_RETENTION`, then from `[tool.agentflow]` in pyproject.toml.
+    functions `async (run, call_next)` around every run's code. `policy`: rules for the calls that models ask for. What is not given is
+    taken from `AGENTFLOW_DATABASE`, `AGENTFLOW_REDIS`, `AGENTFLOW_DIRECTORY` and `AGENTFLOW_RETENTION`, then from `[tool.agentflow]` in
+    pyproject.toml.
 
-    Raises `DuplicateName` when two tasks share a name.
+    Raises `DuplicateName` when two tasks share a name, `ConfigurationError` for an option that it does not know.
 
         async with Agentflow(tasks=[fulfil]):
             run = await fulfil.start("o-81")
@@ -71,20 +74,24 @@ class Agentflow:
         redis: str | None = None,
         directory: str | Path | None = None,
         worker: bool | WorkerSettings = True,
-        middleware: Sequence[Middleware] = (),
-        clock: Clock | None = None,
+        **around: Unpack[AppOptions],
     ) -> None:
+        if unknown := around.keys() - AppOptions.__annotations__.keys():
+            raise ConfigurationError(
+                f"Agentflow() knows no {', '.join(sorted(unknown))}.", hint=f"It knows {', '.join(AppOptions.__annotations__)}."
+            )
         self.tasks = _registry(tasks)
         found = find_settings({"redis": redis, "directory": None if directory is None else str(directory)})
         self.directory = Path(found.directory)
-        self.clock: Clock = clock or SystemClock()
+        self.clock: Clock = around.get("clock") or SystemClock()
         self._database = database or found.database
         self._redis_url = found.redis
         self._settings = worker if isinstance(worker, WorkerSettings) else WorkerSettings() if worker else None
         said = None if self._settings is None else self._settings.retention
         self._keeps = found.keeps if said is None else kept(said)
         self.public_url = found.public_url if self._settings is None else self._settings.public_url or found.public_url
-        self._middleware = middleware
+        self._middleware = around.get("middleware", ())
+        self.policy = around.get("policy")
         self.groups: GroupsOf | None = None
         self._open: _Open | None = None
         self._token: Token[Launcher | None] | None = None
@@ -244,6 +251,11 @@ class Agentflow:
         return self._opened.waitpoints
 
     @property
+    def grants(self) -> Grants:
+        """Standing yeses of people to calls of tools: give, see and take them back."""
+        return self._opened.grants
+
+    @property
     def workers(self) -> Workers:
         """See who works, and have a worker leave."""
         return self._opened.workers
@@ -319,7 +331,7 @@ class _Open:
         self._late: set[asyncio.Task[None]] = set()
         self.warming: asyncio.Task[Any] | None = None
         settings = None if app.settings is None else replace(app.settings, public_url=app.public_url)
-        self.worker = None if settings is None else Worker(database, streams, app.clock, app.tasks, settings)
+        self.worker = None if settings is None else Worker(database, streams, app.clock, app.tasks, settings, app.policy)
         self.host: Host = self.worker or Bystander(streams)
         if self.worker is not None:
             self.worker.middleware = app.middleware
@@ -331,7 +343,8 @@ class _Open:
             self.maintenance = Maintenance(services, app.tasks, grace.max_recoveries)
         self.runs = Runs(database, streams, app.clock, self.worker, self.maintenance, app.tasks)
         self.queues = Queues(database, streams, app.clock)
-        self.waitpoints = Waitpoints(database, app.clock, Waking(database, self.worker), self.maintenance)
+        self.grants = Grants(database, app.clock)
+        self.waitpoints = Waitpoints(database, app.clock, Waking(database, self.worker), self.maintenance, self.grants)
         self.waitpoints.groups = app.groups
         self.workers = Workers(database, streams)
         self.refill = Refill(database, streams, app.clock)

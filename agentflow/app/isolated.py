@@ -34,6 +34,7 @@ from agentflow.engine.host import Services
 from agentflow.engine.session import settled
 from agentflow.engine.task import Task, defined
 from agentflow.errors import StorageError
+from agentflow.policy import Policy, Rule
 from agentflow.records import RunState
 from agentflow.serde import dumps, loads
 from agentflow.storage import runs
@@ -104,7 +105,7 @@ class Cell(Bystander):
             self._line.say(unable=f"the code on disk is version {task.options.version}, not {run.version}; have this worker leave")
             return
         branching = BranchingTasks(asyncio.get_running_loop())
-        services = Services(app.database, app.streams, app.clock, self, spec["grace"], spec["public_url"])
+        services = Services(app.database, app.streams, app.clock, self, spec["grace"], spec["public_url"], app.policy)
         execution = self._execution = Execution(services, run, task, (self._know_memory, *app.middleware))
         # Code that works on beside its waits has only this process to do so.
         execution.session.stays = lambda: execution.busy
@@ -247,7 +248,9 @@ def _load(spec: dict[str, Any]) -> tuple[Agentflow, Task[..., Any]]:
         app = found.configure(**where, worker=False)
     else:
         _module(spec["module"])
-        app = Agentflow([defined[spec["task"]]], **where, worker=False, middleware=[_layer(one) for one in spec["middleware"]])
+        policy = None if spec["policy"] is None else Policy(map(Rule.of, spec["policy"]))
+        layers = [_layer(one) for one in spec["middleware"]]
+        app = Agentflow([defined[spec["task"]]], **where, worker=False, middleware=layers, policy=policy)
     if spec["log_level"] is not None and not logging.root.handlers:
         logging.basicConfig(level=spec["log_level"], format="%(asctime)s  %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
     return app, app.tasks[spec["task"]]

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 from agentflow.clock import Duration, microseconds
 from agentflow.engine.context import WaitRequest, WaitResult
-from agentflow.engine.waits import within_run
+from agentflow.engine.waits import within_run, without_requester
 from agentflow.errors import UnserializableValue, WaitpointError, WaitpointTimedOut
 from agentflow.records import WaitKind, WaitState
 from agentflow.serde import codec, decode_failure, json_schema, loads
@@ -23,12 +23,14 @@ async def ask(
     assign: str | None = None,
     default: T | None = None,
     expires: Duration | None = "7d",
+    exclude_requester: bool = False,
 ) -> T:
     """Ask people to fill in a form, and wait for as long as it takes.
 
     `model` is what the answer must be: a pydantic model, a dataclass, any type that JSON can say. Its JSON schema is the form. An answer
     that does not fit is refused where it is given; what only the model's own validators refuse is asked for again, saying why. `title` and
     `body` are shown, `assign` names who is to answer ("user:maria"), `expires` is a duration after which `default` is the answer.
+    `exclude_requester`: whoever started the run, where that is known, cannot answer.
 
     Raises `WaitpointTimedOut` when nobody answered and there is no default, and `WaitpointError` when the question was taken back.
 
@@ -36,7 +38,9 @@ async def ask(
     """
     run, form = within_run("ask()"), codec(model)
     key = run.key("ask")
-    subject = {"title": title or _name(model), "body": body, "assign": assign}
+    subject = without_requester(
+        run, {"title": title or _name(model), "body": body, "assign": assign, "exclude_requester": exclude_requester}
+    )
     if default is not None:
         subject["default"] = loads(form.encode(default, what="the default of ask()"))
     due, schema = None if expires is None else microseconds(expires), json_schema(model)

@@ -15,7 +15,8 @@ from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from agentflow.errors import NotInRun
-from agentflow.records import WaitKind, WaitState
+from agentflow.policy import Policy
+from agentflow.records import GrantedCall, WaitKind, WaitState
 from agentflow.retry import NO_RETRY, Retry
 from agentflow.serde import Codec
 from agentflow.streams.events import Event
@@ -62,7 +63,7 @@ class WaitRequest:
     """What to wait for.
 
     It ends by itself at `due_at` (microseconds since 1970) or `due_after` microseconds after it was first reached; `subject` is what people
-    see; `target` is another waitpoint or run whose end ends this one.
+    see; `target` is another waitpoint or run whose end ends this one; `call` is what a grant may stand for people about.
     """
 
     kind: WaitKind
@@ -71,6 +72,7 @@ class WaitRequest:
     due_after: int | None = None
     due_at: int | None = None
     target: str | None = None
+    call: GrantedCall | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,7 @@ class StartOptions:
     concurrency_key: str | None = None
     on_parent_cancel: str | None = None
     thread: str | None = None
+    started_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +238,16 @@ class TaskContext(Protocol):
         ...
 
     @property
+    def started_by(self) -> str | None:
+        """The person in whose name the run was started; None where nobody said."""
+        ...
+
+    @property
+    def policy(self) -> Policy | None:
+        """The rules of the app for the calls of models."""
+        ...
+
+    @property
     def thread(self) -> ThreadScope | None:
         """The conversation that the run belongs to, if any."""
         ...
@@ -291,6 +304,10 @@ class TaskContext(Protocol):
 
     async def step(self, key: str, call: StepCall) -> Any:
         """The recorded result of a step, or run it and record it."""
+        ...
+
+    def recorded(self, key: str) -> bool:
+        """Whether the run has a record of the step under `key`, or has waited, or waits, under it. Asks for nothing."""
         ...
 
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from agentflow.clock import Clock
 from agentflow.database.port import Database
 from agentflow.engine.context import StartCall
+from agentflow.policy import Policy
 from agentflow.records import RunRecord
 from agentflow.storage.runs import Lessee
 from agentflow.storage.transitions import Ended
@@ -61,7 +62,7 @@ class Host(Protocol):
 @dataclass(frozen=True, slots=True)
 class Services:
     """What every run needs from the process that it lives in. `cancel_grace` is microseconds that cleaning up may take, `public_url` the
-    server's address as machines outside reach it."""
+    server's address as machines outside reach it, `policy` the rules for the calls of models."""
 
     database: Database
     streams: Streams
@@ -69,3 +70,4 @@ class Services:
     host: Host
     cancel_grace: int
     public_url: str | None = None
+    policy: Policy | None = None

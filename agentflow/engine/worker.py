@@ -25,6 +25,7 @@ from agentflow.engine.queue import declared
 from agentflow.engine.task import Task
 from agentflow.engine.worker_settings import WorkerSettings
 from agentflow.errors import StorageError
+from agentflow.policy import Policy
 from agentflow.records import RunRecord
 from agentflow.storage import queues, workers
 from agentflow.storage.queues import Claimed
@@ -42,7 +43,13 @@ class Worker:
     id = ""
 
     def __init__(
-        self, database: Database, streams: Streams, clock: Clock, tasks: Mapping[str, Task[..., Any]], settings: WorkerSettings
+        self,
+        database: Database,
+        streams: Streams,
+        clock: Clock,
+        tasks: Mapping[str, Task[..., Any]],
+        settings: WorkerSettings,
+        policy: Policy | None = None,
     ) -> None:
         self.settings = settings
         self.middleware: Sequence[Middleware] = ()
@@ -53,7 +60,7 @@ class Worker:
         self._streams = streams
         self._clock = clock
         self._tasks = tasks
-        self._services = Services(database, streams, clock, self, settings.cancel_grace, settings.public_url)
+        self._services = Services(database, streams, clock, self, settings.cancel_grace, settings.public_url, policy)
         self._lease = WorkerLease(database, clock, LeaseTerms(settings.lease, settings.renew_every), self._lost)
         self.maintenance = Maintenance(self._services, tasks, settings.max_recoveries)
         self._claims = Claims(database, clock, tasks)

@@ -47,6 +47,7 @@ class SQL:
     usage = Group("usage")
     budgets = Group("budgets")
     grants = Group("grants")
+    approval_grants = Group("approval_grants")
     calls = Group("calls")
     chores = Group("chores")
     remains = Group("remains")

@@ -14,6 +14,7 @@ from uuid import UUID
 from agentflow.control import Suspend
 from agentflow.engine.context import CallbackAddress, ReceiveCall, StartCall, StepCall, ThreadScope, WaitRequest, WaitResult, current, scope
 from agentflow.errors import AgentflowError, StepFailed
+from agentflow.policy import Policy
 from agentflow.records import WaitKind, WaitState
 from agentflow.serde import dumps
 from agentflow.streams.events import Event, StepRetrying
@@ -73,6 +74,8 @@ class MemoryRun:
     cancelled: str | None = None
     deadline: datetime | None = None
     thread: ThreadScope | None = None
+    started_by: str | None = None
+    policy: Policy | None = None
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
@@ -140,6 +143,9 @@ class MemoryRun:
                 self.journal.events.append(StepRetrying(key, tries + 1))
             finally:
                 scope.reset(token)
+
+    def recorded(self, key: str) -> bool:
+        return key in self.journal.results or key in self.journal.waits or key in self.journal.children
 
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
         self.journal.waits.setdefault(key, request)
