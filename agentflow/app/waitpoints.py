@@ -138,8 +138,8 @@ class Waitpoints:
         return await self._change(one, lambda who: deciding.decide(one.id, ballot, now, who))
 
     async def _always(self, one: WaitpointRecord, ballot: Ballot, always: Always) -> Decided:
-        said = loads(ballot.answer)
-        if not isinstance(said, dict) or said.get("approved") is not True:
+        said: Any = loads(ballot.answer)
+        if one.kind is not WaitKind.APPROVAL or said["approved"] is not True:
             raise InvalidGrant("Only a yes can stand for others.", hint="Leave out `always`; to forbid calls for good, write a rule.")
         now, by, reason = self._clock.now(), ballot.voter.name, said.get("reason")
         fitting = await self._grants.fitting(one, always, said.get("edits"))

@@ -15,6 +15,7 @@ WRITE_RUN = ("run:write:<id>", "run:write:thread:<id>")
 START = "task:start:<name>"
 ANSWER = ("waitpoint:answer:<id>", "waitpoint:answer:run:<id>")
 INDEX = "index:read"
+GRANTS = ("grants:read", "grants:write")
 THOUGHTS = "thoughts"
 
 _MOST = 100
@@ -42,7 +43,7 @@ _FORMS = (
     _Form("waitpoint:answer:run:", "waiting", _RUN),
     _Form("waitpoint:answer:", "waitpoint", _WAITPOINT),
 )
-_ALL = (*READ_RUN, *WRITE_RUN, START, *ANSWER, THOUGHTS, INDEX)
+_ALL = (*READ_RUN, *WRITE_RUN, START, *ANSWER, THOUGHTS, INDEX, *GRANTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,8 @@ class Scopes:
     """What a token may do.
 
     `runs`, `tags`: the runs it reads; `written`, `written_tags`: those that it may cancel and send messages to; `tasks`: what it starts;
-    `waitpoints`, and all of the runs in `waiting`: what it answers.
+    `waitpoints`, and all of the runs in `waiting`: what it answers; `grants`: whether it sees grants, `granting`: whether it gives them and
+    takes them back.
     """
 
     texts: tuple[str, ...]
@@ -63,6 +65,8 @@ class Scopes:
     waiting: frozenset[str] = frozenset()
     index: bool = False
     thoughts: bool = False
+    grants: bool = False
+    granting: bool = False
 
     @classmethod
     def parse(cls, texts: Sequence[str]) -> Scopes:
@@ -95,6 +99,8 @@ class Scopes:
             waiting=named("waiting"),
             index=INDEX in pairs,
             thoughts=THOUGHTS in pairs,
+            grants=GRANTS[0] in pairs,
+            granting=GRANTS[1] in pairs,
         )
 
 
@@ -102,7 +108,7 @@ def _read(text: object) -> tuple[str, str] | None:
     """Kind and name of a scope, or None for what is no scope."""
     if not isinstance(text, str):
         return None
-    if text in (INDEX, THOUGHTS):
+    if text in (INDEX, THOUGHTS, *GRANTS):
         return text, ""
     for form in _FORMS:
         if text.startswith(form.prefix):

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from starlette.requests import Request
 
 from agentflow.app import Agentflow
-from agentflow.auth.scopes import ANSWER, INDEX, READ_RUN, START, WRITE_RUN, Scopes
+from agentflow.auth.scopes import ANSWER, GRANTS, INDEX, READ_RUN, START, WRITE_RUN, Scopes
 from agentflow.engine.starting import thread_tag
 from agentflow.server.callers import Caller
 from agentflow.server.errors import ScopeMissing
@@ -98,6 +98,12 @@ def permit_words(caller: Caller, thread: str) -> None:
     """Raise `ScopeMissing` when the caller may not send messages to the runs of a thread, nor stop them."""
     if caller.grant is not None and thread_tag(thread) not in caller.grant.scopes.written_tags:
         raise missing(WRITE_RUN[1].replace("<id>", thread))
+
+
+def permit_grant(caller: Caller) -> None:
+    """Raise `ScopeMissing` when the caller may give no grants, nor take them back."""
+    if caller.grant is not None and not caller.grant.scopes.granting:
+        raise missing(GRANTS[1])
 
 
 async def _reads(app: Agentflow, caller: Caller, run_id: str) -> bool:
@@ -186,6 +192,15 @@ async def _lists_all(asked: Asked, scopes: Scopes) -> None:
         raise missing(INDEX)
 
 
+async def _reads_grants(asked: Asked, scopes: Scopes) -> None:
+    if not scopes.grants:
+        raise missing(GRANTS[0])
+
+
+async def _writes_grants(asked: Asked, scopes: Scopes) -> None:
+    permit_grant(asked.caller)
+
+
 async def _lists_waitpoints(asked: Asked, scopes: Scopes) -> None:
     run_id: str | None = asked.query.run
     if run_id is None:
@@ -250,3 +265,7 @@ SEE_WAITPOINT = Need(check=_sees_waitpoint, scopes=(*ANSWER, *READ_RUN))
 """To see the waitpoint in the path: it, or the run that waits for it."""
 ANSWER_WAITPOINT = Need(check=_answers_waitpoint, scopes=ANSWER)
 """To answer the waitpoint in the path."""
+READ_GRANTS = Need(check=_reads_grants, scopes=GRANTS[:1])
+"""To see grants."""
+WRITE_GRANTS = Need(check=_writes_grants, scopes=GRANTS[1:])
+"""To give grants and to take them back."""

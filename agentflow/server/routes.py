@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentflow.server import callbacks, inputs, listings, needs, queues, runs, threads, tokens, waitpoints
+from agentflow.server import callbacks, grants, inputs, listings, needs, queues, runs, threads, tokens, waitpoints
 from agentflow.server.calls import Operation
 from agentflow.server.models import (
     DecidedWaitpoint,
@@ -48,6 +48,7 @@ _CURSOR = ("Last-Event-ID",)
 OPERATIONS = (
     *threads.OPERATIONS,
     *callbacks.OPERATIONS,
+    *grants.OPERATIONS,
     *ai_sdk_routes.OPERATIONS,
     Operation(
         method="POST",

@@ -5,6 +5,7 @@ export type * from "./agui_input.ts";
 export type * from "./ai_sdk_requests.ts";
 export type * from "./callbacks.ts";
 export type * from "./events.ts";
+export type * from "./grants.ts";
 export type * from "./inputs.ts";
 export type * from "./models.ts";
 export type * from "./parts.ts";

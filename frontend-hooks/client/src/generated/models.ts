@@ -2,11 +2,12 @@
 
 import type { RunState, WaitKind, WaitState } from "./records.ts";
 
-/** A waitpoint after a decision: `resolved`, or `recorded` while it `have`s fewer people than it `need`s. */
+/** A waitpoint after a decision: `resolved`, or `recorded` while it `have`s fewer people than it `need`s. `grant` is the id of the one that was given with it. */
 export interface DecidedWaitpoint extends Waitpoint {
   outcome: "resolved" | "recorded";
   need: number;
   have: number;
+  grant: string | null;
 }
 
 /** Events and their places, `{"id", "event"}`. `next` is the cursor to go on after, `ended` says that there will be no more. */
@@ -100,6 +101,7 @@ export interface Run {
   concurrency_key: string | null;
   priority: number;
   version: string | null;
+  started_by: string | null;
   error: RunFailure | null;
   cancel_reason: string | null;
   note: string | null;

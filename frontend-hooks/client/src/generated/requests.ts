@@ -31,6 +31,7 @@ export interface Decide {
   value?: unknown;
   by?: string;
   seen_digest?: string;
+  always?: Stand;
 }
 
 /** From where, and how many events at most. `ticket` stands for the header Authorization. */
@@ -95,6 +96,7 @@ export interface RunOptions {
   dedupe_key?: string;
   debounce?: DebounceOptions;
   thread?: string;
+  started_by?: string;
 }
 
 /** Which runs. `cursor` is the `next` of the page before. */
@@ -105,6 +107,13 @@ export interface RunQuery {
   parent?: string;
   cursor?: number;
   limit?: number;
+}
+
+/** That a yes stands for other calls with just the same arguments: where, for how long (a duration), and for how many at most. */
+export interface Stand {
+  scope?: "run" | "thread" | "agent" | "all";
+  expires?: number | string;
+  max_uses?: number;
 }
 
 /** Which task to start: its payload has an entry per argument. */
