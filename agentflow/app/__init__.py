@@ -331,10 +331,10 @@ class _Open:
         self._late: set[asyncio.Task[None]] = set()
         self.warming: asyncio.Task[Any] | None = None
         settings = None if app.settings is None else replace(app.settings, public_url=app.public_url)
-        self.worker = None if settings is None else Worker(database, streams, app.clock, app.tasks, settings, app.policy)
+        self.worker = None if settings is None else Worker(database, streams, app.clock, app.tasks, settings)
         self.host: Host = self.worker or Bystander(streams)
         if self.worker is not None:
-            self.worker.middleware = app.middleware
+            self.worker.middleware, self.worker.policy = app.middleware, app.policy
             self.maintenance = self.worker.maintenance
             self.maintenance.upkeep.retention = app.keeps
         else:

@@ -157,7 +157,8 @@ class Thread:
 
         What was answered before is no part of the conversation any more once the new run has added its answer; it stays in the log. A run
         that fails changes nothing. The question of a run that failed is answered, too. `agent`, `idempotency_key` and `started_by` as in
-        `send`. Raises `ThreadBusy` while a run is under way or waits for its turn, `ThreadNotFound`, and `RunError` where nobody has asked anything.
+        `send`. Raises `ThreadBusy` while a run is under way or waits for its turn, `ThreadNotFound`, and `RunError` where nobody has asked
+        anything.
 
         >>> run = await thread.regenerate()
         """

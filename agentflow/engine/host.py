@@ -18,6 +18,11 @@ from agentflow.streams.log import Streams
 class Host(Protocol):
     """What a run in memory asks of its worker."""
 
+    @property
+    def policy(self) -> Policy | None:
+        """The rules of its app for the calls of models."""
+        ...
+
     def parked(self, run_id: str) -> None:
         """The run waits: its slot is free."""
         ...
@@ -62,7 +67,7 @@ class Host(Protocol):
 @dataclass(frozen=True, slots=True)
 class Services:
     """What every run needs from the process that it lives in. `cancel_grace` is microseconds that cleaning up may take, `public_url` the
-    server's address as machines outside reach it, `policy` the rules for the calls of models."""
+    server's address as machines outside reach it."""
 
     database: Database
     streams: Streams
@@ -70,4 +75,3 @@ class Services:
     host: Host
     cancel_grace: int
     public_url: str | None = None
-    policy: Policy | None = None

@@ -91,7 +91,7 @@ class RunContext:
 
     @property
     def policy(self) -> Policy | None:
-        return self._session.services.policy
+        return self._session.services.host.policy
 
     @property
     def idempotency_key(self) -> str:

@@ -41,18 +41,13 @@ class Worker:
     """Runs the tasks it knows. One per event loop; any number of processes may work on one database."""
 
     id = ""
+    middleware: Sequence[Middleware] = ()
+    policy: Policy | None = None
 
     def __init__(
-        self,
-        database: Database,
-        streams: Streams,
-        clock: Clock,
-        tasks: Mapping[str, Task[..., Any]],
-        settings: WorkerSettings,
-        policy: Policy | None = None,
+        self, database: Database, streams: Streams, clock: Clock, tasks: Mapping[str, Task[..., Any]], settings: WorkerSettings
     ) -> None:
         self.settings = settings
-        self.middleware: Sequence[Middleware] = ()
         self.spawning: Spawning | None = None
         self.active: dict[str, Execution | Isolated] = {}
         self.hot = Hot(clock, settings.hot_window, settings.hot_limit)
@@ -60,7 +55,7 @@ class Worker:
         self._streams = streams
         self._clock = clock
         self._tasks = tasks
-        self._services = Services(database, streams, clock, self, settings.cancel_grace, settings.public_url, policy)
+        self._services = Services(database, streams, clock, self, settings.cancel_grace, settings.public_url)
         self._lease = WorkerLease(database, clock, LeaseTerms(settings.lease, settings.renew_every), self._lost)
         self.maintenance = Maintenance(self._services, tasks, settings.max_recoveries)
         self._claims = Claims(database, clock, tasks)
@@ -70,8 +65,7 @@ class Worker:
         self._freed = asyncio.Event()
         self._reserved: set[str] = set()
         self._being_claimed = 0
-        self._backlog = False
-        self._accepting = False
+        self._backlog = self._accepting = False
         self._announcer = Announcer(streams)
         self._alarm = Alarm(clock, self._work.set)
         self._strays: set[tuple[str, int]] = set()

@@ -104,7 +104,7 @@ async def test_a_token_without_the_scope_gives_no_grant_whatever_it_may_answer(s
 
 async def test_who_started_a_run_is_the_subject_of_the_token_and_may_not_decide_about_it(site: Site) -> None:
     starts = bearer("otto", "task:start:grant_a_favour")
-    body = {"task": "grant_a_favour", "payload": {"policy": {"need": 2}}}
+    body: dict[str, Any] = {"task": "grant_a_favour", "payload": {"policy": {"need": 2}}}
     started = (await site.client.post("/v1/runs", json=body, headers=starts)).json()
     assert started["started_by"] == "otto"
     path = f"/v1/waitpoints/{(await site.waiting(started['id']))['id']}"
@@ -117,7 +117,7 @@ async def test_who_started_a_run_is_the_subject_of_the_token_and_may_not_decide_
 
 
 async def test_an_api_key_vouches_for_whom_it_names_and_names_no_run(site: Site) -> None:
-    body = {"task": "grant_a_favour", "payload": {"policy": {}}}
+    body: dict[str, Any] = {"task": "grant_a_favour", "payload": {"policy": {}}}
     said = await site.client.post("/v1/runs", json={**body, "options": {"started_by": "otto"}})
     header = await site.client.post("/v1/runs", json=body, headers={"x-agentflow-by": "zoe"})
     nobody = await site.client.post("/v1/runs", json=body)
