@@ -7,13 +7,14 @@ may know which engine that is.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
+from agentflow.engine.debounce import Debounce
 from agentflow.errors import NotInRun
 from agentflow.policy import Policy
 from agentflow.records import GrantedCall, WaitKind, WaitState
@@ -27,7 +28,8 @@ class StepOptions:
     """How a step is tried. `timeout` and `idle_timeout` are microseconds for one try; `kind` is what viewers see: code, llm or tool.
 
     Budgets let a step of kind llm begin, and count it as a model call. `share` is for a call that is several steps: the `first` is what is
-    let begin and counted, the `rest` tells what the call used.
+    let begin and counted, the `rest` tells what the call used. All of them name the `call`, which is under way until its rest is recorded
+    or its code says `over`.
     """
 
     retry: Retry = NO_RETRY
@@ -35,6 +37,7 @@ class StepOptions:
     idle_timeout: int | None = None
     kind: str = "code"
     share: Literal["whole", "first", "rest"] = "whole"
+    call: str | None = None
 
     @property
     def begins(self) -> bool:
@@ -42,12 +45,17 @@ class StepOptions:
         return self.kind == "llm" and self.share != "rest"
 
 
+Measure = Callable[[Collection[str]], Mapping[str, int | None]]
+"""What a call uses at most of these limits; None, or nothing, is not known."""
+
+
 @dataclass(frozen=True, slots=True)
 class StepCall:
     """One call of a step: what to run, how to store its result, and a digest of its input.
 
-    `rescue` is asked when the last try has failed, inside of the step: what it returns is recorded as the result; it raises what it does
-    not make a result of.
+    `rescue` is asked when the last try has failed, inside of the step: what it returns is recorded as the result; it raises the error that
+    it does not make a result of. Another error of it is final: the body has run, and does not run again for that. `size` says what a model
+    call uses at most, for certain, of those limits it is asked about: `tokens`, in and out, and `usd`, in nano-USD.
     """
 
     name: str
@@ -56,6 +64,7 @@ class StepCall:
     digest: str
     options: StepOptions = StepOptions()
     rescue: Callable[[Exception], Any] | None = None
+    size: Measure | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,19 +101,6 @@ class WaitResult:
     state: WaitState
     answer: str | None
     answered_by: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Debounce:
-    """Starts of one `key` within `delay` of each other become one run, which starts after that much quiet, or after `max_delay` at most.
-
-    `delay`, `max_delay`: microseconds. `trailing`: the run has the payload of the last start, not of the first.
-    """
-
-    key: str
-    delay: int
-    max_delay: int
-    trailing: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +169,10 @@ class StepScope(Protocol):
 
     def publish(self, event: Event) -> None:
         """Send an event to the run's stream; also proof of life for the idle timeout."""
+        ...
+
+    def join(self, run_id: str, event: Event) -> None:
+        """Send an event to the stream of another run, where it is kept with the step's record; it is dropped where that run has ended."""
         ...
 
     def touch(self) -> None:
@@ -310,6 +310,10 @@ class TaskContext(Protocol):
         """Whether the run has a record of the step under `key`, or has waited, or waits, under it. Asks for nothing."""
         ...
 
+    def over(self, call: str) -> None:
+        """The code follows this model call of several steps no further: budgets wait for it no longer."""
+        ...
+
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
         """Wait, if it must be for days, until a waitpoint ends."""
         ...
@@ -344,10 +348,6 @@ class TaskContext(Protocol):
 
     async def caught_up(self) -> None:
         """Return once the run's readers are told what was recorded before this process took the run, and may not have been told."""
-        ...
-
-    def tell(self, run_id: str, event: Event) -> None:
-        """Send an event to the stream of another run; it is dropped where that run has ended."""
         ...
 
     async def patch(self, name: str) -> bool:

@@ -9,7 +9,8 @@ from typing import Any, Protocol, TypeVar, cast
 from weakref import WeakSet
 
 from agentflow.clock import Duration, microseconds
-from agentflow.engine.context import Debounce, StartCall, StartOptions, WaitRequest, WaitResult, recording
+from agentflow.engine.context import StartCall, StartOptions, WaitRequest, WaitResult, recording
+from agentflow.engine.debounce import Debounce
 from agentflow.errors import DefinitionError, NotInRun
 from agentflow.handle import RunVerbs, Writable
 from agentflow.records import RunRecord, RunState, WaitKind, WaitState

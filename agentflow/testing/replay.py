@@ -144,6 +144,9 @@ class _DryContext:
     def recorded(self, key: str) -> bool:
         return self._replay.known(key) or key in self.waited
 
+    def over(self, call: str) -> None:
+        pass
+
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
         self._replay.ask(key)
         one = self.waited.get(key)
@@ -199,9 +202,6 @@ class _DryContext:
         return self._run.parent_id
 
     async def caught_up(self) -> None:
-        """A replay says nothing."""
-
-    def tell(self, run_id: str, event: Any) -> None:
         """A replay says nothing."""
 
     def publish(self, event: Any) -> None:

@@ -196,7 +196,8 @@ async def test_always_goes_with_one_persons_yes_to_a_tool_call_and_with_nothing_
     for wish in (Always(expires="31d"), Always(expires=0), Always(max_uses=0), Always(scope="thread")):
         with pytest.raises(InvalidGrant):
             await engine.app.grants.create("grants-write", by="maria", match={"args": {"size": {"is": 1}}}, always=wish)
-    for match in ({}, {"args": {}}, {"args": {"a": {}}}, {"all": True}, {"digest": "x", "args": {"a": {"is": 1}}}):
+    wrong: list[dict[str, Any]] = [{}, {"args": {}}, {"args": {"a": {}}}, {"all": True}, {"digest": "x", "args": {"a": {"is": 1}}}]
+    for match in wrong:
         with pytest.raises(InvalidGrant):
             await engine.app.grants.create("grants-write", by="maria", match=match, always=Always(scope="all"))
     with pytest.raises(InvalidGrant):

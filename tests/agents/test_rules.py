@@ -51,7 +51,7 @@ async def judged(engine: Engine, run: Any) -> list[dict[str, Any]]:
 
 async def test_a_forbidden_call_is_told_at_once_and_nobody_is_asked(engine: Engine) -> None:
     engine.policy.deny("rules-pay", args={"to": "mallory"}, reason="Mallory is paid by nobody.")
-    run = await engine.start(payer({"to": "mallory"}, when=lambda a: True), "pay")
+    run = await engine.start(payer({"to": "mallory"}, when=is_dear), "pay")
     assert await run.result() == "done"
     assert paid == []
     [found] = await judged(engine, run)
@@ -128,6 +128,10 @@ async def test_a_call_that_was_made_before_there_were_rules_is_not_judged_by_the
     assert [(one["effect"], one["rule"]) for one in await judged(engine, run)] == [("run", None)] * 2
 
 
+def is_dear(arguments: Any) -> bool:
+    return arguments.cents > 100
+
+
 def fails(arguments: Any) -> bool:
     raise ConnectionError("the price list is away")
 
@@ -176,8 +180,7 @@ async def test_an_edit_that_others_have_to_decide_about_is_asked_of_them(engine:
 
 async def test_the_tools_own_condition_judges_edits_too(engine: Engine) -> None:
     engine.policy.always_ask("rules-pay", args={"to": "otto"})
-    dear = {"when": lambda a: a.cents > 100, "users": ["boss"]}
-    run = await engine.start(payer({"to": "otto"}, **dear), "pay")
+    run = await engine.start(payer({"to": "otto"}, when=is_dear, users=["boss"]), "pay")
     [question] = await engine.waiting(run)
     await question.approve(by="boss", edits={"to": "zoe", "cents": 50})
     assert await run.result() == "done"

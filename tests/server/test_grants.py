@@ -74,13 +74,14 @@ async def test_a_grant_is_given_to_a_tool_or_with_a_question_and_says_what_is_wr
     assert (made.status_code, made.json()["match"], made.json()["granted_by"]) == (201, match, "maria")
     run_id = await site.start("granted-clerk", prompt="pay twice")
     await site.ended(run_id)
-    for body in (
+    wrong: list[dict[str, Any]] = [
         {},
         {"tool": "t", "from_waitpoint": "wp_1"},
         {"tool": "wp_1"},
         {"tool": "t", "match": {}},
         {"tool": "t", "scope": "world"},
-    ):
+    ]
+    for body in wrong:
         assert (await site.client.post("/v1/grants", json=body)).status_code == 422, body
     assert (await site.client.post("/v1/grants", json={"from_waitpoint": "wp_1"})).status_code == 404
 
@@ -89,7 +90,8 @@ async def test_a_token_without_the_scope_gives_no_grant_whatever_it_may_answer(s
     run_id = await site.start("granted-clerk", prompt="pay twice")
     waitpoint = (await site.waiting(run_id))["id"]
     answers = bearer("maria", f"waitpoint:answer:{waitpoint}")
-    path, body = f"/v1/waitpoints/{waitpoint}/decisions", {"approved": True, "always": {}}
+    path = f"/v1/waitpoints/{waitpoint}/decisions"
+    body: dict[str, Any] = {"approved": True, "always": {}}
     refused = await site.client.post(path, json=body, headers=answers)
     assert (refused.status_code, refused.json()["details"]["scopes"]) == (403, ["grants:write"])
     for method, where in (("GET", "/v1/grants"), ("POST", "/v1/grants"), ("DELETE", "/v1/grants/grant_1")):
