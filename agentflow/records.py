@@ -159,6 +159,11 @@ class JournalEntry:
     ended_at: int
     epoch: int
 
+    @property
+    def begins(self) -> bool:
+        """Whether it records that a try begins, of a step that people agreed to; other entries of its kind record how one failed."""
+        return self.kind is EntryKind.TRY and self.digest is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitpointRecord:

@@ -103,9 +103,12 @@ class Waitpoints:
         """Answer an approval with yes. Raises as `answer` does."""
         return await self.answer(waitpoint_id, {"approved": True, "reason": reason, "edits": edits}, by=by)
 
-    async def deny(self, waitpoint_id: str, *, by: str, reason: str | None = None) -> WaitpointRecord:
-        """Answer an approval with no. Raises as `answer` does."""
-        return await self.answer(waitpoint_id, {"approved": False, "reason": reason}, by=by)
+    async def deny(self, waitpoint_id: str, *, by: str, reason: str | None = None, stop: bool = False) -> WaitpointRecord:
+        """Answer an approval with no. Raises as `answer` does.
+
+        `stop`, for a tool call: the run that asked ends as cancelled, and all else that it asks people is superseded at once.
+        """
+        return await self.answer(waitpoint_id, {"approved": False, "reason": reason, **({"stop": True} if stop else {})}, by=by)
 
     async def answer(self, waitpoint_id: str, value: Any, *, by: str | Voter) -> WaitpointRecord:
         """End a waitpoint with a JSON value, and wake whoever waits for it. An approval that needs more people stays open: see `decide`.

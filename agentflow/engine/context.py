@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMap
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 from uuid import UUID
 
 from agentflow.engine.debounce import Debounce
+from agentflow.engine.thread_scope import ThreadScope
 from agentflow.errors import NotInRun
 from agentflow.policy import Policy
 from agentflow.records import GrantedCall, WaitKind, WaitState
@@ -55,7 +56,8 @@ class StepCall:
 
     `rescue` is asked when the last try has failed, inside of the step: what it returns is recorded as the result; it raises the error that
     it does not make a result of. Another error of it is final: the body has run, and does not run again for that. `size` says what a model
-    call uses at most, for certain, of those limits it is asked about: `tokens`, in and out, and `usd`, in nano-USD.
+    call uses at most, for certain, of those limits it is asked about: `tokens`, in and out, and `usd`, in nano-USD. `consent` is where
+    people agreed to it, a waitpoint: then each try is recorded before it begins.
     """
 
     name: str
@@ -65,6 +67,7 @@ class StepCall:
     options: StepOptions = StepOptions()
     rescue: Callable[[Exception], Any] | None = None
     size: Measure | None = None
+    consent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +98,13 @@ class CallbackAddress:
 
 @dataclass(frozen=True, slots=True)
 class WaitResult:
-    """How a waitpoint ended; `answer` is JSON text."""
+    """How a waitpoint ended; `answer` and `subject`, what was asked, are JSON text."""
 
     id: str
     state: WaitState
     answer: str | None
     answered_by: str | None
+    subject: str = "{}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,40 +181,6 @@ class StepScope(Protocol):
 
     def touch(self) -> None:
         """Proof of life without an event."""
-        ...
-
-
-class ThreadScope(Protocol):
-    """What code inside a run can reach of the conversation that the run belongs to. Messages are JSON texts."""
-
-    @property
-    def id(self) -> str:
-        """The thread's id."""
-        ...
-
-    async def history(self) -> list[str]:
-        """What was said before this run, a summary of the older part first if there is one: recorded as a position, so that a replay sees
-
-        the same.
-        """
-        ...
-
-    async def append(self, messages: Sequence[str]) -> None:
-        """Add messages at the end of the conversation: once, whatever crashes, in the transaction that records it.
-
-        The first ones of a run that answers the last question anew take the place of what was answered before.
-        """
-        ...
-
-    async def sum_up(self, count: int, summary: str) -> None:
-        """Have the message `summary` stand for the first `count` messages of the history: what comes later begins with it."""
-        ...
-
-    async def heard(self, key: str) -> Any | None:
-        """The next payload that was sent for this run to hear while it works, recorded under `key`; None when there is none.
-
-        Each is heard once. What was recorded behind this point is replayed as it was, and nothing new is heard before it.
-        """
         ...
 
 
@@ -310,6 +280,10 @@ class TaskContext(Protocol):
         """Whether the run has a record of the step under `key`, or has waited, or waits, under it. Asks for nothing."""
         ...
 
+    def unsettled(self, key: str) -> int:
+        """How many tries of a step with `consent` began of which nobody knows how they ended, or which failed in an earlier attempt."""
+        ...
+
     def over(self, call: str) -> None:
         """The code follows this model call of several steps no further: budgets wait for it no longer."""
         ...
@@ -344,6 +318,10 @@ class TaskContext(Protocol):
 
     async def above(self, target: Literal["root", "parent"]) -> str | None:
         """The id of the run that started this one, or of the one at the top of its family; None when that is this very run."""
+        ...
+
+    async def stop(self, reason: str) -> NoReturn:
+        """Have this run cancelled, as others can: raises the cancellation here."""
         ...
 
     async def caught_up(self) -> None:

@@ -130,6 +130,9 @@ class Tries:
     async def _try(self, tries: int) -> Any:
         session, call = self._session, self._call
         started = session.services.clock.now()
+        if call.consent is not None:
+            # Consumed by the step's record; without one, whoever finds this knows that the body may have done its work.
+            await session.append(EntryKind.TRY, self._key, dumps({"consent": call.consent}), Work(started, call.digest, tries))
         began = StepStarted(self._key, call.name, call.options.kind, tries)
         session.publish(began)
         here = Scope(session, began, started)

@@ -53,7 +53,10 @@ async def sleep_until(when: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What people decided. `by` is who, `expired` whether nobody did in time; `edits` is what they changed."""
+    """What people decided. `by` is who, `expired` whether nobody did in time; `edits` is what they changed.
+
+    `stop`: with the no to a tool call they ended the turn. `digest` is that of what they were asked about, if it has one.
+    """
 
     approved: bool
     by: str | None = None
@@ -61,6 +64,8 @@ class Decision:
     edits: Mapping[str, Any] | None = None
     expired: bool = False
     waitpoint_id: str = field(default="", compare=False)
+    stop: bool = False
+    digest: str | None = field(default=None, compare=False)
 
     @property
     def denied(self) -> bool:
@@ -140,18 +145,22 @@ def decision(result: WaitResult) -> Decision:
     """The decision behind an approval that has ended: fails closed."""
     default = silence(result.answer) if result.state is WaitState.TIMED_OUT else None
     if default == "approve":
-        return Decision(True, by=result.answered_by, expired=True, waitpoint_id=result.id)
+        digest = loads(result.subject).get("digest")
+        return Decision(True, by=result.answered_by, expired=True, waitpoint_id=result.id, digest=digest)
     if default == "fail":
         raise WaitpointTimedOut(f"Nobody decided about {result.id} in time.", hint="Ask again.", waitpoint_id=result.id)
     if result.state is not WaitState.ANSWERED:
         return Decision(False, reason=result.state.value, expired=result.state is WaitState.TIMED_OUT, waitpoint_id=result.id)
     answer = loads(result.answer or "{}")
+    agreed = answer.get("approved") is True
     return Decision(
-        answer.get("approved") is True,
+        agreed,
         by=result.answered_by,
         reason=answer.get("reason"),
         edits=answer.get("edits"),
         waitpoint_id=result.id,
+        stop=not agreed and answer.get("stop") is True,
+        digest=loads(result.subject).get("digest"),
     )
 
 

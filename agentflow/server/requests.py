@@ -114,13 +114,14 @@ class Decide(Strict):
     """An answer: `approved` (with `reason`, `edits`) for an approval, `value` for a token.
 
     `by` says who; else the header X-Agentflow-By. With a browser token its subject decides, and nobody else can be named.
-    `seen_digest` is the `subject.digest` of what was shown to them. `always` makes a grant of the yes: a browser token needs
-    `grants:write` for it.
+    `seen_digest` is the `subject.digest` of what was shown to them. `stop`, with the no to a tool call: the run that asked is cancelled.
+    `always` makes a grant of the yes: a browser token needs `grants:write` for it.
     """
 
     approved: bool | None = None
     reason: str | None = None
     edits: dict[str, Any] | None = None
+    stop: bool | None = None
     value: Any = None
     by: str | None = None
     seen_digest: str | None = None

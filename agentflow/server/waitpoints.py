@@ -58,7 +58,7 @@ async def decide_waitpoint(call: Call[Decide, Nothing]) -> Response:
     one = await app.waitpoints.get(call.id)
     key = call.request.headers.get("idempotency-key")
     if one.kind is WaitKind.APPROVAL:
-        value = _only(body, "approved", body.model_dump(include={"approved", "reason", "edits"}, exclude_none=True), one)
+        value = _only(body, "approved", body.model_dump(include={"approved", "reason", "edits", "stop"}, exclude_none=True), one)
     else:
         value = _only(body, "value", body.value, one)
     if body.always is not None:

@@ -78,7 +78,11 @@ def decide(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None = 
     tally = policy.tally([*_said(counted), _word(ballot.voter.name, ballot.choice, ballot.answer)])
     if tally.end is None:
         return Decided(one, tally.need, len(tally.by))
-    return (yield from _end(one, Ending(WaitState.ANSWERED, ballot.answer, ", ".join(tally.by)), tally, now, lessee))
+    done = yield from _end(one, Ending(WaitState.ANSWERED, ballot.answer, ", ".join(tally.by)), tally, now, lessee)
+    if tally.end is False and one.run_id is not None and loads(ballot.answer).get("stop") is True:
+        others = yield from _supersede_others(one.run_id, ballot.voter.name, now)
+        done = replace(done, runs=[*done.runs, *others])
+    return done
 
 
 @transaction
@@ -107,6 +111,18 @@ def reassign(waitpoint_id: str, ballot: Ballot, now: int) -> Transaction[Decided
     subject = dumps({**loads(one.subject), **loads(ballot.answer)["to"]})
     yield SQL.waitpoints.reassign(id=one.id, subject=subject)
     return Decided(replace(one, subject=subject), Policy.of(loads(subject)).need, 0)
+
+
+def _supersede_others(run_id: str, by: str, now: int) -> Transaction[list[RunRecord]]:
+    """Nobody is asked any more by a run that is stopped, and no late yes lets anything begin. Returns other runs that this woke."""
+    gone = Failure(code="superseded", type="WaitpointTimedOut", message=f"{by} stopped its run.")
+    woken: list[RunRecord] = []
+    for other in (yield from waitpoints.open_of_run(run_id)):
+        if other.kind in (WaitKind.APPROVAL, WaitKind.INPUT):
+            yield SQL.waitpoints.lock(id=other.id)
+            ended = yield from waitpoints.end_locked(other, Ending(WaitState.CANCELLED, encode_failure(gone), by), now, None)
+            woken += [run for run in ended.runs if run.id != run_id]
+    return woken
 
 
 def votes(waitpoint_id: str) -> Transaction[list[Row]]:

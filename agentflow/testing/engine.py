@@ -50,9 +50,9 @@ class Waiting:
         """Answer an approval with yes."""
         await self._engine.app.waitpoints.approve(self.id, by=by, reason=reason, edits=edits)
 
-    async def deny(self, *, by: str, reason: str | None = None) -> None:
-        """Answer an approval with no."""
-        await self._engine.app.waitpoints.deny(self.id, by=by, reason=reason)
+    async def deny(self, *, by: str, reason: str | None = None, stop: bool = False) -> None:
+        """Answer an approval with no, and stop the run if that is wanted."""
+        await self._engine.app.waitpoints.deny(self.id, by=by, reason=reason, stop=stop)
 
     async def answer(self, value: Any, *, by: str = "test") -> None:
         """Answer with a JSON value."""
@@ -90,6 +90,7 @@ class Engine:
         # A test need not hold what it starts: without a name of its own, it would be gone with the next garbage collection.
         self._started: list[Task[..., Any]] = []
         self.policy = Policy()
+        self.written: set[asyncio.Event] = set()
         self.wrap: Callable[[Database], Database] = wrap or (lambda database: database)
         self.app = self._app()
 
@@ -243,7 +244,7 @@ class Engine:
         return bool(self._asked)
 
     @contextmanager
-    def asking(self) -> Generator[None]:
+    def asking(self, *, writes: bool = False) -> Generator[None]:
         """The engine uses the database."""
         self._asked += 1
         try:
@@ -251,6 +252,8 @@ class Engine:
         finally:
             self._asked -= 1
             self._activity += 1
+            for event in self.written if writes else ():
+                event.set()
 
 
 class _Everything(Mapping[str, Task[..., Any]]):
@@ -302,11 +305,11 @@ class _Watched:
         self.dialect = database.dialect
 
     async def transact(self, transaction: Transaction[T]) -> T:
-        with self._engine.asking():
+        with self._engine.asking(writes=True):
             return await self._database.transact(transaction)
 
     async def execute(self, query: Query) -> Rows:
-        with self._engine.asking():
+        with self._engine.asking(writes=True):
             return await self._database.execute(query)
 
     async def fetch(self, query: Query) -> Rows:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from logging import getLogger
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from agentflow.clock import SECOND
@@ -144,6 +144,9 @@ class _DryContext:
     def recorded(self, key: str) -> bool:
         return self._replay.known(key) or key in self.waited
 
+    def unsettled(self, key: str) -> int:
+        return self._replay.unsettled(key)
+
     def over(self, call: str) -> None:
         pass
 
@@ -152,7 +155,7 @@ class _DryContext:
         one = self.waited.get(key)
         if one is None:
             raise _Frontier
-        return WaitResult(one.id, one.state, one.answer, one.answered_by)
+        return WaitResult(one.id, one.state, one.answer, one.answered_by, one.subject)
 
     async def open(self, key: str, request: WaitRequest) -> str:
         one = self.waited.get(key)
@@ -200,6 +203,9 @@ class _DryContext:
 
     async def above(self, target: str) -> str | None:
         return self._run.parent_id
+
+    async def stop(self, reason: str) -> NoReturn:
+        raise _Frontier
 
     async def caught_up(self) -> None:
         """A replay says nothing."""

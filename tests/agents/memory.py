@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 from uuid import UUID
 
 from agentflow.control import Suspend
-from agentflow.engine.context import CallbackAddress, ReceiveCall, StartCall, StepCall, ThreadScope, WaitRequest, WaitResult, current, scope
+from agentflow.engine.context import CallbackAddress, ReceiveCall, StartCall, StepCall, WaitRequest, WaitResult, current, scope
+from agentflow.engine.thread_scope import ThreadScope
 from agentflow.errors import AgentflowError, StepFailed
 from agentflow.policy import Policy
 from agentflow.records import WaitKind, WaitState
@@ -56,6 +58,7 @@ class Journal:
     answers: dict[str, WaitResult] = field(default_factory=dict[str, WaitResult])
     events: list[Event] = field(default_factory=list[Event])
     digests: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    begun: Counter[str] = field(default_factory=Counter[str])
     touches: int = 0
 
     def of(self, kind: type[E]) -> list[E]:
@@ -131,6 +134,8 @@ class MemoryRun:
         tries = 0
         while True:
             tries += 1
+            if call.consent is not None:
+                self.journal.begun[key] += 1
             token = scope.set(Scope(key, tries, self))
             try:
                 return await call.body()
@@ -143,6 +148,8 @@ class MemoryRun:
                     raise
                 if delay is None:
                     raise StepFailed(f"{call.name}: {error}", type=type(error).__name__) from error
+                if call.consent is not None:
+                    self.journal.begun[key] -= 1
                 self.delays.append(delay)
                 self.journal.events.append(StepRetrying(key, tries + 1))
             finally:
@@ -150,6 +157,13 @@ class MemoryRun:
 
     def recorded(self, key: str) -> bool:
         return key in self.journal.results or key in self.journal.waits or key in self.journal.children
+
+    def unsettled(self, key: str) -> int:
+        return 0 if key in self.journal.results else self.journal.begun[key]
+
+    async def stop(self, reason: str) -> NoReturn:
+        self.cancelled = reason
+        raise asyncio.CancelledError(reason)
 
     def over(self, call: str) -> None:
         self.over_with.append(call)
@@ -215,9 +229,13 @@ class MemoryRun:
 
     def answer(self, key: str, value: Any, state: WaitState = WaitState.ANSWERED) -> None:
         """End what the run waits for."""
-        self.journal.answers[key] = WaitResult(f"wp_{key}", state, dumps(value), "maria")
+        self.journal.answers[key] = WaitResult(f"wp_{key}", state, dumps(value), "maria", self._subject(key))
         if (future := self._open.pop(key, None)) is not None:
             future.set_result(None)
+
+    def _subject(self, key: str) -> str:
+        asked = self.journal.waits.get(key)
+        return "{}" if asked is None else dumps(asked.subject)
 
     def evict(self) -> None:
         """The run leaves memory."""

@@ -21,10 +21,7 @@ from tests.faults.flaky import FlakyDatabase
 T = TypeVar("T")
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine_database(request: pytest.FixtureRequest) -> str | None:
-    """Where the engine under test keeps what is true."""
-    return None if request.param == "sqlite" else request.getfixturevalue("migrated_url")
+pytestmark = pytest.mark.both_databases
 
 
 @step

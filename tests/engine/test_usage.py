@@ -12,12 +12,6 @@ from agentflow.testing import Engine
 from agentflow.testing.models import call, scripted_model, text, tokens
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine_database(request: pytest.FixtureRequest) -> str | None:
-    """Where the engine under test keeps what is true."""
-    return None if request.param == "sqlite" else request.getfixturevalue("migrated_url")
-
-
 @step(kind="llm")
 async def ask_priced(dollars: float | None) -> str:
     """A model call that tells what it cost."""

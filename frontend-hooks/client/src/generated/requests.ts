@@ -28,6 +28,7 @@ export interface Decide {
   approved?: boolean;
   reason?: string;
   edits?: Readonly<Record<string, unknown>>;
+  stop?: boolean;
   value?: unknown;
   by?: string;
   seen_digest?: string;
