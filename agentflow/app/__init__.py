@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextvars import Token
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,10 @@ from typing import Any, Self, TypeVar, Unpack
 
 from agentflow.app.auditing import Audit
 from agentflow.app.bridge import Bridge
-from agentflow.app.outbox import Outbox, Reach, Told, by_name
+from agentflow.app.grants import Grants
+from agentflow.app.launching import Beginning, Launching
+from agentflow.app.options import AppOptions, checked
+from agentflow.app.outbox import Outbox, Told, by_name
 from agentflow.app.pages import page_of
 from agentflow.app.queues import Queues
 from agentflow.app.refill import Refill
@@ -27,30 +30,26 @@ from agentflow.channels.people import People
 from agentflow.clock import Clock, Duration, SystemClock
 from agentflow.database import open_database
 from agentflow.database.migrate import migrate
-from agentflow.database.port import Database, Transaction
+from agentflow.database.port import Database
 from agentflow.engine.bystander import Bystander
 from agentflow.engine.calls import in_thread
 from agentflow.engine.context import StartCall, StartOptions
 from agentflow.engine.executor import Middleware
 from agentflow.engine.host import Host, Services
 from agentflow.engine.maintenance import Maintenance
-from agentflow.engine.placing import new_run, place
 from agentflow.engine.queue import check_weight, declared
 from agentflow.engine.starting import Launcher, TaskName, launcher, opened, start_call, start_options
 from agentflow.engine.task import Task
 from agentflow.engine.worker import Worker, WorkerSettings
-from agentflow.errors import ConfigurationError, StorageError, UnknownTask
+from agentflow.errors import ConfigurationError, UnknownTask
 from agentflow.handle import RunHandle
 from agentflow.serde import ANY, check_keys, dumps
 from agentflow.settings import find_settings, kept
-from agentflow.storage import queues, runs, workers
-from agentflow.storage.runs import NewRun, Started
+from agentflow.storage import queues, workers
 from agentflow.storage.statements import MIGRATIONS
 from agentflow.streams.log import Streams
 
 T = TypeVar("T")
-Beginning = Callable[[NewRun, int], Transaction[Started]]
-"""Makes the transaction that starts a run, or finds the one that counts for it, at a time."""
 
 
 class Agentflow:
@@ -58,11 +57,11 @@ class Agentflow:
 
     `tasks`: the tasks and agents this process knows. `database`: a path or `sqlite:///…`; `redis`: a URL; without them both are embedded
     in `directory`. `worker`: whether this process works (`WorkerSettings` to say how), or only starts and follows runs. `middleware`:
-    functions `async (run, call_next)` around every run's code. `channels` are where people are told that a run waits for them
-    (`agentflow.channels`), `people` who is where on them. What is not given is taken from `AGENTFLOW_DATABASE`, `AGENTFLOW_REDIS`,
-    `AGENTFLOW_DIRECTORY` and `AGENTFLOW_RETENTION`, then from `[tool.agentflow]` in pyproject.toml.
+    functions `async (run, call_next)` around every run's code. `policy`: rules for the calls that models ask for. `channels` are where
+    people are told that a run waits for them (`agentflow.channels`), `people` who is where on them. What is not given is taken from the
+    environment (`AGENTFLOW_DATABASE`, `_REDIS`, `_DIRECTORY`, `_RETENTION`), then from `[tool.agentflow]` in pyproject.toml.
 
-    Raises `DuplicateName` when two tasks share a name.
+    Raises `DuplicateName` when two tasks share a name, `ConfigurationError` for an option that it does not know.
 
         async with Agentflow(tasks=[fulfil]):
             run = await fulfil.start("o-81")
@@ -77,24 +76,24 @@ class Agentflow:
         redis: str | None = None,
         directory: str | Path | None = None,
         worker: bool | WorkerSettings = True,
-        middleware: Sequence[Middleware] = (),
-        clock: Clock | None = None,
-        **reach: Unpack[Reach],
+        **around: Unpack[AppOptions],
     ) -> None:
+        checked(around)
         self.tasks = registry(tasks)
         found = find_settings({"redis": redis, "directory": None if directory is None else str(directory)})
         self.directory = Path(found.directory)
-        self.clock: Clock = clock or SystemClock()
+        self.clock: Clock = around.get("clock") or SystemClock()
         self._database = database or found.database
         self._redis_url = found.redis
         self._settings = worker if isinstance(worker, WorkerSettings) else WorkerSettings() if worker else None
         said = None if self._settings is None else self._settings.retention
         self._keeps = found.keeps if said is None else kept(said)
         self.public_url = found.public_url if self._settings is None else self._settings.public_url or found.public_url
-        self._middleware = middleware
+        self._middleware = around.get("middleware", ())
+        self.policy = around.get("policy")
         self.groups: GroupsOf | None = None
-        self.channels = by_name(reach.get("channels", ()))
-        self.people = reach.get("people") or People()
+        self.channels = by_name(around.get("channels", ()))
+        self.people = around.get("people") or People()
         self._open: _Open | None = None
         self._token: Token[Launcher | None] | None = None
         self._bridge: Bridge | None = None
@@ -263,6 +262,11 @@ class Agentflow:
         return self._opened.outbox
 
     @property
+    def grants(self) -> Grants:
+        """Standing yeses of people to calls of tools: give, see and take them back."""
+        return self._opened.grants
+
+    @property
     def workers(self) -> Workers:
         """See who works, and have a worker leave."""
         return self._opened.workers
@@ -281,7 +285,7 @@ class Agentflow:
         known = self.tasks.get(name)
         if known is not None:
             call = known.using(**(options or {})).call(known.payload.check(payload))
-            return RunHandle(await self._opened.launch(call, begin), self.runs, known.codec)
+            return RunHandle(await self._opened.launching.launch(call, begin), self.runs, known.codec)
         record = await self.database.read(workers.task(name))
         if record is None:
             served = {one.name for one in await self.database.read(workers.tasks())} | set(self.tasks)
@@ -296,11 +300,11 @@ class Agentflow:
             for limits in await self.database.read(queues.find(record.queue)):
                 check_weight(limits, chosen.weight)
         call = start_call(TaskName(name, record.queue, record.version, record.hooked), payload, chosen)
-        return RunHandle(await self._opened.launch(call, begin), self.runs, ANY)
+        return RunHandle(await self._opened.launching.launch(call, begin), self.runs, ANY)
 
     async def launch(self, call: StartCall) -> str:
         """Store a run; returns its id. With a free slot here it starts without a trip through the queue."""
-        return await self._opened.launch(call)
+        return await self._opened.launching.launch(call)
 
     def run_sync(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine from blocking code (scripts, Django, Flask); the app stays open in a thread until the process ends.
@@ -320,23 +324,24 @@ class _Open:
         self.streams = streams
         self._clock = app.clock
         self._tasks = app.tasks
-        self._late: set[asyncio.Task[None]] = set()
         self.warming: asyncio.Task[Any] | None = None
         known = frozenset(app.channels)
         settings = None if app.settings is None else replace(app.settings, public_url=app.public_url, channels=known)
         self.worker = None if settings is None else Worker(database, streams, app.clock, app.tasks, settings)
         self.host: Host = self.worker or Bystander(streams)
         if self.worker is not None:
-            self.worker.middleware = app.middleware
+            self.worker.middleware, self.worker.policy = app.middleware, app.policy
             self.maintenance = self.worker.maintenance
             self.maintenance.upkeep.retention = app.keeps
         else:
             grace = WorkerSettings()
             services = Services(database, streams, app.clock, self.host, grace.cancel_grace, channels=known)
             self.maintenance = Maintenance(services, app.tasks, grace.max_recoveries)
+        self.launching = Launching(database, self.host, app.clock)
         self.runs = Runs(database, streams, app.clock, self.worker, self.maintenance, app.tasks)
         self.queues = Queues(database, streams, app.clock)
-        self.waitpoints = Waitpoints(database, app.clock, Waking(database, self.worker), self.maintenance)
+        self.grants = Grants(database, app.clock)
+        self.waitpoints = Waitpoints(database, app.clock, Waking(database, self.worker), self.maintenance, self.grants)
         self.waitpoints.groups = app.groups
         self.waitpoints.links.server = app.public_url
         self.outbox = Outbox(database, streams, app.clock, Told(app.channels, app.people, page_of(app)))
@@ -353,7 +358,7 @@ class _Open:
 
     async def end(self) -> None:
         try:
-            await asyncio.gather(*self._late)
+            await self.launching.end()
             await self.outbox.close()
             if self.worker is not None:
                 await self.worker.drain()
@@ -363,32 +368,3 @@ class _Open:
             await asyncio.gather(self.runs.close(), self.refill.close())
             await self.streams.close()
             await self.database.close()
-
-    async def launch(self, call: StartCall, begin: Beginning | None = None) -> str:
-        now = self._clock.now()
-        new = new_run(call, now, scope="", host=self.host)
-        try:
-            started = await self._begun(new, now, begin)
-        except asyncio.CancelledError:
-            # It may be stored all the same, leased to this worker: nobody else would ever run it.
-            late = asyncio.ensure_future(self._place_late(new))
-            self._late.add(late)
-            late.add_done_callback(self._late.discard)
-            raise
-        except BaseException:
-            place(self.host, new, None)
-            raise
-        place(self.host, new, started)
-        return started.run.id
-
-    async def _begun(self, new: NewRun, now: int, begin: Beginning | None) -> Started:
-        if begin is not None:
-            return await self.database.transact(begin(new, now))
-        return await runs.start_simply(self.database, new, now) or await self.database.transact(runs.start(new, now))
-
-    async def _place_late(self, new: NewRun) -> None:
-        try:
-            found = await self.database.transact(runs.find(new.id))
-        except StorageError:
-            found = None
-        place(self.host, new, None if found is None else Started(found, existed=False))
