@@ -17,7 +17,11 @@ _OUTCOME: Mapping[str, Any] = {
     "title": "Outcome",
     "properties": {
         "outcome": {"title": "Outcome", "enum": ["retry", "done"], "default": "retry"},
-        "value": {"title": "What the call returned, if it was done", "default": None},
+        "value": {
+            "title": "What the call returned, if it was done",
+            "description": "As JSON: a text in quotes, or null for nothing.",
+            "default": None,
+        },
     },
     "required": ["outcome"],
     "additionalProperties": False,

@@ -18,6 +18,7 @@ from agentflow.app.waitpoints import Vote
 from agentflow.clock import SECOND
 from agentflow.records import WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import decode_failure, loads
+from agentflow.server.review import outcome
 from agentflow.server.review.fields import fields_of, shown
 from agentflow.server.review.marks import exact, marked
 from agentflow.storage.links import LinkRecord
@@ -104,6 +105,8 @@ def _silence(one: WaitpointRecord, subject: Mapping[str, Any]) -> str:
 
 
 def _asked(subject: Mapping[str, Any]) -> str:
+    if outcome.is_outcome(subject):
+        return outcome.cut_off(subject)
     body, problem = subject.get("body"), subject.get("problem")
     told = f'<p class="wrong">{marked(str(problem))}</p>' if problem else ""
     if body is None:
@@ -127,17 +130,22 @@ def _vote(vote: Vote, word: str) -> str:
 
 def _approval(review: Review, subject: Mapping[str, Any], filled: Filled) -> str:
     choices, body = review.link.choices, arguments(subject)
-    edits = ""
-    if can_edit(review.link, review.waitpoint, subject) and body is not None:
+    edits, buttons = "", _buttons(choices)
+    if outcome.is_outcome(subject):
+        edits, buttons = outcome.asked(review.waitpoint, filled.value, filled.problems), outcome.buttons(choices)
+    elif can_edit(review.link, review.waitpoint, subject) and body is not None:
         fields = fields_of(loads(review.waitpoint.schema or "{}"))
         value: Any = body if filled.value is None else filled.value
         opened = " open" if filled.problems else ""
         edits = f"<details{opened}><summary>Change what will run</summary>{shown(fields, value, filled.problems)}</details>"
     reason = '<div class="field"><label for="reason">Why <span class="about">(optional)</span></label>'
     reason += f'<textarea id="reason" name="reason" rows="2" maxlength="4000">\n{marked(filled.reason)}</textarea></div>'
+    return _sent(review, f"{edits}{reason}", buttons)
+
+
+def _buttons(choices: Sequence[str]) -> str:
     yes = '<button class="yes" name="choice" value="approve">Approve</button>' if "approve" in choices else ""
-    no = '<button class="no" name="choice" value="deny">Deny</button>' if "deny" in choices else ""
-    return _sent(review, f"{edits}{reason}", f"{yes}{no}")
+    return yes + ('<button class="no" name="choice" value="deny">Deny</button>' if "deny" in choices else "")
 
 
 def _form(review: Review, filled: Filled) -> str:
@@ -170,7 +178,12 @@ def _outcome(one: WaitpointRecord) -> tuple[str, str | None]:
         return "It was taken back", one.answered_by
     if one.kind is not WaitKind.APPROVAL:
         return "Answered", one.answered_by
-    return ("Approved" if loads(one.answer or "{}").get("approved") is True else "Denied"), one.answered_by
+    answer, subject = loads(one.answer or "{}"), loads(one.subject)
+    if outcome.is_outcome(subject):
+        return outcome.said(answer), one.answered_by
+    if answer.get("approved") is not True:
+        return "Denied", one.answered_by
+    return ("Approved with changes" if answer.get("edits") else "Approved"), one.answered_by
 
 
 def _reason(one: WaitpointRecord) -> str:
@@ -183,8 +196,12 @@ def _reason(one: WaitpointRecord) -> str:
 
 
 def _changes(one: WaitpointRecord) -> str:
-    edits = _said(one).get("edits")
-    return f"<section><h2>What will run, as it was changed</h2><pre>{exact(edits)}</pre></section>" if edits else ""
+    """What was made of what was asked."""
+    if one.kind is not WaitKind.APPROVAL or one.state is not WaitState.ANSWERED or one.answer is None or one.answer.startswith("@"):
+        return ""
+    edits, told = loads(one.answer).get("edits"), loads(one.subject)
+    title = "What was said" if outcome.is_outcome(told) else "As it was changed"
+    return f"<section><h2>{title}</h2><pre>{exact(edits)}</pre></section>" if edits else ""
 
 
 def _moment(micros: int) -> str:

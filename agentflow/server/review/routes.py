@@ -19,6 +19,7 @@ from agentflow.records import WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, loads
 from agentflow.server.calls import Service, check_host, read_body
 from agentflow.server.errors import Forbidden, InternalError, RequestError, UnsupportedMediaType, status_of, unexpected
+from agentflow.server.review import outcome
 from agentflow.server.review.fields import edited, fields_of, filled_in
 from agentflow.server.review.page import BLANK, Filled, Review, arguments, can_edit, ended, notice, question
 from agentflow.storage import links
@@ -157,20 +158,30 @@ def _first(form: Form, name: str) -> str:
 def _said(link: LinkRecord, one: WaitpointRecord, form: Form) -> tuple[Any, Filled]:
     """What the form says, as a decision, and as it is shown again where it cannot be taken."""
     choice = _first(form, "choice")
-    if choice not in link.choices or choice == "edit":
+    if not _is_offered(choice, link, one):
         return None, replace(BLANK, message="Say what you decide: use one of the buttons.")
     if one.kind is not WaitKind.APPROVAL:
         value, problems = filled_in(fields_of(loads(one.schema or "{}")), form)
         return value, Filled(value=value, problems=problems, message=_WRONG if problems else "")
     reason = _first(form, "reason").replace("\r\n", "\n").strip()[:_LONGEST_REASON]
-    decision: dict[str, Any] = {"approved": choice == "approve", **({"reason": reason} if reason else {})}
-    edits, problems = _edits(link, one, form) if choice == "approve" else (None, {})
+    decision: dict[str, Any] = {"approved": choice != "deny", **({"reason": reason} if reason else {})}
+    edits, problems = _edits(choice, link, one, form)
     filled = Filled(value=edits, reason=reason, problems=problems, message=_WRONG if problems else "")
     return ({**decision, "edits": edits} if edits is not None else decision), filled
 
 
-def _edits(link: LinkRecord, one: WaitpointRecord, form: Form) -> tuple[dict[str, Any] | None, dict[str, str]]:
+def _is_offered(choice: str, link: LinkRecord, one: WaitpointRecord) -> bool:
+    if choice == outcome.DONE:
+        return outcome.is_outcome(loads(one.subject)) and {"approve", "edit"} <= set(link.choices)
+    return choice in link.choices and choice != "edit"
+
+
+def _edits(choice: str, link: LinkRecord, one: WaitpointRecord, form: Form) -> tuple[dict[str, Any] | None, dict[str, str]]:
     subject = loads(one.subject)
+    if choice == outcome.DONE:
+        return outcome.done(one, form)
+    if choice != "approve" or outcome.is_outcome(subject):
+        return None, {}
     body = arguments(subject)
     fields = fields_of(loads(one.schema or "{}"))
     # A form without these fields is one that shows none; an unchecked box sends nothing, so another field has to be there.
