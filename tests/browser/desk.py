@@ -98,4 +98,18 @@ cashier = Agent(
 )
 
 
-TASKS: tuple[Task[..., Any], ...] = (follow_up, refund, support, publish, wipe, ship, cashier)
+clerk = Agent(
+    "clerk",
+    model=scripted_model(
+        [
+            call("transfer", {"account": "NO93 8601", "cents": 100}, id="first"),
+            call("transfer", {"account": "NO93 8602", "cents": 200}, id="second"),
+        ],
+        [text("Both are sent.")],
+    ),
+    instructions="You pay small sums.",
+    tools=[ai.tool(transfer, approval=Approval(risk="low", notify=["console"]))],
+)
+
+
+TASKS: tuple[Task[..., Any], ...] = (follow_up, refund, support, publish, wipe, ship, cashier, clerk)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from urllib.parse import urlsplit
 
+import pytest
+
+from agentflow.errors import RunCancelled
 from agentflow.records import WaitpointRecord
 from agentflow.serde import loads
 from agentflow.storage.policy import Voter
 from cookbook.support import follow_up, refund, support
 from tests.browser.conftest import Desk, driving
-from tests.browser.desk import cashier, publish, ship, wipe
+from tests.browser.desk import cashier, clerk, publish, ship, wipe
 
 
 async def test_a_task_is_started_asks_is_answered_in_place_and_is_done(desk: Desk) -> None:
@@ -89,6 +92,15 @@ async def test_a_question_is_refused_and_a_run_is_stopped_with_a_reason(desk: De
         await refund.start("o-81", 20_000)
         await follow_up.start("o-7", wait="1h")
         driver.go_on()
+        await driver.told("together")
+        small = await clerk.start("Pay both.")
+        driver.go_on()
+        await driver.told("grave")
+        large = await cashier.start("Pay o-81 back.")
+        driver.go_on()
+    assert await small.result() == "Both are sent."
+    with pytest.raises(RunCancelled, match="Wrong account"):
+        await large.result()
 
 
 async def test_a_reload_in_mid_sentence_shows_what_was_said_once_and_hears_the_rest(desk: Desk) -> None:

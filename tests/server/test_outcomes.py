@@ -42,7 +42,7 @@ async def pay(order: str, cents: int) -> str:
 
 
 async def reviewed(engine: Engine, door: Door, *forms: dict[str, Any]) -> tuple[list[httpx.Response], Any, int, list[str]]:
-    """What Maria sees as she sends forms about a call whose worker died in it; the run, how often the call began, and what the model heard."""
+    """What Maria sees as she sends forms about a call whose worker died in it; the run, how often it began, and what the model heard."""
     model = scripted_model([call("outcome-pay", {"order": "o-1", "cents": 5}, id="c")], [text("done")])
     run = await engine.start(Agent("outcome-cash", model=model, tools=[ai.tool(pay, approval=Approval(users=["maria"]))]), "go")
     [question] = await engine.waiting(run, kind="approval")

@@ -1,21 +1,38 @@
 /** Waitpoints over HTTP: approvals, forms, and tokens that runs wait for. */
 
-import type { DecidedWaitpoint, Reassign, VotePage, Waitpoint, WaitpointPage, WaitpointQuery, Withdraw } from "./generated/index.ts";
+import type {
+  DecidedMany,
+  DecidedWaitpoint,
+  DecideMany,
+  DeliveryPage,
+  Reassign,
+  Remind,
+  VotePage,
+  Waitpoint,
+  WaitpointPage,
+  WaitpointQuery,
+  Withdraw,
+} from "./generated/index.ts";
 import { type Duration, defined } from "./options.ts";
 import type { Requester } from "./request.ts";
 import type { JsonObject } from "./view.ts";
 
-/** An answer to an approval. `edits` are the arguments to take in place of those that were proposed. */
+/** An answer to an approval. `edits` are the arguments to take in place of those that were proposed; `stop` with a no ends the run, too. */
 export interface Answer {
   readonly approved: boolean;
   readonly reason?: string;
   readonly edits?: JsonObject;
+  readonly stop?: boolean;
   readonly by?: string;
 }
 
-/** How an answer is given. The same `idempotencyKey` is the same answer; `seen` is the `subject.digest` of what was shown. */
-export interface AnswerOptions {
+/** The same key is the same request. */
+export interface AnswerKey {
   readonly idempotencyKey?: string;
+}
+
+/** How an answer is given. The same `idempotencyKey` is the same answer; `seen` is the `subject.digest` of what was shown. */
+export interface AnswerOptions extends AnswerKey {
   readonly seen?: string;
 }
 
@@ -54,6 +71,31 @@ export class WaitpointsApi {
    */
   decide(id: string, answer: Answer, options: AnswerOptions = {}): Promise<DecidedWaitpoint> {
     return this.#decisions(id, answer, options);
+  }
+
+  /**
+   * Decide about several calls of one turn of one run, none of them of high risk: with mode "all" (the default) all of them or none, with
+   * "each" every one by itself: those that do not count are `refused`, with the `problem`.
+   */
+  decideMany(decisions: DecideMany["decisions"], options: Omit<DecideMany, "decisions"> & AnswerKey = {}): Promise<DecidedMany> {
+    const { idempotencyKey, ...how } = options;
+    return this.#post("/v1/waitpoints/decisions", { ...how, decisions }, idempotencyKey);
+  }
+
+  /** Deny a call, and stop the run that wants to make it: all else that it asks people is dropped at once. */
+  stop(id: string, options: AnswerOptions & { readonly reason?: string; readonly by?: string } = {}): Promise<DecidedWaitpoint> {
+    const { seen, idempotencyKey, ...said } = options;
+    return this.#decisions(id, { ...said, approved: false, stop: true }, defined({ seen, idempotencyKey }) as AnswerOptions);
+  }
+
+  /** Tell all who were told of an open question again; the server answers 429 within a minute of the last time. */
+  remind(id: string, options: Remind = {}): Promise<Waitpoint> {
+    return this.#post(`${this.#path(id)}/remind`, options);
+  }
+
+  /** The messages about it, in order, and what became of each. */
+  deliveries(id: string): Promise<DeliveryPage> {
+    return this.#requester.json({ path: `${this.#path(id)}/deliveries` });
   }
 
   /** Fill in a form, or give a token or a callback the value that its run waits for. */

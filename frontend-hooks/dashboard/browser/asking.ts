@@ -163,7 +163,7 @@ const link: Case = async ({ plain, tell, shot, forgive }) => {
   await page.setViewportSize(POCKET);
   await page.getByRole("button", { name: "Approve" }).tap();
   await shows(page.getByRole("heading", { name: "Run transfer?" }));
-  await shows(page.getByText("Approved by otto"));
+  await shows(page.getByText("Approved with changes by otto"));
   await everyLook(stage, "link-approved");
   await page.setViewportSize(POCKET);
   await page.goto(question ?? "");

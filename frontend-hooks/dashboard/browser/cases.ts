@@ -92,6 +92,28 @@ const stop: Case = async ({ page, open, tell, shot }) => {
   await shows(page.locator('article[data-status="cancelled"]'));
   await shows(page.getByLabel("Values").getByText("no longer needed"));
   await shot("cancelled");
+  await open("/approvals");
+  await tell("together");
+  const together = page.getByRole("region", { name: "Calls of clerk" });
+  await shows(together.getByText("waits for 2 calls at once"));
+  await shot("together");
+  await page.getByRole("article").first().getByRole("link").first().click();
+  await shows(page.getByRole("list", { name: "Who was told" }).getByText("delivered"));
+  await page.getByRole("button", { name: "Remind them" }).click();
+  await shows(page.getByRole("list", { name: "Who was told" }).getByText("was reminded"));
+  await shot("told");
+  await page.goBack();
+  await together.getByRole("button", { name: "Approve all 2" }).click();
+  await shows(page.getByText("Approved by dashboard"));
+  await shows(page.getByText("Nobody waits for you"));
+  await tell("grave");
+  const grave = page.getByRole("article", { name: "Run transfer?" });
+  await grave.getByRole("button", { name: "Deny" }).click();
+  await grave.getByLabel("Why not?").fill("Wrong account.");
+  await grave.getByLabel("Stop the run, too").check();
+  await shot("deny-and-stop");
+  await grave.getByRole("button", { name: "Deny" }).click();
+  await shows(grave.getByText("Denied by dashboard"));
 };
 
 /** Words that are half said are there once after a reload, and are said to their end. */

@@ -48,7 +48,7 @@ async function main(name: string, url: string): Promise<void> {
     const stage = staged(page, context, url, faults);
     await run(stage).catch(async (error: unknown) => {
       await stage.shot(`${name}-failed`);
-      throw new Error(`${(error as Error).message}\n--- the page says:\n${await page.locator("body").innerText()}`);
+      throw new Error(`${(error as Error).message}\n--- the page says:\n${await page.locator("body").textContent()}`);
     });
     if (faults.found.length > 0) throw new Error(`The page complained: ${faults.found.join("; ")}`);
   } finally {

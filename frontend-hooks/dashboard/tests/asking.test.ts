@@ -1,8 +1,9 @@
-import { AgentflowError, type Waitpoint } from "@agentflow/client";
+import { AgentflowError, type DecidedOne, type DeliveryInfo, type Waitpoint } from "@agentflow/client";
 import { byUrgency, isFor, progressOf, questionOf, type Refusal } from "@agentflow/react";
 import { describe, expect, test } from "vitest";
 import { between, changes } from "../src/asking/diff.ts";
-import { refusalWords, standing } from "../src/asking/words.ts";
+import { turnsOf } from "../src/asking/turns.ts";
+import { addressee, deliveryWords, refusalWords, standing, togetherWords, valueFrom } from "../src/asking/words.ts";
 
 const asked = (more: object = {}): Waitpoint => ({
   ...{ id: "wp_1", kind: "approval", state: "pending", run: "run_1", step: null, target: null, subject: {}, schema: null },
@@ -81,6 +82,12 @@ describe("what became of a question", () => {
     [{ state: "timed_out" }, "Nobody answered in time"],
     [{ state: "timed_out", answer: { details: { on_timeout: "approve" } } }, "Nobody answered in time, so it was approved"],
     [{ state: "cancelled", answered_by: "boss" }, "Taken back by boss"],
+    [{ subject: { kind: "outcome" }, state: "answered", answer: { approved: true }, answered_by: "Ana" }, "Run again by Ana"],
+    [
+      { subject: { kind: "outcome" }, state: "answered", answer: { approved: true, edits: { outcome: "done" } }, answered_by: "Ana" },
+      "Told to be done by Ana",
+    ],
+    [{ subject: { kind: "outcome" }, state: "answered", answer: { approved: false }, answered_by: "Ana" }, "Told to have failed by Ana"],
     [{ state: "cancelled", answered_by: "system:race" }, "No longer asked: its run went on"],
   ])("%o: %s", (more, words) => {
     expect(standing(asked(more))).toBe(words);
@@ -95,5 +102,72 @@ describe("what became of a question", () => {
     expect(refused("answered")).toMatch(/came second/);
     expect(refused("not_allowed", { reason: "self_approval" })).toMatch(/You asked for this/);
     expect(refused("not_allowed")).toBe("This is not yours to decide: ask ops.");
+  });
+});
+
+describe("calls of one turn", () => {
+  const calling = (id: string, more: object = {}, subject: object = {}) =>
+    asked({ id, subject: { kind: "tool", agent: "cashier", call: id, risk: "low", ...subject }, ...more });
+  const ids = (...some: Waitpoint[]) => turnsOf(some).map((turn) => turn.calls.map((one) => one.id));
+
+  test("are answered together where none of them is grave", () => {
+    expect(ids(calling("a"), calling("b", {}, { risk: "medium" }), calling("c", {}, { risk: undefined }))).toEqual([["a", "b", "c"]]);
+    expect(ids(calling("a"), calling("b", {}, { risk: "high" }), calling("c"))).toEqual([["a", "c"]]);
+  });
+
+  test.each([
+    ["of another run", {}, { run: "run_2" }],
+    ["of another agent", { agent: "other" }, {}],
+    ["that is of high risk", { risk: "high" }, {}],
+    ["that is of critical risk", { risk: "critical" }, {}],
+    ["that is no call", { call: undefined }, {}],
+    ["that was cut off", { kind: "outcome" }, {}],
+    ["that has ended", {}, { state: "answered" }],
+    ["that is a form", {}, { kind: "input" }],
+  ])("but not with one %s", (_, subject, more) => {
+    expect(ids(calling("a"), calling("b", more, subject))).toEqual([]);
+  });
+
+  test("tell what became of each", () => {
+    const done = (outcome: DecidedOne["outcome"], message = "") =>
+      ({
+        id: "wp",
+        outcome,
+        waitpoint: null,
+        problem: message ? { code: "c", message, hint: "", details: {} } : null,
+      }) satisfies DecidedOne;
+    expect(togetherWords([done("resolved"), done("resolved")])).toBe("2 of 2 count.");
+    expect(togetherWords([done("recorded"), done("refused", "Ana was first."), done("refused", "Ana was first.")])).toBe(
+      "1 of 3 count. For 1 of them more people are needed. Ana was first.",
+    );
+  });
+});
+
+describe("what a person writes as what a call returned", () => {
+  test.each([
+    ["", null],
+    ["12", 12],
+    ['{"a": 1}', { a: 1 }],
+    ["paid by hand", "paid by hand"],
+  ])("%s", (text, value) => {
+    expect(valueFrom(text)).toEqual(value);
+  });
+});
+
+describe("a message about a question", () => {
+  const sent = (more: Partial<DeliveryInfo>): DeliveryInfo => ({
+    ...{ id: "d", channel: "email", address: "ana@acme.test", person: "ana", event: "requested", state: "sent", attempts: 1 },
+    ...{ error: null, reference: null, created_at: 1, ended_at: 2 },
+    ...more,
+  });
+
+  test.each([
+    [{}, "ana (email:ana@acme.test)", "delivered"],
+    [{ channel: "slack", address: "#ops", person: null, state: "pending", attempts: 0 }, "slack:#ops", "on its way"],
+    [{ address: "", person: null, state: "pending", attempts: 2 }, "email", "not delivered yet, 2 tries"],
+    [{ person: "ana@acme.test", state: "dead" }, "email:ana@acme.test", "not delivered, given up after one try"],
+    [{ state: "dropped" }, "ana (email:ana@acme.test)", "no longer needed"],
+  ] as const)("%o", (more, who, words) => {
+    expect([addressee(sent(more)), deliveryWords(sent(more))]).toEqual([who, words]);
   });
 });

@@ -25,6 +25,10 @@ export interface Question {
   /** What becomes of it when nobody answers in time. */
   readonly silence: "deny" | "approve" | "fail" | "default";
   readonly canEdit: boolean;
+  /** Whether a no may stop the run, too. */
+  readonly canStop: boolean;
+  /** Where a call was cut off, and people say how it ended: the arguments it was made with. */
+  readonly cutOff: { readonly arguments: unknown } | null;
   /** What was wrong with the answer before, where it is asked again. */
   readonly problem: string | null;
   /** What the answer is when nobody gives one. */
@@ -54,10 +58,16 @@ export function questionOf(one: Waitpoint): Question {
     requester: text("requester"),
     silence: input ? ("default" in subject ? "default" : "fail") : silenceOf(subject),
     canEdit: !input && subject.can_edit === true && isRecord(subject.body) && (one.schema !== null || Object.keys(subject.body).length > 0),
+    canStop: subject.kind === "tool",
+    cutOff: cutOffOf(subject),
     problem: text("problem"),
     preset: subject.default,
     digest: text("digest"),
   };
+}
+
+function cutOffOf({ kind, details }: JsonObject): Question["cutOff"] {
+  return kind === "outcome" ? { arguments: isRecord(details) ? details.arguments : null } : null;
 }
 
 function silenceOf({ on_timeout }: JsonObject): Question["silence"] {

@@ -4,15 +4,15 @@ import { type FormEvent, type KeyboardEvent, useEffect, useId, useRef } from "re
 import { Changed } from "./changed.tsx";
 import { changes } from "./diff.ts";
 import { FORM } from "./form-classes.ts";
+import { isGrave, valueFrom } from "./words.ts";
 
 // The ways to answer: at a press, with a reason, with other arguments.
 
 export type Mode = "look" | "approve" | "deny" | "edit";
 
-/** Whether a yes is asked for twice. */
-export function isGrave({ risk }: Question): boolean {
-  return risk === "high" || risk === "critical";
-}
+const CALL = { yes: "Approve", no: "Deny", edit: "Edit and approve" };
+/** What people say of a call of which nobody knows how it ended. */
+const CUT_OFF = { yes: "Run it again", no: "It failed", edit: "It was done" };
 
 interface ButtonsProps {
   question: Question;
@@ -25,17 +25,18 @@ interface ButtonsProps {
 export function Buttons({ question, decision, onApprove, onMode, showsKeys }: ButtonsProps) {
   const key = (name: string) => (showsKeys ? <kbd>{name}</kbd> : null);
   const busy = decision.state === "sending";
+  const words = question.cutOff === null ? CALL : CUT_OFF;
   return (
     <div className="row answers">
       <button type="button" className="button" data-kind="main" disabled={busy} onClick={onApprove}>
-        {isGrave(question) ? "Approve…" : "Approve"} {key("a")}
+        {isGrave(question) ? `${words.yes}…` : words.yes} {key("a")}
       </button>
       <button type="button" className="button" disabled={busy} onClick={() => onMode("deny")}>
-        Deny… {key("d")}
+        {words.no}… {key("d")}
       </button>
       {question.canEdit ? (
         <button type="button" className="button" disabled={busy} onClick={() => onMode("edit")}>
-          Edit and approve… {key("e")}
+          {words.edit}… {key("e")}
         </button>
       ) : null}
     </div>
@@ -44,12 +45,15 @@ export function Buttons({ question, decision, onApprove, onMode, showsKeys }: Bu
 
 interface WithReasonProps {
   approved: boolean;
+  question: Question;
   decision: UseDecisionResult;
   onClose: () => void;
 }
 
 /** Yes or no, with a reason for it. */
-export function WithReason({ approved, decision, onClose }: WithReasonProps) {
+export function WithReason({ approved, question, decision, onClose }: WithReasonProps) {
+  const words = question.cutOff === null ? CALL : CUT_OFF;
+  const stops = useRef<HTMLInputElement>(null);
   const id = useId();
   const box = useRef<HTMLTextAreaElement>(null);
   const form = useRef<HTMLFormElement>(null);
@@ -61,7 +65,8 @@ export function WithReason({ approved, decision, onClose }: WithReasonProps) {
   async function send(event: FormEvent) {
     event.preventDefault();
     const reason = box.current?.value.trim() ?? "";
-    await decision.decide({ approved, ...(reason === "" ? {} : { reason }) }).catch(() => undefined);
+    const stop = stops.current?.checked === true ? { stop: true } : {};
+    await decision.decide({ approved, ...(reason === "" ? {} : { reason }), ...stop }).catch(() => undefined);
   }
   return (
     <form ref={form} className="form" onSubmit={send}>
@@ -72,9 +77,14 @@ export function WithReason({ approved, decision, onClose }: WithReasonProps) {
         {/* biome-ignore lint/a11y/noAutofocus: the person has just asked for this box */}
         <textarea id={id} ref={box} className="input line" rows={1} autoFocus onKeyDown={pressed} />
       </div>
+      {approved || !question.canStop ? null : (
+        <label className="check">
+          <input type="checkbox" ref={stops} /> Stop the run, too: all else that it asks is dropped
+        </label>
+      )}
       <div className="row">
         <button type="submit" className="button" data-kind={approved ? "main" : "bad"} disabled={decision.state === "sending"}>
-          {approved ? "Approve" : "Deny"}
+          {approved ? words.yes : words.no}
         </button>
         <button type="button" className="button" onClick={onClose}>
           Back
@@ -120,6 +130,36 @@ function Differences({ before, after }: { before: unknown; after: unknown }) {
       <p className="faint small">{found.length === 0 ? "Nothing is changed yet." : "What you change:"}</p>
       {found.length === 0 ? null : <Changed changes={found} />}
     </div>
+  );
+}
+
+/** What a call that was cut off has returned, as somebody says who looked: JSON, or else the text that it is. */
+export function Returned({ decision, onClose }: { decision: UseDecisionResult; onClose: () => void }) {
+  const id = useId();
+  const box = useRef<HTMLTextAreaElement>(null);
+  async function send(event: FormEvent) {
+    event.preventDefault();
+    const edits = { outcome: "done", value: valueFrom(box.current?.value ?? "") };
+    await decision.decide({ approved: true, edits }).catch(() => undefined);
+  }
+  return (
+    <form className="form" onSubmit={send}>
+      <div className="field">
+        <label htmlFor={id}>
+          What did it return? <span className="needed">JSON, or a text; empty if it returned nothing</span>
+        </label>
+        {/* biome-ignore lint/a11y/noAutofocus: the person has just asked for this box */}
+        <textarea id={id} ref={box} className="input" rows={3} autoFocus />
+      </div>
+      <div className="row">
+        <button type="submit" className="button" data-kind="main" disabled={decision.state === "sending"}>
+          It was done
+        </button>
+        <button type="button" className="button" onClick={onClose}>
+          Back
+        </button>
+      </div>
+    </form>
   );
 }
 

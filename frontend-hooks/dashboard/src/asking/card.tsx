@@ -8,11 +8,11 @@ import { Trouble } from "../parts/said.tsx";
 import { Mark } from "../parts/status.tsx";
 import { go, paths } from "../router.ts";
 import { useName } from "../session.ts";
-import { Answer, Buttons, Edit, isGrave, type Mode, WithReason } from "./answers.tsx";
+import { Answer, Buttons, Edit, type Mode, Returned, WithReason } from "./answers.tsx";
 import { Changed } from "./changed.tsx";
 import { changes } from "./diff.ts";
 import { Deadline, Fact, Origin, RiskBadge, Standing, Votes } from "./facts.tsx";
-import { editsOf } from "./words.ts";
+import { editsOf, isGrave } from "./words.ts";
 
 interface ApprovalCardProps {
   approval: Waitpoint;
@@ -119,27 +119,37 @@ interface OpenProps {
   isItem: boolean;
 }
 
-function Open({ approval, question, decision, mode, setMode, approve, isItem }: OpenProps) {
-  const look = () => setMode("look");
+function Open(props: OpenProps) {
+  const { approval, question, decision, mode, setMode, isItem } = props;
+  const isEdited = mode === "edit" && question.cutOff === null;
   return (
     <>
       <Origin approval={approval} question={question} showsRun={isItem} />
       {question.problem === null ? null : <p className="fact">Asked again: {question.problem}</p>}
-      {mode === "edit" ? (
-        <Edit approval={approval} question={question} decision={decision} onClose={look} />
+      {isEdited ? (
+        <Edit approval={approval} question={question} decision={decision} onClose={() => setMode("look")} />
       ) : (
         <>
-          <Body body={question.body} />
+          {question.cutOff === null ? <Body body={question.body} /> : <CutOff made={question.cutOff.arguments} />}
           {question.need > 1 ? <Votes id={approval.id} need={question.need} /> : null}
-          {question.kind === "input" ? <Answer approval={approval} decision={decision} /> : null}
-          {question.kind === "approval" && mode === "look" ? (
-            <Buttons question={question} decision={decision} onApprove={approve} onMode={setMode} showsKeys={isItem} />
-          ) : null}
-          {mode === "look" ? null : <WithReason key={mode} approved={mode === "approve"} decision={decision} onClose={look} />}
+          {question.kind === "input" ? <Answer approval={approval} decision={decision} /> : <Say {...props} />}
         </>
       )}
     </>
   );
+}
+
+/** What is to be pressed, or, once something was, what goes along with it. */
+function Say({ question, decision, mode, setMode, approve, isItem }: OpenProps) {
+  const look = () => setMode("look");
+  switch (mode) {
+    case "look":
+      return <Buttons question={question} decision={decision} onApprove={approve} onMode={setMode} showsKeys={isItem} />;
+    case "edit":
+      return <Returned decision={decision} onClose={look} />;
+    default:
+      return <WithReason key={mode} approved={mode === "approve"} question={question} decision={decision} onClose={look} />;
+  }
 }
 
 function Body({ body }: { body: unknown }) {
@@ -156,14 +166,25 @@ function Body({ body }: { body: unknown }) {
   );
 }
 
+/** A call of which nobody knows how it ended. */
+function CutOff({ made }: { made: unknown }) {
+  return (
+    <>
+      <p className="fact">It may have done all of its work, some of it, or none. Look there before you say what is to happen.</p>
+      <Body body={made} />
+    </>
+  );
+}
+
 /** What was asked, and what was changed in it: for one that has ended. */
 export function Asked({ approval }: { approval: Waitpoint }) {
-  const { body, kind } = questionOf(approval);
+  const { body, kind, cutOff } = questionOf(approval);
   const edits = editsOf(approval);
   return (
     <>
-      <Body body={body} />
-      {edits === null ? null : <Changed changes={changes(body, edits)} />}
+      <Body body={cutOff === null ? body : cutOff.arguments} />
+      {edits === null || cutOff !== null ? null : <Changed changes={changes(body, edits)} />}
+      {cutOff === null || edits === null ? null : <Body body={edits} />}
       {kind === "input" && approval.state === "answered" ? <Body body={approval.answer} /> : null}
     </>
   );

@@ -1,7 +1,7 @@
 // How a question and what became of it are told. Pure.
 
-import type { Waitpoint } from "@agentflow/client";
-import { type ApprovalStatus, approvalStatus, type Question, type Refusal } from "@agentflow/react";
+import type { DecidedOne, DeliveryInfo, Waitpoint } from "@agentflow/client";
+import { type ApprovalStatus, approvalStatus, type Question, questionOf, type Refusal } from "@agentflow/react";
 
 /** What happens when nobody answers. */
 export const SILENCES: Record<Question["silence"], string> = {
@@ -26,8 +26,72 @@ export function standing(one: Waitpoint): string {
   const by = one.answered_by;
   if (one.state === "timed_out") return status === "approved" ? "Nobody answered in time, so it was approved" : VERBS.expired;
   if (status === "cancelled" && (by === null || by.startsWith("system:"))) return "No longer asked: its run went on";
-  const verb = status === "approved" && editsOf(one) !== null ? "Approved with changes" : VERBS[status];
+  const verb = cutOffVerb(one, status) ?? (status === "approved" && editsOf(one) !== null ? "Approved with changes" : VERBS[status]);
   return by === null ? verb : `${verb} by ${by}`;
+}
+
+/** What was said of a call that was cut off. */
+function cutOffVerb(one: Waitpoint, status: ApprovalStatus): string | null {
+  if (questionOf(one).cutOff === null || (status !== "approved" && status !== "denied")) return null;
+  if (status === "denied") return "Told to have failed";
+  return (editsOf(one) as { outcome?: unknown } | null)?.outcome === "done" ? "Told to be done" : "Run again";
+}
+
+/** Whether a yes is asked for twice, and by itself. */
+export function isGrave({ risk }: Pick<Question, "risk">): boolean {
+  return risk === "high" || risk === "critical";
+}
+
+/** What a person wrote as a value: JSON, or the text that it is; nothing is null. */
+export function valueFrom(text: string): unknown {
+  if (text.trim() === "") return null;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** What became of decisions that were made together. */
+export function togetherWords(results: readonly DecidedOne[]): string {
+  const refused = results.filter((one) => one.outcome === "refused");
+  const recorded = results.filter((one) => one.outcome === "recorded").length;
+  const told = [`${results.length - refused.length} of ${results.length} count.`];
+  if (recorded > 0) told.push(`For ${recorded} of them more people are needed.`);
+  const whys = new Set(refused.flatMap((one) => (one.problem === null ? [] : [one.problem.message])));
+  return [...told, ...whys].join(" ");
+}
+
+/** Whom a message was for. */
+export function addressee({ channel, address, person }: DeliveryInfo): string {
+  const where = address === "" ? channel : `${channel}:${address}`;
+  return person === null || person === address ? where : `${person} (${where})`;
+}
+
+const EVENTS: Readonly<Record<string, string>> = {
+  requested: "was asked",
+  reminded: "was reminded",
+  escalated: "was brought in",
+  reassigned: "was told that others decide",
+  resolved: "was told the end",
+};
+
+export function eventWord(event: string): string {
+  return EVENTS[event] ?? event;
+}
+
+/** What became of a message. */
+export function deliveryWords({ state, attempts }: DeliveryInfo): string {
+  switch (state) {
+    case "sent":
+      return "delivered";
+    case "dead":
+      return `not delivered, given up after ${attempts === 1 ? "one try" : `${attempts} tries`}`;
+    case "dropped":
+      return "no longer needed";
+    default:
+      return attempts === 0 ? "on its way" : `not delivered yet, ${attempts === 1 ? "one try" : `${attempts} tries`}`;
+  }
 }
 
 /** The reason that somebody gave. */

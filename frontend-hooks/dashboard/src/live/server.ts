@@ -1,4 +1,4 @@
-import type { Health, QueueInfo, RunDetail, TaskInfo, ThreadInfo, VoteInfo, Waitpoint, WorkerInfo } from "@agentflow/client";
+import type { DeliveryInfo, Health, QueueInfo, RunDetail, TaskInfo, ThreadInfo, VoteInfo, Waitpoint, WorkerInfo } from "@agentflow/client";
 import { useAgentflow } from "@agentflow/react";
 import { useEffect } from "react";
 import { type Polled, refresh, usePolled } from "./polled.ts";
@@ -46,6 +46,12 @@ export function useInbox(): Asked<readonly Waitpoint[]> {
 export function useVotes(id: string): Asked<readonly VoteInfo[]> {
   const client = useAgentflow();
   return usePolled(`votes:${id}`, async () => (await client.waitpoints.votes(id)).votes, 3_000);
+}
+
+/** The messages about a waitpoint, and what became of each. */
+export function useDeliveries(id: string): Asked<readonly DeliveryInfo[]> {
+  const client = useAgentflow();
+  return usePolled(`deliveries:${id}`, async () => (await client.waitpoints.deliveries(id)).deliveries, 5_000);
 }
 
 /** A run with its values, anew whenever its stream tells of another state; the rest of the time it changes little. */

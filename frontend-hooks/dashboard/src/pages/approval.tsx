@@ -1,5 +1,6 @@
 import { questionOf, useApproval } from "@agentflow/react";
 import { ApprovalCard, Asked } from "../asking/card.tsx";
+import { Deliveries } from "../asking/deliveries.tsx";
 import { Origin, Votes } from "../asking/facts.tsx";
 import { useKeys } from "../live/keys.ts";
 import { Link } from "../parts/link.tsx";
@@ -42,6 +43,7 @@ export function ApprovalPage({ id }: { id: string }) {
         <Section name="What people said">
           <Votes id={approval.id} need={question.need} shows={false} />
         </Section>
+        <Deliveries approval={approval} />
       </div>
     </>
   );

@@ -1,6 +1,7 @@
 import { useId } from "react";
 import { ApprovalCard } from "../asking/card.tsx";
 import { useInboxItems } from "../asking/inbox.ts";
+import { Together } from "../asking/together.tsx";
 import { LIST_KEYS, useKeys } from "../live/keys.ts";
 import { ApprovalsIcon } from "../parts/icons.tsx";
 import { Bones, Empty, Trouble } from "../parts/said.tsx";
@@ -26,6 +27,7 @@ export function ApprovalsPage() {
           </Empty>
         </div>
       ) : null}
+      <Together items={items} onAnswered={onAnswered} />
       <ul className="inbox" aria-label="Approvals">
         {items.map((one) => (
           <li key={one.id}>
