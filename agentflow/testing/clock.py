@@ -55,6 +55,13 @@ class ManualClock:
             await self._move(due)
         await self._move(target)
 
+    def set(self, now: int) -> None:
+        """Be set, forward or back, as a machine's clock may be; whoever sleeps notices when it next moves on.
+
+        >>> clock.set(clock.now() - 3_600_000_000)
+        """
+        self._now = now
+
     def _next(self, target: int) -> int | None:
         while self._sleepers and self._sleepers[0][2].done():
             heapq.heappop(self._sleepers)
