@@ -8,13 +8,14 @@ from typing import Any, Literal, cast, get_args
 
 from agentflow.clock import SECOND, Clock, Duration, microseconds
 from agentflow.database.port import Database
+from agentflow.engine.context import current
 from agentflow.errors import DefinitionError, WaitpointError
 from agentflow.policy.matching import Matcher, exact, is_shell, with_defaults
 from agentflow.records import GrantRecord, WaitKind, WaitpointRecord, new_id
 from agentflow.serde import dumps, loads
 from agentflow.storage import granting, runs, waitpoints
 from agentflow.storage.granting import NewGrant
-from agentflow.storage.policy import is_reserved
+from agentflow.storage.policy import Voter, is_reserved, named
 
 Scope = Literal["run", "thread", "agent", "all"]
 """Where a grant counts."""
@@ -63,7 +64,7 @@ class Grants:
         self,
         call: str,
         *,
-        by: str,
+        by: str | Voter,
         always: Always | None = None,
         scope_id: str | None = None,
         match: Mapping[str, Any] | None = None,
@@ -80,7 +81,7 @@ class Grants:
 
         >>> await app.grants.create(question.id, by="maria", always=Always(scope="thread", max_uses=20))
         """
-        wish, now = always or Always(), self._clock.now()
+        wish, now, who = always or Always(), self._clock.now(), _giver(by)
         asked = await self._database.read(waitpoints.get(call)) if call.startswith("wp_") else None
         if asked is None:
             if match is None:
@@ -88,8 +89,8 @@ class Grants:
             fitting = Fitting(tool=call, scope_id=scope_id, match=match)
         else:
             fitting = await self.fitting(asked, wish, None, match)
-        new = self.new(fitting, wish, by=by, reason=reason, asked=asked, now=now)
-        return await self._database.transact(granting.create(new, now))
+        new = self.new(fitting, wish, by=who.name, reason=reason, asked=asked, now=now)
+        return await self._database.transact(granting.create(new, now, who.via))
 
     async def fitting(
         self, asked: WaitpointRecord, wish: Always, edits: Mapping[str, Any] | None, match: Mapping[str, Any] | None = None
@@ -136,9 +137,15 @@ class Grants:
         """A grant. Raises `GrantNotFound`."""
         return await self._database.read(granting.get(grant_id))
 
-    async def revoke(self, grant_id: str, *, by: str) -> GrantRecord:
+    async def revoke(self, grant_id: str, *, by: str | Voter) -> GrantRecord:
         """Take a grant back, at once; again, it changes nothing. Raises `GrantNotFound`."""
-        return await self._database.transact(granting.revoke(grant_id, by, self._clock.now()))
+        return await self._database.transact(granting.revoke(grant_id, named(by), self._clock.now()))
+
+
+def _giver(by: str | Voter) -> Voter:
+    """Who gives it; code inside of a run does so as that run, which may not."""
+    inside = current.get()
+    return named(by) if inside is None else Voter(f"run:{inside.run_id}")
 
 
 def _named(wish: Always, fitting: Fitting) -> str:

@@ -26,7 +26,7 @@ from agentflow.storage import batch, callbacks, deciding, granting, inbox, ladde
 from agentflow.storage.batch import DecidedAll, OneRefused
 from agentflow.storage.deciding import Ballot, Decided
 from agentflow.storage.inbox import Inbox, InboxPage
-from agentflow.storage.policy import Voter
+from agentflow.storage.policy import Voter, named
 from agentflow.storage.runs import Lessee
 from agentflow.storage.showing import Sight
 from agentflow.storage.waitpoints import Ending, TokenKey, Woken
@@ -206,7 +206,7 @@ class Waitpoints:
     async def _withdraw(self, waitpoint_id: str, choice: str, by: str | Voter, reason: str | None) -> WaitpointRecord:
         one, now = await self.get(waitpoint_id), self._clock.now()
         _check_open_to_people(one)
-        ballot = Ballot(voter=_named(by), choice=choice, answer=dumps({"reason": reason}))
+        ballot = Ballot(voter=named(by), choice=choice, answer=dumps({"reason": reason}))
         return (await self._change(one, lambda who: deciding.withdraw(one.id, ballot, now, who))).waitpoint
 
     async def reassign(
@@ -218,7 +218,7 @@ class Waitpoints:
         to = {name: list(value) for name, value in (("users", users), ("groups", groups)) if value is not None}
         if not to:
             raise InvalidAnswer("To whom?", hint="Name users or groups.")
-        ballot = Ballot(voter=_named(by), choice="reassign", answer=dumps({"to": to}))
+        ballot = Ballot(voter=named(by), choice="reassign", answer=dumps({"to": to}))
         return (await self._change(one, lambda _: deciding.reassign(one.id, ballot, now))).waitpoint
 
     async def link(
@@ -287,7 +287,7 @@ class Waitpoints:
         inside = current.get()
         if inside is not None:
             return Voter(f"run:{inside.run_id}")
-        voter = _named(by)
+        voter = named(by)
         if self.groups is None:
             return voter
         try:
@@ -319,10 +319,6 @@ class Waitpoints:
         except (WaitpointAlreadyAnswered, WaitpointTimedOut) as error:
             if not again(await self.get(waitpoint_id), delivery):
                 raise told(error) from None
-
-
-def _named(by: str | Voter) -> Voter:
-    return Voter(by) if isinstance(by, str) else by
 
 
 def _check_open_to_people(one: WaitpointRecord) -> None:

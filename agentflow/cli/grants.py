@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from getpass import getuser
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agentflow.cli.deciding import who
 from agentflow.cli.opening import ask
 from agentflow.cli.options import Connection, Json, unfolded
 from agentflow.cli.screen import ago, say, short, show_json, table, text
@@ -91,10 +91,9 @@ def create(
     fits = None if match is None else read_json(match, "match", "Quote it for the shell.")[1]
     where, _, named = standing.scope.partition(":")
     wish: Any = {"scope": where, "expires": standing.expires, "max_uses": standing.max_uses}
-    who = by or getuser()
 
     async def give(app: Agentflow) -> tuple[GrantRecord, int]:
-        made = await app.grants.create(call, by=who, always=Always(**wish), scope_id=named or None, match=fits, reason=reason)
+        made = await app.grants.create(call, by=who(by), always=Always(**wish), scope_id=named or None, match=fits, reason=reason)
         return made, app.clock.now()
 
     made, now = ask(connection, give)
@@ -114,5 +113,5 @@ def revoke(
     connection: Connection,
 ) -> None:
     """Take a grant back, at once."""
-    gone = ask(connection, lambda app: app.grants.revoke(id, by=by or getuser()))
+    gone = ask(connection, lambda app: app.grants.revoke(id, by=who(by)))
     say(text("✓ ") + text("revoked", "yellow") + text(f"  {gone.tool}", "bold") + text(f"  used {gone.uses} times", "dim"))

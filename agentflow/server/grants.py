@@ -16,6 +16,7 @@ from agentflow.server.errors import InvalidRequest
 from agentflow.server.models import Time
 from agentflow.server.persons import person
 from agentflow.server.requests import Nothing, Stand, Strict
+from agentflow.storage.policy import Voter
 
 
 class CreateGrant(Stand):
@@ -104,7 +105,7 @@ async def create_grant(call: Call[CreateGrant, Nothing]) -> Response:
         raise InvalidRequest(f"{body.tool!r} is a question and no tool.", hint="Send it as `from_waitpoint`.")
     made = await call.app.grants.create(
         body.tool or body.from_waitpoint or "",
-        by=person(call, body.by) or "http",
+        by=Voter(person(call, body.by) or "http", via="http"),
         always=Always(scope=body.scope, expires=body.expires, max_uses=body.max_uses),
         scope_id=body.scope_id,
         match=body.match,
@@ -115,7 +116,7 @@ async def create_grant(call: Call[CreateGrant, Nothing]) -> Response:
 
 async def revoke_grant(call: Call[Nothing, Nothing]) -> Response:
     """Take a grant back, at once; again, it changes nothing. The header X-Agentflow-By says who."""
-    gone = await call.app.grants.revoke(call.id, by=person(call) or "http")
+    gone = await call.app.grants.revoke(call.id, by=Voter(person(call) or "http", via="http"))
     return answer(grant_view(gone, call.app.clock.now()))
 
 

@@ -14,8 +14,10 @@ from agentflow.errors import DefinitionError, WaitpointError
 from agentflow.policy.matching import Matcher, exact, fits
 from agentflow.records import GrantedCall, GrantRecord, WaitpointRecord, WaitState
 from agentflow.serde import dumps, loads
-from agentflow.storage import deciding, rows, runs, waitpoints
+from agentflow.storage import audit, deciding, rows, runs, waitpoints
+from agentflow.storage.audit import Note
 from agentflow.storage.deciding import Ballot, Decided
+from agentflow.storage.policy import Voter
 from agentflow.storage.runs import Lease, Lessee
 from agentflow.storage.statements import SQL
 from agentflow.storage.waitpoints import Ending, NewWaitpoint
@@ -66,6 +68,7 @@ def open_wait(lease: Lease, new: NewWaitpoint, call: GrantedCall | None, thread:
     born = yield from waitpoints.insert(lease, new, Ending(WaitState.ANSWERED, answer, by), now)
     yield SQL.approval_grants.use(id=grant.id)
     yield SQL.votes.put(waitpoint=new.id, actor=by, choice="approve", body=answer, key=None, counted=1, why=None, now=now)
+    yield from audit.tell(_used(grant, call, born), now)
     return born
 
 
@@ -83,11 +86,27 @@ def stands_for(grant: GrantRecord, call: GrantedCall) -> bool:
         return False
 
 
+def _used(grant: GrantRecord, call: GrantedCall, born: WaitpointRecord) -> Note:
+    subject = loads(born.subject)
+    shown = {name: subject[name] for name in ("title", "tool", "digest", "risk") if subject.get(name) is not None}
+    detail = {"choice": "use", "grant": grant.id, "granted_by": grant.granted_by, "call": exact(call.tool, call.arguments), "asked": shown}
+    return Note(type="grant", waitpoint=born.id, run_id=born.run_id, actor=f"grant:{grant.id}", via="grant", detail=detail)
+
+
+def _given(grant: GrantRecord, via: str) -> Note:
+    names = ("scope", "scope_id", "tool", "max_uses", "expires_at", "reason")
+    detail = {"choice": "give", "grant": grant.id, "match": loads(grant.fits), **{name: getattr(grant, name) for name in names}}
+    return Note(type="grant", waitpoint=grant.waitpoint, run_id=None, actor=grant.granted_by, via=via, detail=detail)
+
+
 @transaction
-def create(new: NewGrant, now: int) -> Transaction[GrantRecord]:
+def create(new: NewGrant, now: int, via: str = "api") -> Transaction[GrantRecord]:
     """Store a grant."""
     made = yield SQL.approval_grants.create(**{field.name: getattr(new, field.name) for field in fields(NewGrant)}, now=now)
-    return _grant(made[0] if made else (yield SQL.approval_grants.get(id=new.id))[0])
+    if not made:
+        return _grant((yield SQL.approval_grants.get(id=new.id))[0])
+    yield from audit.tell(_given(_grant(made[0]), via), now)
+    return _grant(made[0])
 
 
 @transaction
@@ -97,17 +116,19 @@ def decide_always(waitpoint_id: str, ballot: Ballot, new: NewGrant, now: int, le
     if decided.refused is not None or not decided.resolved:
         return decided
     if decided.runs or decided.leased:
-        return replace(decided, grant=(yield from create(new, now)).id)
+        return replace(decided, grant=(yield from create(new, now, ballot.voter.via)).id)
     before = yield SQL.approval_grants.of_waitpoint(waitpoint=waitpoint_id)
     return replace(decided, grant=before[0]["id"] if before else None)
 
 
 @transaction
-def revoke(grant_id: str, by: str, now: int) -> Transaction[GrantRecord]:
+def revoke(grant_id: str, by: Voter, now: int) -> Transaction[GrantRecord]:
     """Take a grant back; again, it changes nothing. Raises `GrantNotFound`."""
-    found = yield SQL.approval_grants.revoke(id=grant_id, by=by, now=now)
-    if not found:
-        raise not_found(grant_id)
+    before = yield from get(grant_id)
+    found = yield SQL.approval_grants.revoke(id=grant_id, by=by.name, now=now)
+    if before.revoked_at is None:
+        detail = {"choice": "revoke", "grant": grant_id, "tool": before.tool, "uses": before.uses}
+        yield from audit.tell(Note(type="grant", waitpoint=before.waitpoint, run_id=None, actor=by.name, via=by.via, detail=detail), now)
     return _grant(found[0])
 
 

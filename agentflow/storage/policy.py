@@ -48,6 +48,11 @@ class Voter:
     via: str = "api"
 
 
+def named(by: str | Voter) -> Voter:
+    """Who decides, where only a name may be given."""
+    return Voter(by) if isinstance(by, str) else by
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """What one person said last: yes or no, to which arguments (JSON of their edits, or nothing)."""
