@@ -9,6 +9,7 @@
       WaitpointError        WaitpointNotFound · WaitpointAlreadyAnswered · WaitpointTimedOut · InvalidAnswer
       ServerUnreachable
       StreamError           CursorInvalid · StreamUnavailable · ItemTooLarge · InvalidMessage · InputFull
+      PromptError           TemplateError · ContractError
       StorageError          DatabaseBusy · DatabaseUnreachable · DatabaseUnreadable · DatabaseFull · SchemaNewer · ConnectionLost
     NonRetryable > TellModel, RetryAfter    raised by user code
     ControlFlow (control.py)                the engine's own, never caught by users
@@ -309,6 +310,27 @@ class InputFull(StreamError):
 
     code = "input_full"
     http_status = 429
+
+
+class PromptError(AgentflowError):
+    """A prompt cannot do what was asked."""
+
+    code = "prompt"
+    http_status = 400
+
+
+class TemplateError(PromptError):
+    """A template is no template, or its values do not fit it; `details` has the `line` and `column`, both from 1."""
+
+    code = "template_error"
+    http_status = 422
+
+
+class ContractError(PromptError):
+    """A template uses what its variables do not have, or what it must not; `details["problems"]` lists all of it."""
+
+    code = "contract_violation"
+    http_status = 422
 
 
 class StorageError(AgentflowError):
