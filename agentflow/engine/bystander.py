@@ -27,8 +27,8 @@ class Bystander:
         """No slot."""
         return None
 
-    def retract(self, run_id: str) -> None:
-        """Nothing was reserved."""
+    def retract(self, lessee: Lessee) -> None:
+        """Never called: nothing was offered."""
 
     def adopt(self, run: RunRecord) -> None:
         """Never called: nothing was offered."""
@@ -36,6 +36,9 @@ class Bystander:
     def keeps(self, run_id: str) -> Lessee | None:
         """No run is in memory."""
         return None
+
+    def came(self, lessee: Lessee) -> None:
+        """Never called: no run is in memory."""
 
     def queued(self, run: RunRecord) -> None:
         """Tell the workers, and the run's readers, of a new run."""

@@ -45,8 +45,8 @@ class StepOptions:
 class StepCall:
     """One call of a step: what to run, how to store its result, and a digest of its input.
 
-    `rescue` is asked when the last try has failed, inside of the step: what it returns is recorded as the result; it raises what it does
-    not make a result of.
+    `rescue` is asked when the last try has failed, inside of the step: what it returns is recorded as the result; it raises the error that
+    it does not make a result of. Another error of it is final: the body has run, and does not run again for that.
     """
 
     name: str

@@ -182,9 +182,10 @@ class Maintenance:
         for run_id, worker_id in await self._database.read(workers.orphans(ROUND)):
             await self.recover(run_id, worker_id, self._clock.now())
 
-    async def recover(self, run_id: str, worker_id: str, died_at: int) -> None:
+    async def recover(self, run_id: str, worker_id: str, died_at: int, epoch: int | None = None) -> None:
         """Take a run from a worker that does not work on it any more; after too many such ends in a row it is given up."""
-        found = await self._database.transact(transitions.recover(run_id, worker_id, self._max_recoveries, died_at, self._clock.now()))
+        now = self._clock.now()
+        found = await self._database.transact(transitions.recover(run_id, worker_id, self._max_recoveries, died_at, now, epoch))
         if isinstance(found, Ended):
             self._ended(found)
         elif found is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any
 
@@ -79,6 +79,7 @@ class Tries:
         self._key = key
         self._call = call
         self._meter = meter
+        self._last = False
 
     async def run(self, tried: JournalEntry | None) -> Any:
         """The step's result, recorded. Raises what its last try raised, recorded too."""
@@ -140,8 +141,20 @@ class Tries:
             token = scope.set(here)
             try:
                 return self._stored(call.rescue(error))
+            except Exception as broken:
+                if broken is error:
+                    raise
+                # The body has run for the last time, whatever the policy says of errors like this one.
+                self._last = True
+                raise self._unmapped(call.rescue, error, broken) from broken
             finally:
                 scope.reset(token)
+
+    def _unmapped(self, rescue: Callable[[Exception], Any], error: Exception, broken: Exception) -> StepFailed:
+        mapper, kind = getattr(rescue, "__qualname__", repr(rescue)), type(broken).__name__
+        text = f"Step {self._call.name!r} failed with {type(error).__name__}, and {mapper}, which tells of it, failed: {kind}: {broken}"
+        hint = "Mend what tells of the error: the step has run and is not tried again for that."
+        return StepFailed(text, hint=hint, step=self._key, error={"type": kind, "message": str(broken)})
 
     def _stored(self, value: Any) -> tuple[str, Any]:
         codec, what = self._call.codec, f"the result of step {self._call.name!r}"
@@ -152,7 +165,7 @@ class Tries:
         """Record a failed try. Returns what to raise: `_Again`, or the error as a replay will raise it."""
         session, call = self._session, self._call
         failed = decode_failure(encode_failure(failure(error, "timeout" if isinstance(error, StepTimeout) else "error")))
-        delay = call.options.retry.delay(tries, error, session.services.clock.now())
+        delay = None if self._last else call.options.retry.delay(tries, error, session.services.clock.now())
         metered = await self._meter.metered(self._key, here.used, None)
         told = {"type": failed.type, "message": failed.message}
         if delay is None:

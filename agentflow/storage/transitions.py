@@ -271,14 +271,16 @@ def expire(run_id: str, now: int) -> Transaction[Ended | None]:
 
 
 @transaction
-def recover(run_id: str, worker: str, limit: int, died_at: int, now: int) -> Transaction[RunRecord | Ended | None]:
+def recover(
+    run_id: str, worker: str, limit: int, died_at: int, now: int, epoch: int | None = None
+) -> Transaction[RunRecord | Ended | None]:
     """Take a run from a worker whose lease has ended: queue it again, or after `limit` crashes in a row, between which it recorded nothing,
     fail it as crashed.
 
-    None when the worker does not hold it any more, so a late second sweep changes nothing.
+    None when the worker does not hold it any more, or under another `epoch` than that, so a late second sweep changes nothing.
     """
     found = yield SQL.runs.lock(id=run_id)
-    if not found or found[0]["worker"] != worker:
+    if not found or found[0]["worker"] != worker or epoch not in (None, found[0]["epoch"]):
         return None
     run = rows.run(found[0])
     spent = max(0, died_at - (found[0]["leased_at"] or died_at))
