@@ -18,6 +18,7 @@ from agentflow.errors import NotInRun
 from agentflow.records import WaitKind, WaitState
 from agentflow.retry import NO_RETRY, Retry
 from agentflow.serde import Codec
+from agentflow.storage.pins import Held, Wanted
 from agentflow.streams.events import Event
 
 
@@ -331,6 +332,10 @@ class TaskContext(Protocol):
 
     def tell(self, run_id: str, event: Event) -> None:
         """Send an event to the stream of another run; it is dropped where that run has ended."""
+        ...
+
+    async def prompt(self, wanted: Wanted) -> Held:
+        """The version of a prompt that the run holds: chosen and recorded when it is first asked for, the same from then on."""
         ...
 
     async def patch(self, name: str) -> bool:

@@ -131,6 +131,7 @@ def _delete(keys: Sequence[int]) -> Transaction[None]:
     yield SQL.calls.forget(runs=named)
     yield SQL.callbacks.forget(runs=named)
     yield SQL.votes.forget(runs=named)
+    yield SQL.pins.forget(runs=named)
     yield SQL.remains.add(runs=named)
     gone = {row["key"] for row in (yield SQL.remains.delete(runs=named))}
     for key in keys:
