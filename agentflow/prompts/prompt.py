@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields
 from functools import cached_property
-from typing import Any, Generic, ParamSpec, TypedDict, Unpack, cast
-
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, Unpack, cast
 
 from agentflow.errors import DefinitionError, PromptError
 from agentflow.prompts import contract
@@ -19,6 +17,9 @@ from agentflow.prompts.pinning import Choosing, body_of, overridden, version_for
 from agentflow.prompts.registry import known
 from agentflow.storage.pins import Wanted
 from agentflow.storage.prompts import Own
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 P = ParamSpec("P")
 RESERVED = frozenset({"sticky", "slots", "label", "version"})
@@ -69,10 +70,12 @@ class Prompt(Generic[P]):
         )
         self.trusting = options.get("trusting", False)
         contract.check(self.body, self.contract, trusting=self.trusting)
-        known[name] = cast("Prompt[Any]", self)
+        known[name] = self
 
     def values(self, *args: Any, **variables: Any) -> dict[str, Any]:
         """The variables as JSON. Raises `PromptError` for what is missing, unknown or of another type."""
+        from pydantic import ValidationError
+
         if len(args) == 1 and isinstance(args[0], self.variables) and not variables:
             return args[0].model_dump(mode="json")
         given = {**dict(zip(self.order, args, strict=False)), **variables}
@@ -168,6 +171,8 @@ class _Maker:
         """
 
         def made(function: Callable[P, Any]) -> Prompt[P]:
+            from pydantic import ConfigDict, create_model
+
             template = inspect.getdoc(function)
             if not template:
                 raise DefinitionError(f"{function.__name__} has no docstring.", hint="It is the template.")
@@ -201,10 +206,14 @@ def _annotation(one: inspect.Parameter) -> Any:
 
 
 def _closed(variables: type[BaseModel] | None) -> type[BaseModel]:
+    from pydantic import ConfigDict, create_model
+
     return create_model("NoVariables", __config__=ConfigDict(extra="forbid")) if variables is None else variables
 
 
 def _schema(response: Any) -> dict[str, Any] | None:
+    from pydantic import TypeAdapter
+
     if response is None or isinstance(response, dict):
         return cast("dict[str, Any] | None", response)
     return TypeAdapter[Any](response).json_schema()

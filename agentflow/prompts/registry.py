@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 from weakref import WeakValueDictionary
 
-if TYPE_CHECKING:
-    from agentflow.prompts.prompt import Prompt
+from agentflow.storage.prompts import Own
 
-known: WeakValueDictionary[str, Prompt[Any]] = WeakValueDictionary()
+
+class Coded(Protocol):
+    """A prompt that code has; `trusting` lets text from outside stand in its system messages."""
+
+    trusting: bool
+
+    @property
+    def own(self) -> Own:
+        """As it is registered."""
+        ...
+
+
+known: WeakValueDictionary[str, Coded] = WeakValueDictionary()
 """Of several prompts with one name the one that was defined last."""
