@@ -55,8 +55,8 @@ class Agentflow:
 
     `tasks`: the tasks and agents this process knows. `database`: a path or `sqlite:///…`; `redis`: a URL; without them both are embedded
     in `directory`. `worker`: whether this process works (`WorkerSettings` to say how), or only starts and follows runs. `middleware`:
-    functions `async (run, call_next)` around every run's code; `environment`: whose prompts hold here ("prod"). What is not given is taken
-    from `AGENTFLOW_DATABASE`, `AGENTFLOW_REDIS`, `AGENTFLOW_DIRECTORY`, `AGENTFLOW_ENVIRONMENT` and `AGENTFLOW_RETENTION`, then from `[tool.agentflow]` in pyproject.toml.
+    functions `async (run, call_next)` around every run's code. What is not given is taken from `AGENTFLOW_DATABASE`, `AGENTFLOW_REDIS`,
+    `AGENTFLOW_DIRECTORY`, `AGENTFLOW_RETENTION` and `AGENTFLOW_ENVIRONMENT`, then from `[tool.agentflow]` in pyproject.toml.
 
     Raises `DuplicateName` when two tasks share a name.
 
@@ -75,10 +75,9 @@ class Agentflow:
         worker: bool | WorkerSettings = True,
         middleware: Sequence[Middleware] = (),
         clock: Clock | None = None,
-        environment: str | None = None,
     ) -> None:
         self.tasks = _registry(tasks)
-        found = find_settings({"redis": redis, "directory": None if directory is None else str(directory), "environment": environment})
+        found = find_settings({"redis": redis, "directory": None if directory is None else str(directory)})
         self.environment = found.environment
         self.directory = Path(found.directory)
         self.clock: Clock = clock or SystemClock()
@@ -103,14 +102,17 @@ class Agentflow:
         worker: bool | WorkerSettings | None = None,
         retention: Duration | None = None,
         groups: GroupsOf | None = None,
+        environment: str | None = None,
     ) -> Self:
         """Change what the app was made with, before it is opened; None leaves it as it is. Raises `ConfigurationError` when it is open.
 
-        `groups` tells, maybe awaited, which groups somebody who decides is in: where it raises, they are in none.
+        `groups` tells, maybe awaited, which groups somebody who decides is in: where it raises, they are in none. `environment` says which
+        prompts hold here, by default "prod".
         """
         if self._open is not None:
             raise ConfigurationError("An open app cannot be configured.", hint="Do it before `async with app:`.")
         self.groups = groups or self.groups
+        self.environment = environment or self.environment
         self._database = database or self._database
         self._redis_url = redis or self._redis_url
         self.directory = self.directory if directory is None else Path(directory)
@@ -162,6 +164,7 @@ class Agentflow:
             self._open = _Open(self, database, streams)
             if self._open.worker is not None:
                 self._open.worker.spawning = spawning(self, by_url=isinstance(given, str))
+                await self.prompts.deploy("worker")
             await self._open.begin()
             opened.add(self)
         except BaseException:
@@ -245,7 +248,7 @@ class Agentflow:
     @property
     def prompts(self) -> Prompts:
         """See which prompt is live where, release, go back, roll out."""
-        return Prompts(self.database, self.clock, self.environment)
+        return Prompts(self.database, self.clock, self.environment, self.start_json)
 
     async def prompt(self, wanted: Wanted) -> Held | None:
         """The version of a prompt for code that is in no run."""
@@ -327,7 +330,6 @@ class _Open:
     def __init__(self, app: Agentflow, database: Database, streams: Streams) -> None:
         self.database = database
         self.streams = streams
-        self._prompts = Prompts(database, app.clock, app.environment)
         self._clock = app.clock
         self._tasks = app.tasks
         self._late: set[asyncio.Task[None]] = set()
@@ -353,7 +355,6 @@ class _Open:
 
     async def begin(self) -> None:
         if self.worker is not None:
-            await self._prompts.deploy("worker")
             await self.worker.start()
             self.refill.look(self._clock.now())
             self.warming = self.worker.errand(in_thread(_warm, list(self._tasks.values())))

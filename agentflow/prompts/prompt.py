@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, Unpack, cast
 
 from agentflow.errors import DefinitionError, PromptError
@@ -70,6 +69,7 @@ class Prompt(Generic[P]):
         )
         self.trusting = options.get("trusting", False)
         contract.check(self.body, self.contract, trusting=self.trusting)
+        self.own = Own(name, self.body.hash, self.body.json, canonical(self.contract), self.description)
         known[name] = self
 
     def values(self, *args: Any, **variables: Any) -> dict[str, Any]:
@@ -87,11 +87,6 @@ class Prompt(Generic[P]):
         except ValidationError as error:
             told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
             raise PromptError(f"{self.name} cannot be filled: {told}.", hint="See its variables.", errors=error.errors()) from None
-
-    @cached_property
-    def own(self) -> Own:
-        """The prompt as it is registered."""
-        return Own(self.name, self.body.hash, self.body.json, canonical(self.contract), self.description)
 
     async def get(
         self,

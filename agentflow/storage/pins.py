@@ -17,7 +17,7 @@ from agentflow.serde import dumps, loads
 from agentflow.storage import bindings, journal, prompts, runs
 from agentflow.storage.bindings import LIVE, Asker, Choice
 from agentflow.storage.prompts import Happening, Own, VersionRecord
-from agentflow.storage.runs import Lease
+from agentflow.storage.runs import Lease, NewRun, Started
 from agentflow.storage.statements import SQL
 
 HOLDERS = 1_000
@@ -206,11 +206,15 @@ def live(wanted: Wanted, env: str, now: int) -> Transaction[Held]:
 
 
 def _kept(scope: str, run: int | None, wanted: Wanted, choice: Choice, now: int) -> Transaction[Choice]:
-    version = choice.version
+    return (yield from _kept_as(scope, run, (wanted.prompt, wanted.scope), choice, now))
+
+
+def _kept_as(scope: str, run: int | None, what: tuple[str, str], choice: Choice, now: int) -> Transaction[Choice]:
+    version, (prompt, label) = choice.version, what
     [row] = yield SQL.pins.keep(
         scope=scope,
-        prompt=wanted.prompt,
-        label=wanted.scope,
+        prompt=prompt,
+        label=label,
         number=version.number,
         hash=version.hash,
         variant=choice.variant,
@@ -306,6 +310,30 @@ def repin(run_id: str, prompt: str, to: int | str, said: Happening, now: int) ->
     told = Happening(type="run.repinned", actor=said.actor, reason=said.reason, before=run_id, after=str(version.number))
     yield from prompts.tell(prompt, told, now)
     return version
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a run holds from its start: what the run with that key holds, and versions of prompts by their numbers."""
+
+    of: int | None
+    versions: Mapping[str, int]
+
+
+@transaction
+def start(new: NewRun, holding: Holding, now: int) -> Transaction[Started]:
+    """Start a run that holds versions before it asks for them. Raises as `runs.start`, and `VersionNotFound`."""
+    started = yield from runs.start(new, now)
+    held: dict[tuple[str, str], Choice] = {}
+    if holding.of is not None:
+        for row in (yield SQL.pins.of_scope(scope=f"run:{holding.of}")):
+            held[row["prompt"], row["label"]] = yield from _pinned(row)
+    for prompt, number in holding.versions.items():
+        held[prompt, LIVE] = Choice((yield from prompts.find(prompt, number)))
+    run = started.run.key
+    for (prompt, label), choice in held.items():
+        yield from _kept_as(f"run:{run}", run, (prompt, label), choice, now)
+    return started
 
 
 @transaction

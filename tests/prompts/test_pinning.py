@@ -27,7 +27,7 @@ def greeting(text: str, name: str = "greeting") -> Prompt[Any]:
 
 
 hello = greeting("Hello {{name}}.")
-LIVE = {"actor": "maria", "reason": "better"}
+LIVE: Any = {"actor": "maria", "reason": "better"}
 
 
 def other(text: str) -> Body:
