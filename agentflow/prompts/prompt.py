@@ -12,7 +12,7 @@ from agentflow.errors import DefinitionError, PromptError
 from agentflow.prompts import contract
 from agentflow.prompts.body import Body, Message, Slot, canonical
 from agentflow.prompts.filled import Filled, Version
-from agentflow.prompts.pinning import Choosing, body_of, overridden, version_for
+from agentflow.prompts.pinning import Choosing, Pin, body_of, overridden, version_for
 from agentflow.prompts.registry import known
 from agentflow.storage.pins import Wanted
 from agentflow.storage.prompts import Own
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 P = ParamSpec("P")
-RESERVED = frozenset({"sticky", "slots", "label", "version"})
+RESERVED = frozenset({"sticky", "slots", "label", "version", "pin"})
 """What `get` takes beside the variables."""
 
 
@@ -95,19 +95,21 @@ class Prompt(Generic[P]):
         slots: Mapping[str, Sequence[Any]] | None = None,
         label: str = "live",
         version: int | str | None = None,
+        pin: Pin = "run",
         **variables: Any,
     ) -> Filled:
         """Fill in the version that the run holds: chosen when it first asks, recorded, and the same after retries, crashes and deploys.
 
         A run takes what the runs above it hold; else what is live under `label`: what somebody released, or what the code has. `version` (a
         number or a hash) is taken whatever is live. Where several are live side by side, `sticky`, as the id of a tenant, keeps the choice.
-        `slots` are the messages for `slot("history")` and its like. Outside of a run it is what is live now.
+        `slots` are the messages for `slot("history")` and its like. `pin="thread"`: the next runs of the thread take the same, until it is
+        upgraded. `pin="step"`: each call takes what is live then, and records it. Outside of a run it is what is live now.
 
         Raises `PromptError` for variables that do not fit, `VersionNotFound`, `VersionRevoked`, and `NotInRun` inside a step.
 
             p = await support.get(name=t.name, issue=t.text, sticky=t.tenant)
         """
-        values, choosing = self.values(*args, **variables), Choosing(label=label, version=version, sticky=sticky)
+        values, choosing = self.values(*args, **variables), Choosing(label=label, version=version, sticky=sticky, pin=pin)
         return (await version_for(self.wanted(values, slots, choosing))).fill(values, slots)
 
     def wanted(self, values: Mapping[str, Any], slots: Mapping[str, Sequence[Any]] | None, choosing: Choosing) -> Wanted:
@@ -192,6 +194,7 @@ class _Maker:
 
 
 prompt = _Maker()
+"""Define prompts: `prompt("support", vars=…, messages=[…])`, `@prompt.fn("title")`. `prompt.override({…})` chooses versions in tests."""
 
 
 def _annotation(one: inspect.Parameter) -> Any:

@@ -201,7 +201,8 @@ class Engine:
 
     async def _bodies(self, entries: list[JournalEntry]) -> dict[str, str]:
         """The bodies of the prompts that a run holds, by hash."""
-        held = [(one.key.split(":")[1], loads(one.value or "{}")["hash"]) for one in entries if one.key.startswith("prompt:")]
+        keys = [(one.key.rpartition("/prompt:")[2].removeprefix("prompt:"), one) for one in entries if "prompt:" in one.key]
+        held = [(key.partition(":")[0], loads(one.value or "{}")["hash"]) for key, one in keys]
         return {hash: (await self.app.prompts.version(name, hash)).body for name, hash in held}
 
     def calls(self, function: Step[..., Any] | Task[..., Any]) -> int:

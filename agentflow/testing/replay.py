@@ -188,10 +188,11 @@ class _DryContext:
         raise _Frontier
 
     async def prompt(self, wanted: Wanted) -> Held:
-        held = self._held.get(wanted.key)
+        once = wanted.pin == "step"
+        held = None if once else self._held.get(wanted.key)
         if held is None:
-            records, text = 0, self.find(f"{wanted.key}#0").value
-            while (later := self.look(f"{wanted.key}#{records + 1}")) is not None:
+            records, text = 0, self.find(self.key(f"{wanted.key}:step") if once else f"{wanted.key}#0").value
+            while not once and (later := self.look(f"{wanted.key}#{records + 1}")) is not None:
                 records, text = records + 1, later.value
             body = self.bodies.get(loads(text or "{}")["hash"]) or (wanted.own.body if wanted.own is not None else "")
             held = self._held[wanted.key] = Held.read(text or "{}", body)
