@@ -28,7 +28,7 @@ from agentflow.engine.bystander import Bystander
 from agentflow.engine.calls import in_thread
 from agentflow.engine.context import StartCall, StartOptions
 from agentflow.engine.executor import Middleware
-from agentflow.engine.host import Host, Services
+from agentflow.engine.host import ENVIRONMENT, Host, Services
 from agentflow.engine.maintenance import Maintenance
 from agentflow.engine.placing import new_run, place
 from agentflow.engine.queue import check_weight, declared
@@ -78,7 +78,7 @@ class Agentflow:
     ) -> None:
         self.tasks = _registry(tasks)
         found = find_settings({"redis": redis, "directory": None if directory is None else str(directory)})
-        self.environment = found.environment
+        self.environment = found.environment or ENVIRONMENT
         self.directory = Path(found.directory)
         self.clock: Clock = clock or SystemClock()
         self._database = database or found.database

@@ -20,7 +20,7 @@ from agentflow.prompts.registry import known
 from agentflow.records import UsageRecord
 from agentflow.serde import loads
 from agentflow.storage import bindings, pins, prompts, runs, usage
-from agentflow.storage.bindings import LIVE, BindingRecord, Move
+from agentflow.storage.bindings import CODE, LIVE, BindingRecord, Move
 from agentflow.storage.pins import Held, HolderRecord, Holding, Wanted
 from agentflow.storage.prompts import Happening, NewVersion, Own, PromptEvent, VersionRecord
 from agentflow.storage.runs import NewRun, Started
@@ -237,13 +237,30 @@ class Prompts:
 
     async def deploy(self, actor: str) -> Sequence[BindingRecord]:
         """Register the prompts of this process; returns the bindings that stay with another version than the code has."""
-        mine = list(known.values())
-        if not mine:
+        mine = [one.own for one in list(known.values())]
+        changed = await self._database.read(bindings.undeployed(mine, self.environment)) if mine else []
+        if not changed:
             return ()
-        behind = await self._database.transact(bindings.deploy([one.own for one in mine], self.environment, actor, self._clock.now()))
+        behind = await self._database.transact(bindings.deploy(changed, self.environment, actor, self._clock.now()))
         for one in behind:
             _log.warning("%s: v%s is live in %s, the code has v%s", one.prompt, one.number, one.env, one.code)
+        for name, number, problem in await self.conflicts():
+            _log.warning("%s: the code cannot fill v%s, and goes by its own version: %s", name, number, problem)
         return behind
+
+    async def conflicts(self) -> list[tuple[str, int, str]]:
+        """What is live here and this code cannot fill: prompt, version, and why. For a check before a deploy."""
+        found: list[tuple[str, int, str]] = []
+        for one in await self._database.read(bindings.of_env(self.environment)):
+            mine = known.get(one.prompt)
+            current = one.at(self._clock.now())
+            for number in [] if mine is None or current.mode == CODE else current.weights or [current.number or 0]:
+                version = await self.version(one.prompt, number)
+                try:
+                    contract.check(body_of(version.body), loads(mine.own.contract if mine else "{}"), trusting=bool(mine and mine.trusting))
+                except PromptError as error:
+                    found.append((one.prompt, number, error.message))
+        return found
 
     async def live(self, wanted: Wanted) -> Held | None:
         """The version for code outside of runs; None where the registry cannot be read and the code has one."""
