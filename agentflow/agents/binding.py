@@ -90,7 +90,7 @@ def bind(tool: Definition) -> PydanticTool[Any]:
     """The pydantic-ai tool of one of ours. A task runs in the agent's own code, which starts the child; all else is a step."""
     task = tool.task
     function = tool.body if task is None else _child(task, final=tool.errors != "raise")
-    settings = ToolSettings(inline=task is not None, approval=tool.approval, options=tool.options, errors=tool.errors, limit=tool.limit)
+    settings = ToolSettings(task is not None, tool.approval, tool.options, tool.errors, tool.limit, tool.idempotent, tool.home)
     description, strict = tool.description or None, tool.strict or None
     return PydanticTool(_unmistaken(function), name=tool.name, description=description, strict=strict, metadata={SETTINGS: settings})
 

@@ -14,6 +14,7 @@ READ_RUN = ("run:read:<id>", "run:read:tag:<tag>", "run:read:thread:<id>")
 WRITE_RUN = ("run:write:<id>", "run:write:thread:<id>")
 START = "task:start:<name>"
 ANSWER = ("waitpoint:answer:<id>", "waitpoint:answer:run:<id>")
+LINK = ("waitpoint:link:<id>", "waitpoint:link:run:<id>")
 INDEX = "index:read"
 THOUGHTS = "thoughts"
 
@@ -41,8 +42,10 @@ _FORMS = (
     _Form("task:start:", "task", _NAME),
     _Form("waitpoint:answer:run:", "waiting", _RUN),
     _Form("waitpoint:answer:", "waitpoint", _WAITPOINT),
+    _Form("waitpoint:link:run:", "linking", _RUN),
+    _Form("waitpoint:link:", "link", _WAITPOINT),
 )
-_ALL = (*READ_RUN, *WRITE_RUN, START, *ANSWER, THOUGHTS, INDEX)
+_ALL = (*READ_RUN, *WRITE_RUN, START, *ANSWER, *LINK, THOUGHTS, INDEX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +53,7 @@ class Scopes:
     """What a token may do.
 
     `runs`, `tags`: the runs it reads; `written`, `written_tags`: those that it may cancel and send messages to; `tasks`: what it starts;
-    `waitpoints`, and all of the runs in `waiting`: what it answers.
+    `waitpoints`, and all of the runs in `waiting`: what it answers; `links` and `linking`: what it makes links for, for its subject.
     """
 
     texts: tuple[str, ...]
@@ -61,6 +64,8 @@ class Scopes:
     tasks: frozenset[str] = frozenset()
     waitpoints: frozenset[str] = frozenset()
     waiting: frozenset[str] = frozenset()
+    links: frozenset[str] = frozenset()
+    linking: frozenset[str] = frozenset()
     index: bool = False
     thoughts: bool = False
 
@@ -93,6 +98,8 @@ class Scopes:
             tasks=named("task"),
             waitpoints=named("waitpoint"),
             waiting=named("waiting"),
+            links=named("link"),
+            linking=named("linking"),
             index=INDEX in pairs,
             thoughts=THOUGHTS in pairs,
         )

@@ -7,11 +7,11 @@ may know which engine that is.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 from uuid import UUID
 
 from agentflow.errors import NotInRun
@@ -27,7 +27,8 @@ class StepOptions:
     """How a step is tried. `timeout` and `idle_timeout` are microseconds for one try; `kind` is what viewers see: code, llm or tool.
 
     Budgets let a step of kind llm begin, and count it as a model call. `share` is for a call that is several steps: the `first` is what is
-    let begin and counted, the `rest` tells what the call used.
+    let begin and counted, the `rest` tells what the call used. All of them name the `call`, which is under way until its rest is recorded
+    or its code says `over`.
     """
 
     retry: Retry = NO_RETRY
@@ -35,6 +36,7 @@ class StepOptions:
     idle_timeout: int | None = None
     kind: str = "code"
     share: Literal["whole", "first", "rest"] = "whole"
+    call: str | None = None
 
     @property
     def begins(self) -> bool:
@@ -42,12 +44,18 @@ class StepOptions:
         return self.kind == "llm" and self.share != "rest"
 
 
+Measure = Callable[[Collection[str]], Mapping[str, int | None]]
+"""What a call uses at most of these limits; None, or nothing, is not known."""
+
+
 @dataclass(frozen=True, slots=True)
 class StepCall:
     """One call of a step: what to run, how to store its result, and a digest of its input.
 
     `rescue` is asked when the last try has failed, inside of the step: what it returns is recorded as the result; it raises the error that
-    it does not make a result of. Another error of it is final: the body has run, and does not run again for that.
+    it does not make a result of. Another error of it is final: the body has run, and does not run again for that. `size` says what a model
+    call uses at most, for certain, of those limits it is asked about: `tokens`, in and out, and `usd`, in nano-USD. `consent` is where
+    people agreed to it, a waitpoint: then each try is recorded before it begins.
     """
 
     name: str
@@ -56,6 +64,8 @@ class StepCall:
     digest: str
     options: StepOptions = StepOptions()
     rescue: Callable[[Exception], Any] | None = None
+    size: Measure | None = None
+    consent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +95,13 @@ class CallbackAddress:
 
 @dataclass(frozen=True, slots=True)
 class WaitResult:
-    """How a waitpoint ended; `answer` is JSON text."""
+    """How a waitpoint ended; `answer` and `subject`, what was asked, are JSON text."""
 
     id: str
     state: WaitState
     answer: str | None
     answered_by: str | None
+    subject: str = "{}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +184,10 @@ class StepScope(Protocol):
         """Send an event to the run's stream; also proof of life for the idle timeout."""
         ...
 
+    def join(self, run_id: str, event: Event) -> None:
+        """Send an event to the stream of another run, where it is kept with the step's record; it is dropped where that run has ended."""
+        ...
+
     def touch(self) -> None:
         """Proof of life without an event."""
         ...
@@ -187,10 +202,7 @@ class ThreadScope(Protocol):
         ...
 
     async def history(self) -> list[str]:
-        """What was said before this run, a summary of the older part first if there is one: recorded as a position, so that a replay sees
-
-        the same.
-        """
+        """What was said before this run, a summary of the older part first: recorded as a position, so that a replay sees the same."""
         ...
 
     async def append(self, messages: Sequence[str]) -> None:
@@ -294,6 +306,14 @@ class TaskContext(Protocol):
         """The recorded result of a step, or run it and record it."""
         ...
 
+    def unsettled(self, key: str) -> int:
+        """How many tries of a step with `consent` began of which nobody knows how they ended, or which failed in an earlier attempt."""
+        ...
+
+    def over(self, call: str) -> None:
+        """The code follows this model call of several steps no further: budgets wait for it no longer."""
+        ...
+
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
         """Wait, if it must be for days, until a waitpoint ends."""
         ...
@@ -326,12 +346,12 @@ class TaskContext(Protocol):
         """The id of the run that started this one, or of the one at the top of its family; None when that is this very run."""
         ...
 
-    async def caught_up(self) -> None:
-        """Return once the run's readers are told what was recorded before this process took the run, and may not have been told."""
+    async def stop(self, reason: str) -> NoReturn:
+        """Have this run cancelled, as others can: raises the cancellation here."""
         ...
 
-    def tell(self, run_id: str, event: Event) -> None:
-        """Send an event to the stream of another run; it is dropped where that run has ended."""
+    async def caught_up(self) -> None:
+        """Return once the run's readers are told what was recorded before this process took the run, and may not have been told."""
         ...
 
     async def prompt(self, wanted: Wanted) -> Held:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import random
 import uuid
 from collections.abc import Callable, Coroutine, MutableMapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from agentflow.clock import SECOND
 from agentflow.control import RunPaused
@@ -18,6 +17,7 @@ from agentflow.engine.callbacks import Doors
 from agentflow.engine.calls import finishing
 from agentflow.engine.context import ReceiveCall, StartCall, StepCall, WaitRequest, WaitResult, scope
 from agentflow.engine.conversation import Conversation, Place
+from agentflow.engine.ladder import check_channels, heed
 from agentflow.engine.metadata import Metadata
 from agentflow.engine.meter import Meter
 from agentflow.engine.patching import Patches
@@ -33,7 +33,7 @@ from agentflow.engine.tries import Tries, recorded
 from agentflow.errors import DefinitionError, DuplicateName, TellModel
 from agentflow.records import EntryKind, JournalEntry, WaitKind, WaitpointRecord, WaitState, new_id
 from agentflow.serde import decode_failure, dumps, loads
-from agentflow.storage import waitpoints
+from agentflow.storage import showing, transitions, waitpoints
 from agentflow.storage.inputs import is_given_back
 from agentflow.storage.runs import Lease, NewRun, Started, start_detached
 from agentflow.storage.statements import SQL
@@ -136,12 +136,18 @@ class RunContext:
             return recorded(found, call)
         return await Tries(self._session, key, call, self._meter).run(self._replay.tried(key))
 
+    def over(self, call: str) -> None:
+        self._meter.over(call)
+
     def _check(self, found: Any, call: StepCall) -> None:
         try:
             self._replay.check(found, call.digest, self._session.code)
         except RunPaused as paused:
             self._session.latch(paused)
             raise
+
+    def unsettled(self, key: str) -> int:
+        return self._replay.unsettled(key)
 
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
         self._replay.ask(key)
@@ -185,11 +191,16 @@ class RunContext:
             self._top = (await self._session.services.database.fetch(SQL.runs.root(run=run.key)))[0]["id"]
         return None if self._top == run.id else self._top
 
+    async def stop(self, reason: str) -> NoReturn:
+        session, now = self._session, self._session.services.clock.now()
+        by = now + session.services.cancel_grace
+        await self._working(lambda: session.transact(lambda _: transitions.ask_cancel(self.run_id, reason, by, now)))
+        session.on_cancel(reason)
+        while True:
+            await session.control(waits=True)
+
     async def caught_up(self) -> None:
         await self._caught_up()
-
-    def tell(self, run_id: str, event: Event) -> None:
-        self._session.call_soon(functools.partial(self._session.services.streams.join, run_id, event))
 
     async def patch(self, name: str) -> bool:
         return await self._patches.taken(name)
@@ -226,7 +237,7 @@ class RunContext:
             finally:
                 here.parked = False
             self.known[one.key or one.id] = one
-        return WaitResult(one.id, one.state, one.answer, one.answered_by)
+        return WaitResult(one.id, one.state, one.answer, one.answered_by, one.subject)
 
     async def _working(self, work: Callable[[], Coroutine[Any, Any, Any]], *, waits: bool = False) -> Any:
         # Whoever is cancelled here, the work goes on: a run that it leased to this worker must be taken over.
@@ -238,12 +249,17 @@ class RunContext:
 
     async def _create(self, key: str, request: WaitRequest) -> WaitpointRecord:
         session, now = self._session, self._session.services.clock.now()
+        check_channels(request.subject, session.services.channels)
         new = self._new_waitpoint(key, request, now)
         one = await session.transact(lambda lease: waitpoints.create(lease, new, now))
         self.known[key] = one
         if request.kind is WaitKind.APPROVAL:
             session.publish(requested(one))
+            await session.tell_above(one)
+        elif request.kind is WaitKind.CHILD:
+            await self._tell_of_below(one)
         session.services.host.hint(new.due_at)
+        heed(session.services, request.subject, now)
         await self._racing.opened(one)
         return one
 
@@ -265,7 +281,7 @@ class RunContext:
         session, now = self._session, self._session.services.clock.now()
         host = session.services.host
         new = new_run(call, now, scope=self.run_id, host=host, key=key)
-        wait = self._new_waitpoint(key, WaitRequest(kind=WaitKind.CHILD, target=new.id, subject={"task": call.task, "run": new.id}), now)
+        wait = self._new_waitpoint(key, WaitRequest(kind=WaitKind.CHILD, target=new.id, subject=_child(call, new.id)), now)
         try:
             started, one = await session.transact(lambda lease: waitpoints.start_child(lease, new, wait, now))
         except BaseException:
@@ -274,8 +290,17 @@ class RunContext:
         place(host, new, started)
         self.known[key] = one
         session.publish(ChildStarted(started.run.id, call.task, call.call, step=key))
+        if started.existed:
+            await self._tell_of_below(one)
         await self._racing.opened(one)
         return one
+
+    async def _tell_of_below(self, one: WaitpointRecord) -> None:
+        """A run for which this one begins to wait may be held up by a question already."""
+        session = self._session
+        if one.state is WaitState.PENDING:
+            for asked in await session.read(lambda: showing.open_in(session.run.key)):
+                await session.tell_above(asked)
 
     async def _start_detached(self, key: str, call: StartCall) -> Started:
         await self._meter.declare()
@@ -344,6 +369,11 @@ def _start_and_record(lease: Lease, new: NewRun, key: str, seq: int, session: Se
         ended_at=now,
     )
     return started
+
+
+def _child(call: StartCall, run_id: str) -> dict[str, Any]:
+    """What a wait for a child says of it."""
+    return {"task": call.task, "run": run_id, **({} if call.call is None else {"call": call.call})}
 
 
 def _stands(one: WaitpointRecord, call: StartCall) -> bool:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from agentflow.engine.context import WaitResult
 from agentflow.engine.waits import silence
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import decode_failure, loads
+from agentflow.storage import outbox
+from agentflow.storage.ladder import BY, Climbed
+from agentflow.storage.showing import Sight
+from agentflow.storage.transitions import Ended
 from agentflow.storage.waitpoints import Woken
 from agentflow.streams.events import (
+    ApprovalEscalated,
+    ApprovalReminded,
     ApprovalRequested,
     ApprovalResolved,
     ChildFinished,
@@ -60,12 +68,45 @@ def last_words(run: RunRecord) -> list[Event]:
 
 
 def tell_answer(streams: Streams, woken: Woken) -> None:
-    """Show an approval's answer to the readers of its run."""
+    """Show an approval's answer to the readers of its run, and have those told who were told of the question."""
     one = woken.waitpoint
+    tell_people(streams, one)
     if one.kind is not WaitKind.APPROVAL or one.run_id is None:
         return
     epoch = max((run.epoch for run in [*woken.runs, *woken.leased] if run.id == one.run_id), default=0)
     streams.publish(one.run_id, epoch, resolved(one))
+    tell_above(streams, one, woken.sights)
+
+
+def tell_above(streams: Streams, one: WaitpointRecord, sights: Iterable[Sight]) -> None:
+    """Show a question as it is now to the readers of the runs that it holds up."""
+    for sight in sights:
+        streams.join(sight.run_id, seen_from_above(one, sight.call) if one.state is WaitState.PENDING else ended_below(one))
+
+
+def tell_end(streams: Streams, ended: Ended, epoch: int) -> None:
+    """Tell the readers of a run that it has ended, and those of the runs that its questions held up that nobody is asked any more."""
+    for one, sights in ended.unanswered:
+        tell_above(streams, one, sights)
+    for event in last_words(ended.run):
+        streams.publish(ended.run.id, epoch, event)
+
+
+def tell_people(streams: Streams, one: WaitpointRecord) -> None:
+    """Something about a waitpoint is to be told on channels, perhaps: have whoever sends it look."""
+    if outbox.is_told(one.subject):
+        streams.signal(outbox.TOLD, "")
+
+
+def tell_rung(streams: Streams, climbed: Climbed) -> None:
+    """Show the readers of a run that people were reminded, or others brought in."""
+    one = climbed.waitpoint
+    tell_people(streams, one)
+    if one.kind is not WaitKind.APPROVAL or one.run_id is None:
+        return
+    by = None if climbed.by == BY else climbed.by
+    event = ApprovalReminded(one.id, by) if climbed.to is None else ApprovalEscalated(one.id, climbed.to)
+    streams.publish(one.run_id, climbed.epoch, event)
 
 
 def child_finished(wait: WaitResult | WaitpointRecord, child: str, step: str | None, call: str | None = None) -> ChildFinished:
@@ -94,6 +135,16 @@ def requested(one: WaitpointRecord) -> ApprovalRequested:
         expires_at=None if one.due_at is None else one.due_at // 1_000,
         can_edit=subject.get("can_edit"),
     )
+
+
+def seen_from_above(one: WaitpointRecord, call: str | None) -> ApprovalRequested:
+    """As `requested`, for the readers of a run that it holds up; `call` is the tool call there that waits for the answer."""
+    return replace(requested(one), run=one.run_id, call=call, step=None)
+
+
+def ended_below(one: WaitpointRecord) -> ApprovalResolved:
+    """As `resolved`, for the readers of a run that it held up."""
+    return replace(resolved(one), run=one.run_id)
 
 
 def resolved(one: WaitpointRecord) -> ApprovalResolved:

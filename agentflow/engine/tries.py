@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import Context
 from dataclasses import replace
 from typing import Any
 
 from agentflow.clock import SECOND
+from agentflow.control import LeaseLost
 from agentflow.engine.context import StepCall, StepOptions, WaitRequest, scope
 from agentflow.engine.meter import Meter
 from agentflow.engine.prices import priced, spoken_by
@@ -17,9 +19,10 @@ from agentflow.engine.session import Session, Work
 from agentflow.errors import AgentflowError, BudgetExceeded, StepFailed, StepTimeout
 from agentflow.records import EntryKind, Failure, JournalEntry, WaitKind
 from agentflow.serde import decode_failure, dumps, encode_failure, failure, loads, rebuild
+from agentflow.storage.journal import Words
 from agentflow.streams.events import Event, StepCompleted, StepRetrying, StepStarted, Usage
 from agentflow.streams.events import StepFailed as StepFailedEvent
-from agentflow.streams.transcript import Transcript
+from agentflow.streams.transcript import Transcript, written
 
 LONG_DELAY = 5 * SECOND
 """A retry that is further away than this frees the run's slot and survives a crash as a timer."""
@@ -28,7 +31,19 @@ LONG_DELAY = 5 * SECOND
 class Scope:
     """What the body of one try of a step can reach."""
 
-    __slots__ = ("_alive", "_began", "_prompt", "_session", "_transcript", "attempt", "id", "idempotency_key", "parts", "used")
+    __slots__ = (
+        "_alive",
+        "_began",
+        "_elsewhere",
+        "_prompt",
+        "_session",
+        "_transcript",
+        "attempt",
+        "id",
+        "idempotency_key",
+        "parts",
+        "used",
+    )
 
     def __init__(self, session: Session, began: StepStarted, now: int) -> None:
         self.id = began.step
@@ -40,6 +55,7 @@ class Scope:
         self._began = began
         self._prompt = spoken_by.get()
         self._transcript: Transcript | None = None
+        self._elsewhere: dict[str, list[Event]] = {}
         self._alive = now
 
     @property
@@ -63,10 +79,18 @@ class Scope:
         self._transcript.add(event)
         self._session.publish(event)
 
+    def join(self, run_id: str, event: Event) -> None:
+        """Send an event to the stream of another run."""
+        self.touch()
+        self._elsewhere.setdefault(run_id, []).append(event)
+        self._session.services.streams.join(run_id, event)
+
     @property
-    def said(self) -> str | None:
+    def said(self) -> Words | None:
         """All that was published, to be recorded."""
-        return None if self._transcript is None else self._transcript.text()
+        here = None if self._transcript is None else self._transcript.text()
+        elsewhere = {run_id: written(events) for run_id, events in self._elsewhere.items()}
+        return Words(here, elsewhere) if here is not None or elsewhere else None
 
     def touch(self) -> None:
         """Refresh the idle timeout."""
@@ -79,6 +103,7 @@ class Tries:
     def __init__(self, session: Session, key: str, call: StepCall, meter: Meter) -> None:
         self._session = session
         self._key = key
+        self._name = call.options.call or key
         self._call = call
         self._meter = meter
         self._last = False
@@ -100,12 +125,12 @@ class Tries:
             except _Again as again:
                 until = again.until
             finally:
-                self._meter.leave(self._key)
+                self._meter.leave(self._name)
                 session.leave()
             await self._until(tries, until)
 
     async def _enter(self) -> BudgetExceeded | None:
-        return await (self._meter.enter(self._key) if self._call.options.begins else self._session.enter())
+        return await (self._meter.enter(self._key, self._call) if self._call.options.begins else self._session.enter())
 
     async def _refused(self, refused: BudgetExceeded, tries: int) -> BudgetExceeded:
         """Record that the step may not begin, so that a replay is told the same."""
@@ -119,6 +144,9 @@ class Tries:
     async def _try(self, tries: int) -> Any:
         session, call = self._session, self._call
         started = session.services.clock.now()
+        if call.consent is not None:
+            # Consumed by the step's record; without one, whoever finds this knows that the body may have done its work.
+            await session.append(EntryKind.TRY, self._key, dumps({"consent": call.consent}), Work(started, call.digest, tries))
         began = StepStarted(self._key, call.name, call.options.kind, tries)
         session.publish(began)
         here = Scope(session, began, started)
@@ -126,9 +154,12 @@ class Tries:
             text, live = await self._result(here, tries)
         except Exception as error:
             raise await self._failed(error, here, tries, started) from error
-        metered = await self._meter.metered(self._key, here.used, call.options)
+        except asyncio.CancelledError:
+            await _to_its_end(asyncio.get_running_loop().create_task(self._cut_off(here, tries, started), context=Context()))
+            raise
+        metered = await self._meter.metered(self._key, here.used, call.options, answered=True)
         ended = await session.append(EntryKind.RESULT, self._key, text, Work(started, call.digest, tries, here.said, metered))
-        self._meter.recorded(self._key)
+        self._meter.recorded(self._name)
         took = (ended - started) // 1_000
         session.publish(StepCompleted(self._key, call.name, call.options.kind, tries, duration_ms=took))
         return live
@@ -168,19 +199,30 @@ class Tries:
         session, call = self._session, self._call
         failed = decode_failure(encode_failure(failure(error, "timeout" if isinstance(error, StepTimeout) else "error")))
         delay = None if self._last else call.options.retry.delay(tries, error, session.services.clock.now())
-        metered = await self._meter.metered(self._key, here.used, None)
+        metered = await self._meter.metered(self._key, here.used, call.options, answered=False)
         told = {"type": failed.type, "message": failed.message}
         if delay is None:
             await session.append(EntryKind.ERROR, self._key, encode_failure(failed), Work(started, call.digest, tries, metered=metered))
-            self._meter.recorded(self._key)
+            self._meter.recorded(self._name)
             session.publish(StepFailedEvent(self._key, told, call.name, call.options.kind, tries))
             return raised(failed, call.name, self._key)
         until = session.services.clock.now() + delay
         note = dumps({"until": until, "error": told})
         await session.append(EntryKind.TRY, self._key, note, Work(started, tries=tries, metered=metered))
-        self._meter.recorded(self._key)
+        self._meter.recorded(self._name)
         session.publish(StepRetrying(self._key, tries + 1, told, delay // 1_000, tuple(here.parts)))
         return _Again(until)
+
+    async def _cut_off(self, here: Scope, tries: int, started: int) -> None:
+        """Record what a try that was cancelled had told of its use by then, as a try that never counts. Without the lease nobody may."""
+        session = self._session
+        if not here.used or session.lease is None or session.closed or session.latched is not None:
+            return
+        metered = await self._meter.metered(self._key, here.used, self._call.options, answered=False)
+        note = dumps({"until": started, "error": {"type": "CancelledError", "message": "It was cancelled."}})
+        with suppress(LeaseLost):
+            await session.append(EntryKind.TRY, self._key, note, Work(started, tries=tries - 1, metered=metered))
+            self._meter.recorded(self._name)
 
     async def _until(self, tries: int, until: int) -> None:
         clock = self._session.services.clock
@@ -217,7 +259,7 @@ class Tries:
                     raise await self._stop(body, options, idle=options.timeout is None or clock.now() < began + options.timeout)
         except asyncio.CancelledError:
             body.cancel()
-            await asyncio.wait({body})
+            await _to_its_end(body)
             raise
 
     async def _stop(self, body: asyncio.Future[Any], options: StepOptions, *, idle: bool) -> StepTimeout:
@@ -233,6 +275,15 @@ class Tries:
             step=self._key,
             idle=idle,
         )
+
+
+async def _to_its_end(work: asyncio.Future[Any]) -> None:
+    """Wait for it while this is being cancelled: cancel scopes do so again at every turn of the loop."""
+    while not work.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({work})
+    if not work.cancelled():
+        work.exception()  # Whoever cancelled it does not ask.
 
 
 async def _either(body: asyncio.Future[Any], time: Coroutine[Any, Any, None]) -> None:

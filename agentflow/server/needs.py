@@ -6,14 +6,14 @@ learns of ids by asking.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from starlette.requests import Request
 
 from agentflow.app import Agentflow
-from agentflow.auth.scopes import ANSWER, INDEX, READ_RUN, START, WRITE_RUN, Scopes
+from agentflow.auth.scopes import ANSWER, INDEX, LINK, READ_RUN, START, WRITE_RUN, Scopes
 from agentflow.engine.starting import thread_tag
 from agentflow.server.callers import Caller
 from agentflow.server.errors import ScopeMissing
@@ -197,21 +197,43 @@ async def _lists_waitpoints(asked: Asked, scopes: Scopes) -> None:
 async def _sees_waitpoint(asked: Asked, scopes: Scopes) -> None:
     if not (scopes.waitpoints or scopes.waiting or scopes.runs or scopes.tags):
         raise missing(*ANSWER)
-    run_id = await _run_of_waitpoint(asked)
-    if not asked.caller.answers(_path_id(asked), run_id) and not (run_id and await _reads(asked.app, asked.caller, run_id)):
+    runs = await _runs_of_waitpoint(asked)
+    if not _answers(asked, runs) and not (runs and await _reads(asked.app, asked.caller, runs[0])):
         raise waitpoints.not_found(_path_id(asked))
 
 
 async def _answers_waitpoint(asked: Asked, scopes: Scopes) -> None:
     if not scopes.waitpoints and not scopes.waiting:
         raise missing(*ANSWER)
-    if not asked.caller.answers(_path_id(asked), await _run_of_waitpoint(asked)):
+    if not _answers(asked, await _runs_of_waitpoint(asked)):
         raise waitpoints.not_found(_path_id(asked))
 
 
-async def _run_of_waitpoint(asked: Asked) -> str | None:
-    """Raises `WaitpointNotFound`."""
-    return (await asked.app.database.read(waitpoints.get(_path_id(asked)))).run_id
+async def _answers_many(asked: Asked, scopes: Scopes) -> None:
+    if not scopes.waitpoints and not scopes.waiting:
+        raise missing(*ANSWER)
+    for id in dict.fromkeys(one.id for one in asked.body.decisions):
+        shown = await asked.app.waitpoints.shown_in(await asked.app.waitpoints.get(id))
+        if not any(asked.caller.answers(id, run_id) for run_id in (None, *(sight.run_id for sight in shown))):
+            raise waitpoints.not_found(id)
+
+
+async def _links_waitpoint(asked: Asked, scopes: Scopes) -> None:
+    if not scopes.links and not scopes.linking:
+        raise missing(*LINK)
+    runs_of = await _runs_of_waitpoint(asked)
+    if _path_id(asked) not in scopes.links and scopes.linking.isdisjoint(runs_of):
+        raise waitpoints.not_found(_path_id(asked))
+
+
+def _answers(asked: Asked, runs: Sequence[str]) -> bool:
+    return any(asked.caller.answers(_path_id(asked), run_id) for run_id in (None, *runs))
+
+
+async def _runs_of_waitpoint(asked: Asked) -> Sequence[str]:
+    """The run that asks, then those that the question holds up. Raises `WaitpointNotFound`."""
+    one = await asked.app.waitpoints.get(_path_id(asked))
+    return [sight.run_id for sight in await asked.app.waitpoints.shown_in(one)]
 
 
 OPEN = Need(check=_always, open=True)
@@ -250,3 +272,7 @@ SEE_WAITPOINT = Need(check=_sees_waitpoint, scopes=(*ANSWER, *READ_RUN))
 """To see the waitpoint in the path: it, or the run that waits for it."""
 ANSWER_WAITPOINT = Need(check=_answers_waitpoint, scopes=ANSWER)
 """To answer the waitpoint in the path."""
+LINK_WAITPOINT = Need(check=_links_waitpoint, scopes=LINK)
+"""To make links for the waitpoint in the path."""
+ANSWER_MANY = Need(check=_answers_many, scopes=ANSWER)
+"""To answer each of the waitpoints in the body."""

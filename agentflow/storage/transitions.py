@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from agentflow.control import LeaseLost
 from agentflow.database.port import Database, Transaction, transaction
 from agentflow.errors import RunError
-from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitState, may_become, new_id
+from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState, may_become, new_id
 from agentflow.serde import encode_failure
-from agentflow.storage import blobs, inputs, rows, runs, steering, waitpoints
+from agentflow.storage import audit, blobs, inputs, outbox, rows, runs, showing, steering, waitpoints
+from agentflow.storage.audit import Note
 from agentflow.storage.runs import Lease, Lessee, NewRun
+from agentflow.storage.showing import Sight
 from agentflow.storage.statements import SQL
 
 
@@ -25,11 +27,12 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A run that has ended, and the runs that this woke or leased."""
+    """A run that has ended, and the runs that this woke or leased. `unanswered`: its open questions, and where else they are shown."""
 
     run: RunRecord
     woken: Sequence[RunRecord] = field(default_factory=tuple[RunRecord, ...])
     leased: Sequence[RunRecord] = field(default_factory=tuple[RunRecord, ...])
+    unanswered: Sequence[tuple[WaitpointRecord, Sequence[Sight]]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,23 +91,35 @@ def _end(run: RunRecord, end: End, spent: Spent, now: int) -> Transaction[Ended]
     if not found:
         raise LeaseLost(run.id)
     ended = rows.run(found[0])
-    others = (yield from _cancel_waits(run.key, now)) if run.epoch > 0 else []
+    others, unanswered = (yield from _cancel_waits(run, now)) if run.epoch > 0 else ((), ())
     if run.idempotency_key is not None and end.state in (RunState.FAILED, RunState.EXPIRED):
         yield from _free_key(run)
     woken, leased = yield from waitpoints.end_targets(run.id, waitpoints.ending_of(ended), now, end.lessee)
     if run.thread is not None:
         woken = [*woken, *(yield from steering.go_on(run, now))]
-    return Ended(ended, [*woken, *others], leased)
+    return Ended(ended, [*woken, *others], leased, unanswered)
 
 
-def _cancel_waits(run: int, now: int) -> Transaction[list[RunRecord]]:
-    """Nobody answers what the run has asked: runs that wait for the same answer are woken, to ask themselves."""
+def _cancel_waits(run: RunRecord, now: int) -> Transaction[tuple[list[RunRecord], list[tuple[WaitpointRecord, Sequence[Sight]]]]]:
+    """Nobody answers what the run has asked: runs that wait for the same answer are woken, to ask themselves.
+
+    Returns them, and the questions, each with where else it is shown.
+    """
     woken: list[RunRecord] = []
-    for row in (yield SQL.waitpoints.cancel_of_run(run=run, now=now)):
+    unanswered: list[tuple[WaitpointRecord, Sequence[Sight]]] = []
+    for row in (yield SQL.waitpoints.cancel_of_run(run=run.key, now=now)):
+        if waitpoints.is_question(row):
+            detail = {"state": WaitState.CANCELLED.value, "why": "Its run has ended."}
+            yield from audit.tell(
+                Note(type="cancel", waitpoint=row["id"], run_id=run.id, actor="system:run", via="run", detail=detail), now
+            )
+        if outbox.is_told(row["subject"]):
+            yield from outbox.end(row["id"], now)
         if row["kind"] == WaitKind.APPROVAL:
             more, _ = yield from waitpoints.end_targets(row["id"], waitpoints.Ending(WaitState.CANCELLED), now)
             woken += more
-    return woken
+            unanswered.append((rows.waitpoint(row), (yield from showing.sights(row["id"]))))
+    return woken, unanswered
 
 
 def _free_key(run: RunRecord) -> Transaction[None]:
@@ -217,6 +232,7 @@ def revive(run_id: str, now: int) -> Transaction[RunRecord]:
     started = yield from runs.start(new, now)
     yield SQL.journal.copy(source=dead.key, target=started.run.key)
     yield SQL.transcripts.copy(source=dead.key, target=started.run.key)
+    yield SQL.joined.copy(source=dead.key, target=started.run.key)
     yield SQL.waitpoints.copy(source=dead.key, target=started.run.key, target_id=new.id)
     yield SQL.inputs.copy(source=dead.key, target=started.run.key)
     return started.run

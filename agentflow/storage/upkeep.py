@@ -129,9 +129,13 @@ def _delete(keys: Sequence[int]) -> Transaction[None]:
     yield SQL.budgets.forget(runs=named)
     yield SQL.grants.forget(runs=named)
     yield SQL.calls.forget(runs=named)
+    yield SQL.askers.forget(runs=named)
     yield SQL.callbacks.forget(runs=named)
     yield SQL.votes.forget(runs=named)
     yield SQL.pins.forget(runs=named)
+    yield SQL.links.forget(runs=named)
+    yield SQL.deliveries.forget(runs=named)
+    yield SQL.rungs.forget(runs=named)
     yield SQL.remains.add(runs=named)
     gone = {row["key"] for row in (yield SQL.remains.delete(runs=named))}
     for key in keys:
@@ -146,15 +150,10 @@ def clear(limit: int, run: int | None = None) -> Transaction[bool]:
     if not taken:
         return False
     named = dumps(taken)
-    left = limit - len((yield SQL.journal.forget(runs=named, limit=limit)))
-    if left > 0:
-        left -= len((yield SQL.transcripts.forget(runs=named, limit=left)))
-    if left > 0:
-        left -= len((yield SQL.waitpoints.forget(runs=named, limit=left)))
-    if left > 0:
-        left -= len((yield SQL.inputs.forget(runs=named, limit=left)))
-    if left > 0:
-        left -= len((yield SQL.usage.forget(runs=named, limit=left)))
+    left = limit
+    for table in (SQL.journal, SQL.transcripts, SQL.joined, SQL.shown, SQL.waitpoints, SQL.inputs, SQL.usage):
+        if left > 0:
+            left -= len((yield table.forget(runs=named, limit=left)))
     if left > 0:
         yield SQL.remains.cleared(runs=named)
     return True
@@ -167,6 +166,12 @@ def forget_tokens(before: int, limit: int) -> Transaction[bool]:
     if gone:
         yield SQL.votes.forget_free(waitpoints=dumps(gone))
     return len(gone) == limit
+
+
+@transaction
+def forget_tries(now: int, limit: int) -> Transaction[bool]:
+    """Delete what was counted of wrong secrets long ago; True when there may be more."""
+    return len((yield SQL.tries.forget(before=now - _WIDE, now=now, limit=limit))) == limit
 
 
 @transaction

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 from agentflow.control import LeaseLost
-from agentflow.database.port import Rows, Transaction, transaction
+from agentflow.database.port import Row, Rows, Transaction, transaction
 from agentflow.errors import WaitpointAlreadyAnswered, WaitpointNotFound, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState, new_id
 from agentflow.serde import decode_failure, dumps, encode_failure, loads
-from agentflow.storage import blobs, rows, runs
+from agentflow.storage import audit, blobs, outbox, rows, runs, showing
+from agentflow.storage.audit import Note
 from agentflow.storage.runs import Lease, Lessee, NewRun, Started
+from agentflow.storage.showing import Sight
 from agentflow.storage.statements import SQL
 
 _SILENCE = Failure(code="timeout", type="WaitpointTimedOut", message="Nobody answered in time.")
@@ -54,18 +57,23 @@ class TokenKey:
 
 @dataclass(frozen=True, slots=True)
 class Woken:
-    """Runs that an ended waitpoint woke: to be told (`runs`), and those leased at once to `lessee` (`leased`)."""
+    """Runs that an ended waitpoint woke: to be told (`runs`), and those leased at once to `lessee` (`leased`). `sights`: where else it is
+    shown."""
 
     waitpoint: WaitpointRecord
     runs: Sequence[RunRecord]
     leased: Sequence[RunRecord]
+    sights: Sequence[Sight] = ()
 
 
 @transaction
 def create(lease: Lease, new: NewWaitpoint, now: int) -> Transaction[WaitpointRecord]:
     """Create a waitpoint; when its target has ended already, it is born ended. Raises `LeaseLost`."""
     ending = None if new.target is None else (yield from _ended_target(new.target))
-    return (yield from insert(lease, new, ending, now))
+    made = yield from insert(lease, new, ending, now)
+    if new.kind is WaitKind.CHILD and ending is None:
+        yield from showing.show_below(new.target or "")
+    return made
 
 
 @transaction
@@ -74,8 +82,10 @@ def start_child(lease: Lease, child: NewRun, wait: NewWaitpoint, now: int) -> Tr
     started = yield from runs.start(replace(child, watched=True), now, lease)
     ending = (yield from _end_of(started.run.id)) if started.existed else None
     if started.existed:
-        wait = replace(wait, target=started.run.id, subject=dumps({"task": child.task, "run": started.run.id}))
+        wait = replace(wait, target=started.run.id, subject=dumps({**loads(wait.subject), "run": started.run.id}))
     waiting = yield from insert(lease, wait, ending, now)
+    if started.existed and ending is None:
+        yield from showing.show_below(started.run.id)
     return started, waiting
 
 
@@ -104,8 +114,12 @@ def insert(lease: Lease, new: NewWaitpoint, ending: Ending | None, now: int) -> 
         # Either the lease is lost, or this very wait is there: the connection broke after it was committed.
         yield from runs.hold(lease)
         found = yield SQL.waitpoints.get(id=new.id)
+    elif ending is None and outbox.is_told(new.subject):
+        yield from outbox.begin(rows.waitpoint(found[0]), lease.run, now)
     if not found:
         raise LeaseLost(lease.run_id)
+    if new.kind is WaitKind.APPROVAL:
+        yield from showing.show(new.id, lease.run_id)
     return (yield from _whole(found))[0]
 
 
@@ -182,8 +196,28 @@ def end(waitpoint_id: str, ending: Ending, now: int, lessee: Lessee | None = Non
     one = yield from get(waitpoint_id)
     if one.run_id is not None:
         yield SQL.runs.lock(id=one.run_id)
-    yield SQL.waitpoints.lock(id=waitpoint_id)
-    return (yield from end_locked(one, ending, now, lessee))
+    locked = yield SQL.waitpoints.lock(id=waitpoint_id)
+    done = yield from end_locked(one, ending, now, lessee)
+    if is_question(locked[0]):
+        yield from audit.tell(_told(one, ending), now)
+    return done
+
+
+def is_question(row: Row) -> bool:
+    """Whether somebody outside is to answer it: what ends it is audited. Neither a place in a thread nor a wait for a token is one."""
+    kind = row["kind"]
+    if kind in (WaitKind.APPROVAL, WaitKind.INPUT, WaitKind.TOKEN):
+        return True
+    return kind == WaitKind.CALLBACK and row["target"] is None and '"thread"' not in row["subject"]
+
+
+def _told(one: WaitpointRecord, ending: Ending) -> Note:
+    """What the audit tells of an end that is no vote of a person."""
+    by = ending.by or "nobody"
+    silent = ending.state is WaitState.TIMED_OUT
+    via = "timeout" if silent else "callback" if one.kind is WaitKind.CALLBACK else "api"
+    detail = {"state": ending.state.value, "answer": None if ending.answer is None else sha256(ending.answer.encode()).hexdigest()}
+    return Note(type="timeout" if silent else "answer", waitpoint=one.id, run_id=one.run_id, actor=by, via=via, detail=detail)
 
 
 def end_locked(one: WaitpointRecord, ending: Ending, now: int, lessee: Lessee | None) -> Transaction[Woken]:
@@ -199,8 +233,11 @@ def end_locked(one: WaitpointRecord, ending: Ending, now: int, lessee: Lessee | 
     found = yield SQL.waitpoints.end(id=one.id, state=ending.state.value, answer=answer, by=ending.by, now=now, wake=wake)
     if not found:
         raise refusal(rows.waitpoint((yield SQL.waitpoints.get(id=one.id))[0]))
+    if outbox.is_told(one.subject):
+        yield from outbox.end(one.id, now)
     more_woken, more_leased = yield from end_targets(one.id, ending, now, lessee)
-    return Woken(replace(rows.waitpoint(found[0]), answer=ending.answer), [*woken, *more_woken], [*leased, *more_leased])
+    sights = (yield from showing.sights(one.id)) if one.kind is WaitKind.APPROVAL else ()
+    return Woken(replace(rows.waitpoint(found[0]), answer=ending.answer), [*woken, *more_woken], [*leased, *more_leased], sights)
 
 
 def end_targets(

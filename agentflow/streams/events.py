@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from agentflow.streams.parts import (
+    ApprovalEscalated,
+    ApprovalReminded,
     ApprovalRequested,
     ApprovalResolved,
     Data,
@@ -33,6 +35,8 @@ from agentflow.streams.parts import (
 
 __all__ = [
     "KINDS",
+    "ApprovalEscalated",
+    "ApprovalReminded",
     "ApprovalRequested",
     "ApprovalResolved",
     "ChildFinished",
@@ -293,6 +297,8 @@ KINDS = (
     ToolError,
     ToolDenied,
     ApprovalRequested,
+    ApprovalReminded,
+    ApprovalEscalated,
     ApprovalResolved,
     Data,
     StreamItem,
@@ -333,6 +339,8 @@ Event = (
     | ToolError
     | ToolDenied
     | ApprovalRequested
+    | ApprovalReminded
+    | ApprovalEscalated
     | ApprovalResolved
     | Data
     | StreamItem

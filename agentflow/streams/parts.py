@@ -139,7 +139,10 @@ class ToolDenied:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRequested:
-    """A person is asked. Kinds: tool, input, confirm. `expires_at` in milliseconds since 1970."""
+    """A person is asked. Kinds: tool, input, confirm. `expires_at` in milliseconds since 1970.
+
+    `run` is the run that asks, where that is another one, for which this one waits; `call` is the tool call here that waits for it.
+    """
 
     type: ClassVar[str] = "approval.requested"
     approval: str
@@ -151,6 +154,25 @@ class ApprovalRequested:
     schema: Record | None = None
     expires_at: int | None = None
     can_edit: bool | None = None
+    run: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalReminded:
+    """Whoever was told of the question is told again, by the time that was set for it or because somebody asked (`by`)."""
+
+    type: ClassVar[str] = "approval.reminded"
+    approval: str
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalEscalated:
+    """Nobody has decided in time: `to` may decide from now on, too, as `group:ops` or `user:maria`."""
+
+    type: ClassVar[str] = "approval.escalated"
+    approval: str
+    to: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +185,7 @@ class ApprovalResolved:
     by: str | None = None
     reason: str | None = None
     input: Any = None
+    run: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

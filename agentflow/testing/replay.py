@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from logging import getLogger
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from agentflow.clock import SECOND
@@ -143,12 +143,18 @@ class _DryContext:
             self._differs.append(key)
         return recorded(found, call)
 
+    def unsettled(self, key: str) -> int:
+        return self._replay.unsettled(key)
+
+    def over(self, call: str) -> None:
+        pass
+
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
         self._replay.ask(key)
         one = self.waited.get(key)
         if one is None:
             raise _Frontier
-        return WaitResult(one.id, one.state, one.answer, one.answered_by)
+        return WaitResult(one.id, one.state, one.answer, one.answered_by, one.subject)
 
     async def open(self, key: str, request: WaitRequest) -> str:
         one = self.waited.get(key)
@@ -208,10 +214,10 @@ class _DryContext:
     async def above(self, target: str) -> str | None:
         return self._run.parent_id
 
-    async def caught_up(self) -> None:
-        """A replay says nothing."""
+    async def stop(self, reason: str) -> NoReturn:
+        raise _Frontier
 
-    def tell(self, run_id: str, event: Any) -> None:
+    async def caught_up(self) -> None:
         """A replay says nothing."""
 
     def publish(self, event: Any) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 from uuid import UUID
 
 from agentflow.control import Suspend
@@ -16,6 +17,7 @@ from agentflow.engine.context import CallbackAddress, ReceiveCall, StartCall, St
 from agentflow.errors import AgentflowError, StepFailed
 from agentflow.records import WaitKind, WaitState
 from agentflow.serde import dumps
+from agentflow.storage.pins import Held, Wanted
 from agentflow.streams.events import Event, StepRetrying
 
 PATIENCE = 10.0
@@ -37,6 +39,9 @@ class Scope:
     def publish(self, event: Event) -> None:
         self.run.journal.events.append(event)
 
+    def join(self, run_id: str, event: Event) -> None:
+        raise AssertionError("this run has nobody above it")
+
     def touch(self) -> None:
         self.run.journal.touches += 1
 
@@ -52,6 +57,7 @@ class Journal:
     answers: dict[str, WaitResult] = field(default_factory=dict[str, WaitResult])
     events: list[Event] = field(default_factory=list[Event])
     digests: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    begun: Counter[str] = field(default_factory=Counter[str])
     touches: int = 0
 
     def of(self, kind: type[E]) -> list[E]:
@@ -79,6 +85,7 @@ class MemoryRun:
         self.run_id = journal.id
         self.metadata: dict[str, Any] = {}
         self.executed: list[str] = []
+        self.over_with: list[str] = []
         self.delays: list[int] = []
         self.log = logging.LoggerAdapter(logging.getLogger("run"))
         self._counts: dict[str, int] = {}
@@ -104,6 +111,9 @@ class MemoryRun:
     async def random(self) -> float:
         return 0.5
 
+    async def prompt(self, wanted: Wanted) -> Held:
+        raise NotImplementedError("No agent here speaks by a prompt.")
+
     async def patch(self, name: str) -> bool:
         return True
 
@@ -124,6 +134,8 @@ class MemoryRun:
         tries = 0
         while True:
             tries += 1
+            if call.consent is not None:
+                self.journal.begun[key] += 1
             token = scope.set(Scope(key, tries, self))
             try:
                 return await call.body()
@@ -136,10 +148,22 @@ class MemoryRun:
                     raise
                 if delay is None:
                     raise StepFailed(f"{call.name}: {error}", type=type(error).__name__) from error
+                if call.consent is not None:
+                    self.journal.begun[key] -= 1
                 self.delays.append(delay)
                 self.journal.events.append(StepRetrying(key, tries + 1))
             finally:
                 scope.reset(token)
+
+    def unsettled(self, key: str) -> int:
+        return 0 if key in self.journal.results else self.journal.begun[key]
+
+    async def stop(self, reason: str) -> NoReturn:
+        self.cancelled = reason
+        raise asyncio.CancelledError(reason)
+
+    def over(self, call: str) -> None:
+        self.over_with.append(call)
 
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
         self.journal.waits.setdefault(key, request)
@@ -175,9 +199,6 @@ class MemoryRun:
     async def caught_up(self) -> None:
         """Everything was told at once."""
 
-    def tell(self, run_id: str, event: Event) -> None:
-        raise AssertionError("this run has nobody above it")
-
     async def _answered(self, key: str) -> WaitResult:
         self._ask(key)
         if key not in self.journal.answers:
@@ -205,9 +226,13 @@ class MemoryRun:
 
     def answer(self, key: str, value: Any, state: WaitState = WaitState.ANSWERED) -> None:
         """End what the run waits for."""
-        self.journal.answers[key] = WaitResult(f"wp_{key}", state, dumps(value), "maria")
+        self.journal.answers[key] = WaitResult(f"wp_{key}", state, dumps(value), "maria", self._subject(key))
         if (future := self._open.pop(key, None)) is not None:
             future.set_result(None)
+
+    def _subject(self, key: str) -> str:
+        asked = self.journal.waits.get(key)
+        return "{}" if asked is None else dumps(asked.subject)
 
     def evict(self) -> None:
         """The run leaves memory."""

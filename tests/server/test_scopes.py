@@ -28,7 +28,7 @@ from tests.server.site import Site, served
 ALL = (*OPERATIONS, described(OPERATIONS))
 READERS = {"run", "tag", "thread"}
 WRITERS = {"written", "written thread"}
-EVERYBODY = {*READERS, *WRITERS, "task", "waitpoint", "waiting", "thoughts", "index"}
+EVERYBODY = {*READERS, *WRITERS, "task", "waitpoint", "waiting", "link", "linking", "thoughts", "index"}
 ALLOWED: dict[str, set[str]] = {
     "start_run": {"task"},
     "list_runs": {"index", "tag"},
@@ -47,10 +47,16 @@ ALLOWED: dict[str, set[str]] = {
     "create_waitpoint": set(),
     "get_waitpoint": {*READERS, "waitpoint", "waiting"},
     "decide_waitpoint": {"waitpoint", "waiting"},
+    "decide_many": {"waitpoint", "waiting"},
     "list_votes": {*READERS, "waitpoint", "waiting"},
+    "make_link": {"link", "linking"},
     "withdraw_waitpoint": set(),
     "reassign_waitpoint": set(),
+    "remind_people": set(),
+    "list_deliveries": set(),
+    "click_in_slack": EVERYBODY,
     "deliver": EVERYBODY,
+    "export_audit": set(),
     "list_tasks": set(),
     "list_workers": set(),
     "drain_worker": set(),
@@ -101,6 +107,8 @@ class Stage:
             "task": "task:start:greet",
             "waitpoint": f"waitpoint:answer:{self.waitpoint}",
             "waiting": f"waitpoint:answer:run:{self.run}",
+            "link": f"waitpoint:link:{self.waitpoint}",
+            "linking": f"waitpoint:link:run:{self.run}",
             "thoughts": "thoughts",
             "index": "index:read",
         }
@@ -117,6 +125,8 @@ class Stage:
             "start_run": {"task": "greet", "payload": {"name": "ada"}},
             "move_run": {"to": None},
             "decide_waitpoint": {"value": 1},
+            "decide_many": {"decisions": [{"id": waitpoint, "approved": True}]},
+            "make_link": {"choices": ["answer"]},
             "mint_token": {"scopes": ["thoughts"]},
             "issue_ticket": {"run": run},
             "stream_runs": {"runs": {run: None}, "live": False},
@@ -160,7 +170,12 @@ async def test_a_token_may_do_what_its_scope_says_and_nothing_else(stage: Stage,
         answer = await stage.ask(name, credential)
         if kind in kinds:
             # There is no agent here, no thread and no callback: whoever is told so was let in.
-            absent = answer.status_code == 404 and answer.json()["code"] in ("unknown_task", "thread_not_found", "callback_not_found")
+            absent = answer.status_code == 404 and answer.json()["code"] in (
+                "unknown_task",
+                "thread_not_found",
+                "callback_not_found",
+                "channel_not_found",
+            )
             assert absent or answer.status_code not in (401, 403, 404), (name, answer.text)
             continue
         assert refusal(answer) == (403, "scope_missing"), (name, answer.text)

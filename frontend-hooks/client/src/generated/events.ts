@@ -1,6 +1,6 @@
 // Written by tools/typescript.py from the Python definitions: change those, then run `make types`.
 
-import type { ApprovalRequested, ApprovalResolved, Data, File, MessageStarted, ReasoningDelta, ReasoningEnd, ReasoningStart, Source, StreamItem, TextDelta, TextEnd, TextStart, ToolDenied, ToolError, ToolInput, ToolInputDelta, ToolInputStart, ToolOutput } from "./parts.ts";
+import type { ApprovalEscalated, ApprovalReminded, ApprovalRequested, ApprovalResolved, Data, File, MessageStarted, ReasoningDelta, ReasoningEnd, ReasoningStart, Source, StreamItem, TextDelta, TextEnd, TextStart, ToolDenied, ToolError, ToolInput, ToolInputDelta, ToolInputStart, ToolOutput } from "./parts.ts";
 
 /** The run waits for a worker. */
 export interface RunQueued {
@@ -195,6 +195,8 @@ export type KnownEvent =
   | ToolError
   | ToolDenied
   | ApprovalRequested
+  | ApprovalReminded
+  | ApprovalEscalated
   | ApprovalResolved
   | Data
   | StreamItem

@@ -124,6 +124,23 @@ export interface ApprovalRequested {
   schema?: Readonly<Record<string, unknown>>;
   expires_at?: number;
   can_edit?: boolean;
+  run?: string;
+}
+
+/** Whoever was told of the question is told again, by the time that was set for it or because somebody asked (`by`). */
+export interface ApprovalReminded {
+  type: "approval.reminded";
+  ts: number;
+  approval: string;
+  by?: string;
+}
+
+/** Nobody has decided in time: `to` may decide from now on, too, as `group:ops` or `user:maria`. */
+export interface ApprovalEscalated {
+  type: "approval.escalated";
+  ts: number;
+  approval: string;
+  to: string;
 }
 
 /** The answer, from whatever channel: approved, denied, expired or cancelled. */
@@ -135,6 +152,7 @@ export interface ApprovalResolved {
   by?: string;
   reason?: string;
   input?: unknown;
+  run?: string;
 }
 
 /** The user's own event. The same name and id replaces; a transient one need not be kept. */
