@@ -16,6 +16,7 @@ START = "task:start:<name>"
 ANSWER = ("waitpoint:answer:<id>", "waitpoint:answer:run:<id>")
 LINK = ("waitpoint:link:<id>", "waitpoint:link:run:<id>")
 INDEX = "index:read"
+GRANTS = ("grants:read", "grants:write")
 THOUGHTS = "thoughts"
 
 _MOST = 100
@@ -45,7 +46,7 @@ _FORMS = (
     _Form("waitpoint:link:run:", "linking", _RUN),
     _Form("waitpoint:link:", "link", _WAITPOINT),
 )
-_ALL = (*READ_RUN, *WRITE_RUN, START, *ANSWER, *LINK, THOUGHTS, INDEX)
+_ALL = (*READ_RUN, *WRITE_RUN, START, *ANSWER, *LINK, THOUGHTS, INDEX, *GRANTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,8 @@ class Scopes:
     """What a token may do.
 
     `runs`, `tags`: the runs it reads; `written`, `written_tags`: those that it may cancel and send messages to; `tasks`: what it starts;
-    `waitpoints`, and all of the runs in `waiting`: what it answers; `links` and `linking`: what it makes links for, for its subject.
+    `waitpoints`, and all of the runs in `waiting`: what it answers; `links` and `linking`: what it makes links for, for its subject;
+    `grants`: whether it sees grants, `granting`: whether it gives them and takes them back.
     """
 
     texts: tuple[str, ...]
@@ -68,6 +70,8 @@ class Scopes:
     linking: frozenset[str] = frozenset()
     index: bool = False
     thoughts: bool = False
+    grants: bool = False
+    granting: bool = False
 
     @classmethod
     def parse(cls, texts: Sequence[str]) -> Scopes:
@@ -102,6 +106,8 @@ class Scopes:
             linking=named("linking"),
             index=INDEX in pairs,
             thoughts=THOUGHTS in pairs,
+            grants=GRANTS[0] in pairs,
+            granting=GRANTS[1] in pairs,
         )
 
 
@@ -109,7 +115,7 @@ def _read(text: object) -> tuple[str, str] | None:
     """Kind and name of a scope, or None for what is no scope."""
     if not isinstance(text, str):
         return None
-    if text in (INDEX, THOUGHTS):
+    if text in (INDEX, THOUGHTS, *GRANTS):
         return text, ""
     for form in _FORMS:
         if text.startswith(form.prefix):

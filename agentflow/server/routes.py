@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentflow.server import audits, callbacks, channels, inputs, listings, needs, queues, runs, threads, tokens, waitpoints
+from agentflow.server import audits, callbacks, channels, grants, inputs, listings, needs, queues, runs, threads, tokens, waitpoints
 from agentflow.server.calls import Operation
 from agentflow.server.models import (
     DecidedMany,
@@ -56,6 +56,7 @@ OPERATIONS = (
     *callbacks.OPERATIONS,
     *audits.OPERATIONS,
     *channels.OPERATIONS,
+    *grants.OPERATIONS,
     *ai_sdk_routes.OPERATIONS,
     Operation(
         method="POST",

@@ -86,7 +86,7 @@ _RECORDED = ("number", "hash", "label", "variant", "rollout", "reason", "rendere
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a prompt is asked for: the environment, the run's thread and concurrency key, the branch of its code, and the record to be made."""
+    """Where a prompt is asked for: environment, the run's thread and concurrency key, the branch of its code, the record to be made."""
 
     env: str
     thread: str | None
