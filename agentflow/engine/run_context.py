@@ -60,7 +60,7 @@ class RunContext:
         self.max_duration: int | None = None
         self._untold = False
         self._places: dict[str, str] = {}
-        self._patches = Patches(session, replay)
+        self.patch = Patches(session, replay).taken
         self.prompt = Prompting(session, replay, self._ask, self.root).held
         self._racing = Racing(session, replay, lambda: self.known, self.root)
         self.side_by_side = self._racing.run
@@ -213,9 +213,6 @@ class RunContext:
 
     async def caught_up(self) -> None:
         await self._caught_up()
-
-    async def patch(self, name: str) -> bool:
-        return await self._patches.taken(name)
 
     def publish(self, event: Event) -> None:
         if not self.replaying:
