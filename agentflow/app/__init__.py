@@ -17,6 +17,7 @@ from agentflow.app.launching import Beginning, Launching
 from agentflow.app.options import AppOptions, checked
 from agentflow.app.outbox import Outbox, Told, by_name
 from agentflow.app.pages import page_of
+from agentflow.app.prompts import Prompts
 from agentflow.app.queues import Queues
 from agentflow.app.refill import Refill
 from agentflow.app.registry import registry, warm
@@ -35,7 +36,7 @@ from agentflow.engine.bystander import Bystander
 from agentflow.engine.calls import in_thread
 from agentflow.engine.context import StartCall, StartOptions
 from agentflow.engine.executor import Middleware
-from agentflow.engine.host import Host, Services
+from agentflow.engine.host import ENVIRONMENT, Host, Services
 from agentflow.engine.maintenance import Maintenance
 from agentflow.engine.queue import check_weight, declared
 from agentflow.engine.starting import Launcher, TaskName, launcher, opened, start_call, start_options
@@ -46,6 +47,7 @@ from agentflow.handle import RunHandle
 from agentflow.serde import ANY, check_keys, dumps
 from agentflow.settings import find_settings, kept
 from agentflow.storage import queues, workers
+from agentflow.storage.pins import Held, Wanted
 from agentflow.storage.statements import MIGRATIONS
 from agentflow.streams.log import Streams
 
@@ -58,8 +60,9 @@ class Agentflow:
     `tasks`: the tasks and agents this process knows. `database`: a path or `sqlite:///…`; `redis`: a URL; without them both are embedded
     in `directory`. `worker`: whether this process works (`WorkerSettings` to say how), or only starts and follows runs. `middleware`:
     functions `async (run, call_next)` around every run's code. `policy`: rules for the calls that models ask for. `channels` are where
-    people are told that a run waits for them (`agentflow.channels`), `people` who is where on them. What is not given is taken from the
-    environment (`AGENTFLOW_DATABASE`, `_REDIS`, `_DIRECTORY`, `_RETENTION`), then from `[tool.agentflow]` in pyproject.toml.
+    people are told that a run waits for them (`agentflow.channels`), `people` who is where on them; `environment`: whose prompts hold here
+    ("prod"). What is not given is taken from the environment (`AGENTFLOW_DATABASE`, `_REDIS`, `_DIRECTORY`, `_RETENTION`, `_ENVIRONMENT`),
+    then from `[tool.agentflow]` in pyproject.toml.
 
     Raises `DuplicateName` when two tasks share a name, `ConfigurationError` for an option that it does not know.
 
@@ -81,6 +84,7 @@ class Agentflow:
         checked(around)
         self.tasks = registry(tasks)
         found = find_settings({"redis": redis, "directory": None if directory is None else str(directory)})
+        self.environment = around.get("environment") or found.environment or ENVIRONMENT
         self.directory = Path(found.directory)
         self.clock: Clock = around.get("clock") or SystemClock()
         self._database = database or found.database
@@ -107,14 +111,17 @@ class Agentflow:
         worker: bool | WorkerSettings | None = None,
         retention: Duration | None = None,
         groups: GroupsOf | None = None,
+        environment: str | None = None,
     ) -> Self:
         """Change what the app was made with, before it is opened; None leaves it as it is. Raises `ConfigurationError` when it is open.
 
-        `groups` tells, maybe awaited, which groups somebody who decides is in: where it raises, they are in none.
+        `groups` tells, maybe awaited, which groups somebody who decides is in: where it raises, they are in none. `environment` says which
+        prompts hold here, by default "prod".
         """
         if self._open is not None:
             raise ConfigurationError("An open app cannot be configured.", hint="Do it before `async with app:`.")
         self.groups = groups or self.groups
+        self.environment = environment or self.environment
         self._database = database or self._database
         self._redis_url = redis or self._redis_url
         self.directory = self.directory if directory is None else Path(directory)
@@ -166,6 +173,7 @@ class Agentflow:
             self._open = _Open(self, database, streams)
             if self._open.worker is not None:
                 self._open.worker.spawning = spawning(self, by_url=isinstance(given, str))
+                await self.prompts.deploy("worker")
             await self._open.begin()
             opened.add(self)
         except BaseException:
@@ -247,6 +255,15 @@ class Agentflow:
         return Thread(self, id)
 
     @property
+    def prompts(self) -> Prompts:
+        """See which prompt is live where, release, go back, roll out."""
+        return Prompts(self.database, self.clock, self.environment, self.start_json)
+
+    async def prompt(self, wanted: Wanted) -> Held | None:
+        """The version of a prompt for code that is in no run."""
+        return await self.prompts.live(wanted)
+
+    @property
     def waitpoints(self) -> Waitpoints:
         """Create tokens, see what is waited for, answer."""
         return self._opened.waitpoints
@@ -326,7 +343,7 @@ class _Open:
         self._tasks = app.tasks
         self.warming: asyncio.Task[Any] | None = None
         known = frozenset(app.channels)
-        settings = None if app.settings is None else replace(app.settings, public_url=app.public_url, channels=known)
+        settings = app.settings and replace(app.settings, public_url=app.public_url, channels=known, environment=app.environment)
         self.worker = None if settings is None else Worker(database, streams, app.clock, app.tasks, settings)
         self.host: Host = self.worker or Bystander(streams)
         if self.worker is not None:

@@ -17,6 +17,7 @@ class AppOptions(Reach, total=False):
     middleware: Sequence[Middleware]
     policy: Policy | None
     clock: Clock | None
+    environment: str
 
 
 def checked(options: AppOptions) -> AppOptions:

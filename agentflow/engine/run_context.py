@@ -22,6 +22,7 @@ from agentflow.engine.metadata import Metadata
 from agentflow.engine.meter import Meter
 from agentflow.engine.patching import Patches
 from agentflow.engine.placing import new_run, place
+from agentflow.engine.prompting import Prompting
 from agentflow.engine.racing import Racing
 from agentflow.engine.receiving import Receiving, received
 from agentflow.engine.replay import Replay
@@ -59,7 +60,8 @@ class RunContext:
         self.max_duration: int | None = None
         self._untold = False
         self._places: dict[str, str] = {}
-        self._patches = Patches(session, replay)
+        self.patch = Patches(session, replay).taken
+        self.prompt = Prompting(session, replay, self._ask, self.root).held
         self._racing = Racing(session, replay, lambda: self.known, self.root)
         self.side_by_side = self._racing.run
         self.address = Doors(session).address
@@ -211,9 +213,6 @@ class RunContext:
 
     async def caught_up(self) -> None:
         await self._caught_up()
-
-    async def patch(self, name: str) -> bool:
-        return await self._patches.taken(name)
 
     def publish(self, event: Event) -> None:
         if not self.replaying:

@@ -14,6 +14,7 @@ from agentflow.engine.debounce import Debounce
 from agentflow.errors import DefinitionError, NotInRun
 from agentflow.handle import RunVerbs, Writable
 from agentflow.records import RunRecord, RunState, WaitKind, WaitState
+from agentflow.storage.pins import Held, Wanted
 from agentflow.storage.policy import is_reserved
 
 T = TypeVar("T")
@@ -127,6 +128,10 @@ class Launcher(Protocol):
 
     async def launch(self, call: StartCall) -> str:
         """Store a run; returns its id."""
+        ...
+
+    async def prompt(self, wanted: Wanted) -> Held | None:
+        """The version of a prompt that is live; None where that cannot be told, and code goes by what it has."""
         ...
 
     @property

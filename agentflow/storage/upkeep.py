@@ -132,6 +132,7 @@ def _delete(keys: Sequence[int]) -> Transaction[None]:
     yield SQL.askers.forget(runs=named)
     yield SQL.callbacks.forget(runs=named)
     yield SQL.votes.forget(runs=named)
+    yield SQL.pins.forget(runs=named)
     yield SQL.links.forget(runs=named)
     yield SQL.deliveries.forget(runs=named)
     yield SQL.rungs.forget(runs=named)

@@ -208,7 +208,7 @@ class ChildFinished:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens and cost (US dollars) of one model request."""
+    """Tokens and cost (US dollars) of one model request; `prompt` is the version that it was made by, as `support@v3#9f2c1a`."""
 
     type: ClassVar[str] = "usage"
     step: str | None = None
@@ -219,6 +219,7 @@ class Usage:
     cached: int | None = None
     reasoning: int | None = None
     cost: float | None = None
+    prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

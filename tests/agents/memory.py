@@ -19,6 +19,7 @@ from agentflow.errors import AgentflowError, StepFailed
 from agentflow.policy import Policy
 from agentflow.records import WaitKind, WaitState
 from agentflow.serde import dumps
+from agentflow.storage.pins import Held, Wanted
 from agentflow.streams.events import Event, StepRetrying
 
 PATIENCE = 10.0
@@ -113,6 +114,9 @@ class MemoryRun:
 
     async def random(self) -> float:
         return 0.5
+
+    async def prompt(self, wanted: Wanted) -> Held:
+        raise NotImplementedError("No agent here speaks by a prompt.")
 
     async def patch(self, name: str) -> bool:
         return True

@@ -227,7 +227,7 @@ def test_an_agent_with_a_wrong_option_or_no_model_is_an_error() -> None:
     with pytest.raises(DefinitionError, match="modell"):
         Agent("support", modell="x")  # pyright: ignore[reportCallIssue]
     with pytest.raises(DefinitionError, match="no model"):
-        Agent("support")  # pyright: ignore[reportCallIssue]
+        Agent("support")
 
 
 def test_a_tool_is_described_by_its_signature_and_docstring() -> None:

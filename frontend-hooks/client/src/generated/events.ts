@@ -118,7 +118,7 @@ export interface ChildFinished {
   step?: string;
 }
 
-/** Tokens and cost (US dollars) of one model request. */
+/** Tokens and cost (US dollars) of one model request; `prompt` is the version that it was made by, as `support@v3#9f2c1a`. */
 export interface Usage {
   type: "usage";
   ts: number;
@@ -130,6 +130,7 @@ export interface Usage {
   cached?: number;
   reasoning?: number;
   cost?: number;
+  prompt?: string;
 }
 
 /** The run has its result. */

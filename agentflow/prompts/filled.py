@@ -1,0 +1,124 @@
+"""A prompt with its variables filled in: what is sent to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from agentflow.engine.prices import speaking_by
+from agentflow.errors import PromptError
+from agentflow.prompts.body import Body, Message, Slot, canonical
+from agentflow.prompts.rendering import Renderer
+from agentflow.prompts.template import Template
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What is sent to a model, and which version said so.
+
+    `messages` are dicts with `role` and `content`; messages of slots stand among them as they were given. `hash` is the version's.
+
+        p = await support.get(name="Ada", issue="…")
+        await client.messages.create(**p.to_anthropic(), max_tokens=1000)
+    """
+
+    name: str
+    hash: str
+    number: int | None
+    messages: tuple[Any, ...]
+    model: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    tools: Sequence[Any] = ()
+    response_schema: Mapping[str, Any] | None = None
+    variant: str | None = None
+
+    @property
+    def ref(self) -> str:
+        """`name@v3#9f2c1a`; without a number where the version was never registered."""
+        return ref(self.name, self.number, self.hash)
+
+    @property
+    def text(self) -> str:
+        """The text of a prompt that is one message. Raises `PromptError` for others."""
+        if len(self.messages) != 1:
+            raise PromptError(f"{self.name} has {len(self.messages)} messages.", hint="Use .messages, or .system.")
+        return self.messages[0]["content"]
+
+    @property
+    def system(self) -> str:
+        """What the system messages say, one paragraph each."""
+        return "\n\n".join(one["content"] for one in self.messages if one.get("role") == "system")
+
+    @property
+    def conversation(self) -> list[Any]:
+        """The messages that are not of the system."""
+        return [one for one in self.messages if one.get("role") != "system"]
+
+    @property
+    def rendered(self) -> str:
+        """The SHA-256 of the messages that were rendered: a replay that makes others is noticed."""
+        return sha256(canonical(list(self.messages)).encode("utf-8", "surrogatepass")).hexdigest()
+
+    def counting(self) -> AbstractContextManager[None]:
+        """What model calls use in this block counts for the version.
+
+        with p.counting():
+            await client.messages.create(**p.to_anthropic(), max_tokens=1000)
+        """
+        return speaking_by(self.ref)
+
+    def to_anthropic(self) -> dict[str, Any]:
+        """Arguments of `client.messages.create`. The model's name loses its `anthropic:`."""
+        said = {"system": self.system} if self.system else {}
+        tools = {"tools": list(self.tools)} if self.tools else {}
+        return {**self._model(), **said, "messages": self.conversation, **tools, **self.params}
+
+    def to_openai(self) -> dict[str, Any]:
+        """Arguments of `client.chat.completions.create`. The model's name loses its `openai:`."""
+        tools = {"tools": list(self.tools)} if self.tools else {}
+        schema = self.response_schema
+        form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema), "strict": True}} if schema else None
+        answer = {} if form is None else {"response_format": form}
+        return {**self._model(), "messages": list(self.messages), **tools, **answer, **self.params}
+
+    def _model(self) -> dict[str, str]:
+        return {} if self.model is None else {"model": self.model.rpartition(":")[2]}
+
+
+def ref(name: str, number: int | None, hash: str) -> str:
+    """What people and traces call a version.
+
+    >>> ref("support", 3, "sha256:9f2c1a77…")
+    'support@v3#9f2c1a'
+    """
+    told = "" if number is None else f"@v{number}"
+    return f"{name}{told}#{hash.removeprefix('sha256:')[:6]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A body under the name and number that people know it by."""
+
+    name: str
+    body: Body
+    number: int | None = None
+    variant: str | None = None
+
+    def fill(self, values: Mapping[str, Any], slots: Mapping[str, Sequence[Any]] | None = None) -> Filled:
+        """Fill in JSON values. Raises `TemplateError` for what is missing, `PromptError` for a slot that does not exist."""
+        body, given = self.body, dict(slots or {})
+        if unknown := given.keys() - set(body.slots):
+            raise PromptError(f"{self.name} has no slot {sorted(unknown)[0]!r}.", hint=f"It has {list(body.slots)}.")
+        renderer = Renderer(body.partials, frozenset(body.fenced))
+        said: list[Any] = []
+        for one, template in zip(body.messages, body.templates, strict=True):
+            if isinstance(one, Message) and isinstance(template, Template):
+                said.append({"role": one.role, "content": renderer.render(template, values)})
+            elif isinstance(one, Slot):
+                said += given.get(one.name, ())
+        return Filled(
+            self.name, body.hash, self.number, tuple(said), body.model, body.params, body.tools, body.response_schema, self.variant
+        )

@@ -1,0 +1,81 @@
+"""Templates and values to text: one walk, in which a value is appended and never read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any, cast
+
+from agentflow.errors import TemplateError
+from agentflow.prompts.template import Block, Include, Node, Spot, Template, Value, template_error
+
+
+@dataclass(frozen=True, slots=True)
+class Renderer:
+    """What templates of one prompt are rendered with: its partials, and the variables whose text is fenced."""
+
+    partials: Mapping[str, Template]
+    fenced: frozenset[str] = frozenset()
+
+    def render(self, template: Template, values: Mapping[str, Any]) -> str:
+        """The text. Raises `TemplateError` for a variable that is missing or None.
+
+        >>> Renderer({}).render(parse("Hello {{name}}!"), {"name": "{{secret}}"})
+        'Hello {{secret}}!'
+        """
+        said: list[str] = []
+        self._walk(template.nodes, values, said)
+        return "".join(said)
+
+    def _walk(self, nodes: tuple[Node, ...], values: Mapping[str, Any], said: list[str]) -> None:
+        for node in nodes:
+            if isinstance(node, str):
+                said.append(node)
+            elif isinstance(node, Value):
+                text = _shown(_look(node.path, node.spot, values), node)
+                said.append(fence(text) if node.path[0] in self.fenced else text)
+            elif isinstance(node, Include):
+                self._walk(self.partials[node.name].nodes, values, said)
+            else:
+                self._block(node, values, said)
+
+    def _block(self, block: Block, values: Mapping[str, Any], said: list[str]) -> None:
+        found = _look(block.path, block.spot, values)
+        if block.kind == "each":
+            if not isinstance(found, list):
+                raise template_error(f"{'.'.join(block.path)} is no list.", "{{#each}} goes through a list.", block.spot)
+            inner = replace(self, fenced=self.fenced | {"this"} if block.path[0] in self.fenced else self.fenced - {"this"})
+            for entry in cast("Sequence[Any]", found):
+                inner._walk(block.body, {**values, "this": entry}, said)
+        elif bool(found) is (block.kind == "if"):
+            self._walk(block.body, values, said)
+
+
+def fence(text: str) -> str:
+    """Put a text from outside between tags. The tag is a hash of the text, so no text can hold the tag that closes it."""
+    tag = f"untrusted-{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+    return f"<{tag}>\n{text}\n</{tag}>"
+
+
+def _look(path: tuple[str, ...], spot: Spot, values: Mapping[str, Any]) -> Any:
+    found: Any = values
+    for depth, name in enumerate(path):
+        if not isinstance(found, Mapping) or name not in found:
+            raise _missing(path[: depth + 1], spot)
+        found = cast("Mapping[str, Any]", found)[name]
+    return found
+
+
+def _missing(path: tuple[str, ...], spot: Spot) -> TemplateError:
+    return template_error(f"There is no {'.'.join(path)}.", "Give it, or take it out of the template.", spot)
+
+
+def _shown(value: Any, node: Value) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        name = ".".join(node.path)
+        raise template_error(f"{name} is None.", f"Ask for it first: {{{{#if {name}}}}}…{{{{/if}}}}.", node.spot)
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
