@@ -25,4 +25,4 @@ def test_a_grant_is_given_listed_and_taken_back(folder: Path, run: Call) -> None
     assert "no grants" in run("grants", "list").stdout
     assert "revoked" in run("grants", "list", "--all").stdout
     refused = run("grants", "create", "shell", "--match", '{"args": {"cmd": {"prefix": "git "}}}', "--scope", "all")
-    assert (refused.exit_code, "exact arguments" in refused.stderr) == (1, True)
+    assert (refused.exit_code, "exact arguments" in refused.stderr) == (7, True)
