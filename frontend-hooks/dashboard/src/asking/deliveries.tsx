@@ -52,7 +52,7 @@ function Reminder({ id }: { id: string }) {
   const remind = () => act.run(() => waitpoints.remind(id, { by: name || "dashboard" })).then(() => refresh(`deliveries:${id}`));
   return (
     <>
-      <p>
+      <p className="told-again">
         <button type="button" className="button" disabled={act.busy} onClick={remind}>
           Remind them
         </button>
