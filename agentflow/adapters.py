@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Literal, cast
 from weakref import WeakKeyDictionary
@@ -23,7 +24,8 @@ from pydantic_core import from_json, to_jsonable_python
 
 from agentflow.clock import Duration, microseconds
 from agentflow.engine import prices
-from agentflow.engine.context import StepCall, StepOptions, StepScope, TaskContext, current_step, recording
+from agentflow.engine.context import Measure, StepCall, StepOptions, StepScope, TaskContext, current_step, recording
+from agentflow.engine.requests import body_size
 from agentflow.errors import AgentflowError, StepTimeout
 from agentflow.retry import Retry
 from agentflow.serde import ANY, digest
@@ -218,18 +220,19 @@ class Narrator:
 class ModelCall:
     """One call of a model in a run, made by `model_call`."""
 
-    def __init__(self, run: TaskContext, name: str, asked: str, options: StepOptions) -> None:
+    def __init__(self, run: TaskContext, name: str, asked: str, options: StepOptions, size: Measure | None = None) -> None:
         self._run = run
         self._name = name
         self._asked = asked
         self._options = options
+        self._size = size
         self._key = run.key(name)
 
     async def step(self, speak: Callable[[Narrator], Awaitable[Any]], part: str | None = None, *, share: Share = "whole") -> Any:
         """The recorded JSON of the call, or run `speak` and record what it returns.
 
         Of a call that has several steps `part` names one, and `share` says which is the `first` (what a budget lets begin) and which are
-        the `rest` (what tells what was used).
+        the `rest` (what tells what was used). From the first on it is under way until a rest is recorded: say `over` when none will be.
 
         Raises what the last try of `speak` raised, live as on a replay.
         """
@@ -238,7 +241,15 @@ class ModelCall:
             return await speak(Narrator(current_step()))
 
         key, name = (self._key, self._name) if part is None else (f"{self._key}/{part}", f"{self._name}.{part}")
-        return await self._run.step(key, StepCall(name, body, ANY, self._asked, replace(self._options, share=share)))
+        options = self._options if share == "whole" else replace(self._options, share=share, call=self._key)
+        return await self._run.step(key, StepCall(name, body, ANY, self._asked, options, size=self._size))
+
+    def over(self) -> None:
+        """Say that the code follows a call of several steps no further, however that came: budgets wait for it no longer.
+
+        Where only this process ends, the call stays under way: another one follows it.
+        """
+        self._run.over(self._key)
 
     def narrated(self, calls: Iterable[str]) -> None:
         """Say which tool calls the answer asks for, by their ids: a `Narrator` told them, and whoever carries them out need not.
@@ -264,18 +275,29 @@ def is_narrated(run: TaskContext, call: str) -> bool:
     return call in _narrated.get(run, ())
 
 
-def model_call(name: str, asked: Any, *, retry: Retry = MODEL_RETRY, idle_timeout: Duration = IDLE_TIMEOUT) -> ModelCall | None:
+def model_call(
+    name: str,
+    asked: Any,
+    *,
+    retry: Retry = MODEL_RETRY,
+    idle_timeout: Duration = IDLE_TIMEOUT,
+    request: Mapping[str, Any] | None = None,
+    provider: str = "",
+) -> ModelCall | None:
     """A call of a model as a step of the run around this code; None outside of a run and inside of a step.
 
     `name` is what viewers see, and its count in the branch is the key: take it where the call is written. `asked` is what is new in the
     request, as JSON: it is compared when the code has changed. `retry` says how a request is tried; `idle_timeout` is a duration.
+    `request` is all of it, as JSON for the `provider` (a name of genai-prices): what it limits itself to lets it run beside others under
+    a budget.
     """
     run = recording()
     if run is None:
         return None
     prices.warm()
     options = StepOptions(kind="llm", retry=retry, idle_timeout=microseconds(idle_timeout))
-    return ModelCall(run, name, digest(_plain(asked)), options)
+    size = None if request is None else partial(body_size, request, provider)
+    return ModelCall(run, name, digest(_plain(asked)), options, size)
 
 
 def arguments(text: str) -> Any:

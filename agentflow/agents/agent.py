@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
@@ -14,6 +15,7 @@ from agentflow.agents.prompt import Prompt, content, prompt_type
 from agentflow.agents.tools import as_tool
 from agentflow.clock import microseconds
 from agentflow.engine.budget import budgets_of, turns_of
+from agentflow.engine.calls import in_thread
 from agentflow.engine.queue import DEFAULT_QUEUE, queue_of
 from agentflow.engine.task import Task, TaskOptions, source_hash
 from agentflow.errors import ConfigurationError, DefinitionError
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from pydantic_ai.output import OutputSpec
 
 R = TypeVar("R")
+
+_loading = threading.RLock()
+"""Held by the thread that makes an agent, which loads pydantic-ai and SDKs: of two threads that load modules which need each other, one is
+shown half of a module."""
 
 
 class Agent(Task[[Prompt], R]):
@@ -90,6 +96,12 @@ class Agent(Task[[Prompt], R]):
     def pydantic(self) -> pydantic_ai.Agent[Any, Any]:
         """The pydantic-ai agent that does the talking; made when it is first needed."""
         if self._built is None:
+            with _loading:
+                return self._build()
+        return self._built
+
+    def _build(self) -> pydantic_ai.Agent[Any, Any]:
+        if self._built is None:
             from agentflow.agents.binding import build
 
             given = [one for one in self.agent_options.get("tools", ()) if not isinstance(one, Handoff)]
@@ -109,6 +121,8 @@ class Agent(Task[[Prompt], R]):
 
     def _body(self, name: str, output: Any) -> Callable[..., Any]:
         async def converse(prompt: Prompt) -> Any:
+            await _no_other_loads()
+            _ = self.pydantic
             from agentflow.agents import binding, budget
 
             options = self.agent_options
@@ -150,3 +164,16 @@ def _as_task(options: AgentOptions) -> TaskOptions:
         accepts=tuple(options.get("accepts", ())),
         budgets=budgets_of(options.get("budget")),
     )
+
+
+async def _no_other_loads() -> None:
+    """Return once no other thread makes an agent; the event loop goes on meanwhile."""
+    if _loading.acquire(blocking=False):
+        _loading.release()
+    else:
+        await in_thread(_loaded)
+
+
+def _loaded() -> None:
+    with _loading:
+        pass

@@ -140,6 +140,12 @@ class Durability(BaseDurabilityCapability[Any]):
         # Streamed inside of its step even where the loop around it is not, which costs a third of a turn.
         return await self._model_request_stream_operation(params)
 
+    async def _withdraw_unreturned_response(self, params: ModelRequestParams, response: ModelResponse | None) -> None:
+        # Whoever does not hear its end, it was asked: what it used counts.
+        if response is not None and (told := narrator.get()) is not None:
+            told.break_off(response)
+        await super()._withdraw_unreturned_response(params, response)
+
     def _model_stream_event_handler(self) -> EventStreamHandler[Any]:
         return partial(_narrate, self._event_stream_handler)
 

@@ -91,6 +91,11 @@ class Narrator:
             )
         )
 
+    def break_off(self, response: ModelResponse) -> None:
+        """Publish what a request used that broke off, or was cut off, as far as its provider had told it by then."""
+        if response.usage.has_values():
+            self.finish(response)
+
     def _tell(self, event: AgentStreamEvent) -> list[Event]:
         if isinstance(event, PartStartEvent):
             return self._started(event.index, event.part)

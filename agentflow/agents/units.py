@@ -8,6 +8,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -46,6 +47,7 @@ from agentflow.agents.failures import ModelFailed
 from agentflow.agents.handoff import TRANSFER
 from agentflow.agents.mcp import MCP, conversed, server_of
 from agentflow.agents.models import whole
+from agentflow.agents.size import request_size
 from agentflow.clock import SECOND, microseconds
 from agentflow.engine.context import StepCall, StepOptions, TaskContext, WaitRequest, current_step, recording
 from agentflow.errors import BudgetExceeded, DefinitionError, StepFailed, UnserializableValue
@@ -250,7 +252,8 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
             _tell_outcome(params.ctx.tool_call_id, payload)
             return payload
 
-        call = StepCall(unit.name, body, ANY, unit.digest, unit.options, None if unit.errors is None else rescue)
+        size = partial(request_size, params) if isinstance(params, ModelRequestParams) else None
+        call = StepCall(unit.name, body, ANY, unit.digest, unit.options, None if unit.errors is None else rescue, size)
         try:
             payload = await loop.task.step(loop.key(unit.place), call)
         except ModelFailed as failed:
@@ -275,7 +278,7 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
             try:
                 response = await self._operation.handler(params)
                 if isinstance(response, ModelResponse):
-                    told.finish(whole(response))
+                    _finish(told, response)
             except ModelAPIError as error:
                 raise ModelFailed.of(error) from error
             return response
@@ -292,6 +295,15 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
         name = _name(self._operation.operation_id)
         options = MCP if server_of(self._operation.operation_id) else _TOOL
         return _Unit(name, name, "", self._model if self._operation.config_role == "model" else options)
+
+
+def _finish(told: Narrator, response: ModelResponse) -> None:
+    try:
+        whole(response)
+    except ModelAPIError:
+        told.break_off(response)
+        raise
+    told.finish(response)
 
 
 @contextmanager

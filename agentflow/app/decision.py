@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from agentflow.app.form import problems
 from agentflow.errors import InvalidAnswer
 from agentflow.records import WaitpointRecord
-from agentflow.serde import loads
+from agentflow.serde import dumps, loads
+from agentflow.storage.terms import unusable
 
 
 class DecisionBody(BaseModel):
@@ -35,10 +36,22 @@ class DecisionBody(BaseModel):
             # Approved without them, the call would run as the person did not want it.
             hint = "Approve them as they are, or deny them with a reason."
             raise InvalidAnswer(f"The arguments of {asked.id} cannot be edited.", hint=hint)
+        if read.edits and "budgets" in (subject := loads(asked.subject)):
+            _new_limits(subject, read.edits, asked)
         if read.edits and asked.schema is not None:
             # Refused here and not where they run: a model is not to be blamed for what a person wrote.
             fitting(read.edits, asked)
         return read.model_dump_json(exclude_none=True)
+
+
+def _new_limits(subject: dict[str, Any], edits: dict[str, Any], asked: WaitpointRecord) -> None:
+    """Raise `InvalidAnswer` for edits that leave a budget as it is: the run would be stopped by it at once, or ask again."""
+    if found := unusable(subject, edits):
+        example = dumps({"approved": True, "edits": subject["body"]})
+        raise InvalidAnswer(
+            f"This sets no new limits for {asked.id}: {'; '.join(found)}.",
+            hint=f"Give more than was used, such as {example}, or a plain yes, which grants everything once more.",
+        )
 
 
 def fitting(value: Any, asked: WaitpointRecord) -> Any:

@@ -24,9 +24,9 @@ from agentflow.engine.task import Task
 from agentflow.engine.worker import Worker
 from agentflow.errors import RunNotFound, RunTimeout, StorageError, StreamError
 from agentflow.handle import Item, Readable, Writable, items_of
-from agentflow.records import JournalEntry, RunRecord, RunState, RunUsage, UsageRecord, WaitpointRecord
+from agentflow.records import JournalEntry, RunRecord, RunState, RunUsage, UsageRecord, WaitKind, WaitpointRecord
 from agentflow.serde import decode_failure
-from agentflow.storage import journal, listing, runs, transitions, upkeep, usage, waitpoints
+from agentflow.storage import journal, listing, runs, showing, transitions, upkeep, usage, waitpoints
 from agentflow.storage.inputs import NewMessage
 from agentflow.storage.listing import RunFilter, RunPage
 from agentflow.storage.statements import SQL
@@ -124,6 +124,12 @@ class Runs:
     async def waiting_for(self, run_id: str) -> list[WaitpointRecord]:
         """The open waitpoints of a run, newest first."""
         return await self._database.read(waitpoints.open_of_run(run_id))
+
+    async def asked_of(self, run_id: str) -> list[WaitpointRecord]:
+        """The open approvals that hold up a run: its own, and those of the runs that it waits for. Raises `RunNotFound`."""
+        run = await self._read(run_id)
+        own = [one for one in await self.waiting_for(run_id) if one.kind is WaitKind.APPROVAL]
+        return [*own, *await self._database.read(showing.open_in(run.key))]
 
     async def cancel(self, run_id: str, reason: str = "cancelled by an operator") -> RunRecord:
         """Ask a run and its children to stop; doing so again, or after its end, changes nothing. Raises `RunNotFound`."""

@@ -16,10 +16,11 @@ from agentflow.engine.maintenance import Maintenance
 from agentflow.errors import InvalidAnswer, WaitpointAlreadyAnswered, WaitpointTimedOut
 from agentflow.records import WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, loads
-from agentflow.storage import callbacks, deciding, listing, waitpoints
+from agentflow.storage import callbacks, deciding, listing, runs, showing, waitpoints
 from agentflow.storage.deciding import Ballot, Decided
 from agentflow.storage.policy import Voter
 from agentflow.storage.runs import Lessee
+from agentflow.storage.showing import Sight
 from agentflow.storage.waitpoints import Ending, TokenKey, Woken
 
 _log = logging.getLogger("agentflow.app")
@@ -79,6 +80,13 @@ class Waitpoints:
     async def get(self, waitpoint_id: str) -> WaitpointRecord:
         """A waitpoint as it is now. Raises `WaitpointNotFound`."""
         return await self._database.read(waitpoints.get(waitpoint_id))
+
+    async def shown_in(self, one: WaitpointRecord) -> Sequence[Sight]:
+        """The run that asks, and the runs above it that the question holds up: where it is shown."""
+        if one.run_id is None:
+            return ()
+        run = await self._database.read(runs.get(one.run_id))
+        return [Sight(run.id, run.thread, None), *await self._database.read(showing.sights(one.id))]
 
     async def list(
         self, *, kind: str | None = None, state: str | None = "pending", run_id: str | None = None, limit: int = 100
@@ -162,7 +170,7 @@ class Waitpoints:
 
     def _tell(self, done: Decided) -> None:
         if done.refused is None and done.resolved:
-            self._maintenance.woken(Woken(done.waitpoint, done.runs, done.leased))
+            self._maintenance.woken(Woken(done.waitpoint, done.runs, done.leased, done.sights))
 
     async def _voter(self, by: str | Voter) -> Voter:
         """Who decides, with the groups that are known of them. Where those cannot be found out, they are in none."""

@@ -55,10 +55,10 @@ class Waking:
 
     def _lessee(self, run_id: str | None) -> Lessee | None:
         """Our worker, with a slot reserved, if it keeps the waiting run in memory."""
-        if self._worker is None or run_id is None or self._worker.keeps(run_id) is None:
+        if self._worker is None or run_id is None or run_id not in self._worker.hot:
             return None
         return self._worker.offer(run_id)
 
     def _retract(self, lessee: Lessee | None) -> None:
         if lessee is not None and self._worker is not None:
-            self._worker.retract(lessee.run_id)
+            self._worker.retract(lessee)

@@ -20,7 +20,7 @@ _ENDS = ("stop", "fail", "ask", "wait")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What a run may use, with all the runs that it starts. It is looked at before each model call, so at most that one call is too much.
+    """What a run may use, with all the runs that it starts. It is looked at before each model call: what is too much is less than one call.
 
     Limits, one or more: `usd` (US dollars; a number, a `Decimal` or text), `tokens` (in and out together), `turns` (model calls), `time`
     (since the run began, with all its waits), `active` (work without waits). Where calls told no price, or no tokens, a limit of that
@@ -35,7 +35,16 @@ class Budget:
     run that has none of these is counted by itself. `window`: only what was used within that duration counts, up to 31 days; a key and a
     tag need one.
 
-    Calls at the same time: one more begins only if all of them fit, each as large as the largest so far; else it waits for the others.
+    Calls at the same time: one begins beside others only if all of them but the largest fit for certain; else it waits for them. So in all
+    cases what is used in the end is less than the limit and the largest of those calls that were under way when the last one began, and
+    `turns` are never exceeded. For certain is what a request limits itself to: text, with `max_tokens` (of an agent: in `settings`), at a
+    known price for `usd`; and `most` of a `@step(kind="llm")`. A call that says none, or asks for more than text, counts as the largest:
+    under a limit of tokens or USD one such call is under way at a time. What a call used counts when it is recorded, also of one that
+    failed or was cancelled, as far as that was told; what died with its worker is not known to anybody.
+
+    Where runs above bring a budget that counts the same (`per`, `window` and `on_limit`) the lowest of each limit holds, and the outermost
+    says who is asked. A no, or no answer, refuses the runs that waited for it: those of a thread, until its next run asks anew; those of a
+    key or a tag, for the `window`.
     Raises `DefinitionError` for what cannot be.
 
         support = Agent("support", model=…, budget=Budget(usd=0.50, turns=30, on_limit="ask"))

@@ -6,7 +6,7 @@ from typing import Any
 
 from agentflow.engine.announcer import Announcer
 from agentflow.engine.context import StartCall
-from agentflow.engine.telling import last_words
+from agentflow.engine.telling import tell_end
 from agentflow.records import RunRecord
 from agentflow.storage.runs import Lessee
 from agentflow.storage.transitions import Ended
@@ -27,8 +27,8 @@ class Bystander:
         """No slot."""
         return None
 
-    def retract(self, run_id: str) -> None:
-        """Nothing was reserved."""
+    def retract(self, lessee: Lessee) -> None:
+        """Never called: nothing was offered."""
 
     def adopt(self, run: RunRecord) -> None:
         """Never called: nothing was offered."""
@@ -36,6 +36,9 @@ class Bystander:
     def keeps(self, run_id: str) -> Lessee | None:
         """No run is in memory."""
         return None
+
+    def came(self, lessee: Lessee) -> None:
+        """Never called: no run is in memory."""
 
     def queued(self, run: RunRecord) -> None:
         """Tell the workers, and the run's readers, of a new run."""
@@ -52,8 +55,7 @@ class Bystander:
 
     def ended(self, ended: Ended, epoch: int) -> None:
         """Tell the readers of a run that it has ended, and the runs that this woke."""
-        for event in last_words(ended.run):
-            self._streams.publish(ended.run.id, epoch, event)
+        tell_end(self._streams, ended, epoch)
         for run in ended.woken:
             self.announce(run)
 

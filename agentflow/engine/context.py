@@ -7,7 +7,7 @@ may know which engine that is.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,7 +26,8 @@ class StepOptions:
     """How a step is tried. `timeout` and `idle_timeout` are microseconds for one try; `kind` is what viewers see: code, llm or tool.
 
     Budgets let a step of kind llm begin, and count it as a model call. `share` is for a call that is several steps: the `first` is what is
-    let begin and counted, the `rest` tells what the call used.
+    let begin and counted, the `rest` tells what the call used. All of them name the `call`, which is under way until its rest is recorded
+    or its code says `over`.
     """
 
     retry: Retry = NO_RETRY
@@ -34,6 +35,7 @@ class StepOptions:
     idle_timeout: int | None = None
     kind: str = "code"
     share: Literal["whole", "first", "rest"] = "whole"
+    call: str | None = None
 
     @property
     def begins(self) -> bool:
@@ -41,12 +43,17 @@ class StepOptions:
         return self.kind == "llm" and self.share != "rest"
 
 
+Measure = Callable[[Collection[str]], Mapping[str, int | None]]
+"""What a call uses at most of these limits; None, or nothing, is not known."""
+
+
 @dataclass(frozen=True, slots=True)
 class StepCall:
     """One call of a step: what to run, how to store its result, and a digest of its input.
 
-    `rescue` is asked when the last try has failed, inside of the step: what it returns is recorded as the result; it raises what it does
-    not make a result of.
+    `rescue` is asked when the last try has failed, inside of the step: what it returns is recorded as the result; it raises the error that
+    it does not make a result of. Another error of it is final: the body has run, and does not run again for that. `size` says what a model
+    call uses at most, for certain, of those limits it is asked about: `tokens`, in and out, and `usd`, in nano-USD.
     """
 
     name: str
@@ -55,6 +62,7 @@ class StepCall:
     digest: str
     options: StepOptions = StepOptions()
     rescue: Callable[[Exception], Any] | None = None
+    size: Measure | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +178,10 @@ class StepScope(Protocol):
 
     def publish(self, event: Event) -> None:
         """Send an event to the run's stream; also proof of life for the idle timeout."""
+        ...
+
+    def join(self, run_id: str, event: Event) -> None:
+        """Send an event to the stream of another run, where it is kept with the step's record; it is dropped where that run has ended."""
         ...
 
     def touch(self) -> None:
@@ -293,6 +305,10 @@ class TaskContext(Protocol):
         """The recorded result of a step, or run it and record it."""
         ...
 
+    def over(self, call: str) -> None:
+        """The code follows this model call of several steps no further: budgets wait for it no longer."""
+        ...
+
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
         """Wait, if it must be for days, until a waitpoint ends."""
         ...
@@ -327,10 +343,6 @@ class TaskContext(Protocol):
 
     async def caught_up(self) -> None:
         """Return once the run's readers are told what was recorded before this process took the run, and may not have been told."""
-        ...
-
-    def tell(self, run_id: str, event: Event) -> None:
-        """Send an event to the stream of another run; it is dropped where that run has ended."""
         ...
 
     async def patch(self, name: str) -> bool:

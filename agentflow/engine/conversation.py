@@ -49,8 +49,8 @@ class Recalled:
 def recall(thread: str, looked: str) -> Transaction[Recalled]:
     """What was before a run, by what that has recorded of it."""
     found = loads(looked)
-    head, summed = (found, 0) if isinstance(found, int) else found
-    summary = (yield from threads.summary(thread, summed)) if summed else None
+    head, summed, *by = (found, 0) if isinstance(found, int) else found
+    summary = (yield from threads.summary(thread, summed, *by)) if summed else None
     return Recalled((yield from threads.said(thread, summed, head=head)), summary)
 
 
@@ -142,14 +142,13 @@ class Conversation:
         return await self._working(lambda: session.transact(lambda lease: threads.ahead(lease, self.id, session.services.clock.now())))
 
     async def _look(self, key: str) -> str:
-        """Up to which message the history goes, and where there is a summary, up to which that stands for it."""
+        """Up to which message the history goes; where there is a summary, also up to which that stands for it, and whose it is."""
         session, head = self._place.session, self._follows
         if head is None:
             head = await self._working(lambda: session.read(lambda: threads.length(self.id)))
         upto: int = head
         found: Summary | None = await self._working(lambda: session.read(lambda: threads.summary(self.id, upto)))
-        summed = 0 if found is None else found.upto
-        looked = dumps([upto, summed] if summed else upto)
+        looked = dumps(upto if found is None else [upto, found.upto, found.thread])
         await self._working(lambda: session.append(EntryKind.VALUE, key, looked))
         return looked
 

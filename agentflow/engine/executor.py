@@ -76,11 +76,10 @@ class Execution:
 
     # -- what the worker asks ------------------------------------------------------------------------------------------------------------
 
-    async def resume(self, run: RunRecord) -> None:
-        """Go on in memory under the lease that was just taken."""
-        session = self.session
+    async def resume(self) -> None:
+        """Go on in memory under the lease that its session has just taken."""
+        session, run = self.session, self.session.run
         with suppress(LeaseLost):
-            session.take(run)
             session.publish(RunAttempt(run.epoch, "resume", run.attempt))
             self._limit_duration()
             await session.go_on()

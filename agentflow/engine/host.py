@@ -22,11 +22,11 @@ class Host(Protocol):
         ...
 
     def offer(self, run_id: str, call: StartCall | None = None) -> Lessee | None:
-        """This worker, if it has a slot for that run and serves what is to be started; the slot is then reserved for it."""
+        """This worker, if it has a slot for that run and serves what is to be started; the slot is then reserved for it until `retract`."""
         ...
 
-    def retract(self, run_id: str) -> None:
-        """The slot reserved for that run was not needed."""
+    def retract(self, lessee: Lessee) -> None:
+        """It is known whether what was offered was taken; if so, the run is adopted in the same turn. Each offer is retracted once."""
         ...
 
     def adopt(self, run: RunRecord) -> None:
@@ -46,7 +46,11 @@ class Host(Protocol):
         ...
 
     def keeps(self, run_id: str) -> Lessee | None:
-        """This worker, if it keeps that waiting run in memory."""
+        """This worker, if it keeps that waiting run in memory, which somebody is about to lease to it: until `came`, said once."""
+        ...
+
+    def came(self, lessee: Lessee) -> None:
+        """It is known whether that run was leased; if so, it is taken up in the same turn."""
         ...
 
     def ended(self, ended: Ended, epoch: int) -> None:

@@ -13,7 +13,7 @@ from agentflow.engine.executor import call_hooks
 from agentflow.engine.host import Services
 from agentflow.engine.stopping import ask_to_stop
 from agentflow.engine.task import Task
-from agentflow.engine.telling import last_words, tell_answer
+from agentflow.engine.telling import tell_answer, tell_end
 from agentflow.engine.upkeep import Upkeep
 from agentflow.errors import StorageError, WaitpointError
 from agentflow.records import RunRecord, RunState
@@ -182,9 +182,10 @@ class Maintenance:
         for run_id, worker_id in await self._database.read(workers.orphans(ROUND)):
             await self.recover(run_id, worker_id, self._clock.now())
 
-    async def recover(self, run_id: str, worker_id: str, died_at: int) -> None:
+    async def recover(self, run_id: str, worker_id: str, died_at: int, epoch: int | None = None) -> None:
         """Take a run from a worker that does not work on it any more; after too many such ends in a row it is given up."""
-        found = await self._database.transact(transitions.recover(run_id, worker_id, self._max_recoveries, died_at, self._clock.now()))
+        now = self._clock.now()
+        found = await self._database.transact(transitions.recover(run_id, worker_id, self._max_recoveries, died_at, now, epoch))
         if isinstance(found, Ended):
             self._ended(found)
         elif found is not None:
@@ -219,8 +220,7 @@ class Maintenance:
 
     def told(self, ended: Ended, epoch: int) -> None:
         """Tell the readers of a run that it has ended, and the runs that this woke."""
-        for event in last_words(ended.run):
-            self._services.streams.publish(ended.run.id, epoch, event)
+        tell_end(self._services.streams, ended, epoch)
         for run in ended.woken:
             self._services.host.announce(run)
         task = self._tasks.get(ended.run.task)

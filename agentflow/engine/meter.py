@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from agentflow.engine.context import StepOptions, WaitRequest
+from agentflow.engine.context import StepCall, StepOptions, WaitRequest
+from agentflow.engine.line import line_of
 from agentflow.engine.prices import call_usage, warm
 from agentflow.engine.session import Session
 from agentflow.engine.telling import requested
@@ -17,7 +17,7 @@ from agentflow.records import WaitKind, WaitState, new_id
 from agentflow.storage import budgets
 from agentflow.storage.budgets import Admitted, Asked, Call, Crowded, Later, Refused, Verdict
 from agentflow.storage.statements import SQL
-from agentflow.storage.terms import Terms, used_up
+from agentflow.storage.terms import Size, Terms, strictest, used_up
 from agentflow.storage.usage import CallUsage, Metered
 from agentflow.storage.waitpoints import NewWaitpoint
 from agentflow.streams.events import Usage
@@ -26,8 +26,14 @@ Wait = Callable[[str, WaitRequest], Awaitable[Any]]
 
 NOT_YET = CallUsage(input=0, output=0, cost=0)
 
-_FIRST, _LAST = 0.01, 0.25
-"""Seconds of real time between looks whether a call of others has ended."""
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A step that wants to begin a call: its key, the call's name, what that uses at most."""
+
+    key: str
+    name: str
+    size: Size
 
 
 class Meter:
@@ -36,6 +42,7 @@ class Meter:
     def __init__(self, session: Session, wait: Wait) -> None:
         self.wait = wait
         self._session = session
+        self._line = line_of(session.loop)
         self._declared = not session.budgets
         self._scopes: Sequence[str] | None = None
         self._terms: Sequence[Terms] = ()
@@ -48,20 +55,20 @@ class Meter:
             await self._session.transact(lambda lease: budgets.declare(lease, terms))
             self._declared = True
 
-    async def enter(self, key: str) -> BudgetExceeded | None:
+    async def enter(self, key: str, call: StepCall) -> BudgetExceeded | None:
         """Begin the model call of a step, as `Session.enter` begins other work; returns why it may not begin, which is to be recorded."""
-        session, delay = self._session, _FIRST
+        session = self._session
         warm()
+        asking = Asking(key, call.options.call or key, await self._size(call))
         while True:
             await session.enter()
             try:
-                verdict = await self._admit(key)
-                if isinstance(verdict, Crowded):
-                    await asyncio.sleep(delay)
-                    delay = min(2 * delay, _LAST)
+                verdict = await self._admit(asking)
+                while isinstance(verdict, Crowded):
+                    verdict = await self._in_line(verdict.budget, asking)
             except BaseException:
-                self._open.add(key)
-                self.leave(key)
+                self._open.add(asking.name)
+                self.leave(asking.name)
                 session.leave()
                 raise
             if isinstance(verdict, Admitted):
@@ -69,30 +76,39 @@ class Meter:
             if isinstance(verdict, Refused):
                 return self._refusal(verdict)
             session.leave()
-            if not isinstance(verdict, Crowded):
-                await self._pause(key, verdict)
+            await self._pause(key, verdict)
 
-    def leave(self, key: str) -> None:
+    def leave(self, name: str) -> None:
         """End what `enter` began: a call that was not recorded is under way no longer."""
-        if key in self._open:
-            self._open.discard(key)
-            self._session.in_background(self._give_up(key))
+        if name in self._open:
+            self._open.discard(name)
+            self.over(name)
 
-    async def metered(self, key: str, told: Sequence[Usage], answered: StepOptions | None) -> Metered | None:
-        """What is to be recorded with a step that told this; `answered` are the options of one that has a result."""
+    def over(self, name: str) -> None:
+        """A call is followed no further, unless this run has left this process: whoever has it then decides."""
+        session = self._session
+        if not session.closed and session.latched is None:
+            session.in_background(self._give_up(name))
+
+    async def metered(self, key: str, told: Sequence[Usage], options: StepOptions, *, answered: bool) -> Metered | None:
+        """What is to be recorded with a try of a step that told this; `answered`: it has a result."""
         used = [call_usage(one) for one in told]
-        if answered is not None and answered.share == "rest":
-            used = [replace(one, calls=0) for one in used]
-        elif answered is not None and answered.begins and not used:
+        if answered and options.kind == "llm" and not used:
             # Nothing is known of it, unless what it used is still to come.
-            used = [NOT_YET if answered.share == "first" else CallUsage()]
-        if not used and key not in self._open:
+            used = [NOT_YET if options.share == "first" else CallUsage()]
+        if options.share == "rest":
+            used = [replace(one, calls=0) for one in used]
+        name = options.call or key
+        ends = name in self._open or (options.share == "rest" and answered)
+        if not used and not ends:
             return None
-        return Metered(used, await self._counted(), admitted=key in self._open)
+        scopes = await self._counted()
+        return Metered(used, scopes, name if ends and self._terms else None, over=options.share != "first" or not answered)
 
-    def recorded(self, key: str) -> None:
-        """The call is recorded."""
-        self._open.discard(key)
+    def recorded(self, name: str) -> None:
+        """What the call did is recorded."""
+        self._open.discard(name)
+        self._line.ended(one.id for one in self._terms)
 
     # -- how -----------------------------------------------------------------------------------------------------------------------------
 
@@ -106,22 +122,35 @@ class Meter:
             scopes, terms = budgets.scopes_of(run.key, run.thread, run.concurrency_key, run.tags), self._own()
             if run.parent_id is not None:
                 above, theirs = await self._session.read(lambda: budgets.above(run.key))
-                scopes, known = [*scopes, *above], {one.id for one in terms}
-                terms += [one for one in theirs if one.id not in known]
-            self._scopes, self._terms = list(dict.fromkeys(scopes)), terms
+                scopes = [*scopes, *above]
+                terms += theirs
+            self._scopes, self._terms = list(dict.fromkeys(scopes)), strictest(terms)
         return self._scopes
 
-    async def _admit(self, key: str) -> Verdict:
+    async def _size(self, call: StepCall) -> Size:
         await self._counted()
+        limits = {limit for one in self._terms for limit in one.limits if limit in ("tokens", "usd")}
+        return call.size(limits) if call.size is not None and limits else {}
+
+    async def _in_line(self, budget: str, asking: Asking) -> Verdict:
+        """What becomes of a call that waits until others have ended: one of each budget looks for all in this process behind it."""
+        async with self._line.first(budget) as place:
+            while True:
+                verdict = await self._admit(asking)
+                if not isinstance(verdict, Crowded) or verdict.budget != budget:
+                    return verdict
+                await place.change()
+
+    async def _admit(self, asking: Asking) -> Verdict:
         if not self._terms:
             return Admitted()
         await self.declare()
         session, now = self._session, self._session.services.clock.now()
-        question = NewWaitpoint(id=new_id("wp", now), key=self._place(key), kind=WaitKind.APPROVAL, attempt=session.run.attempt)
-        call = Call(step=key, terms=self._terms, question=question, now=now)
+        question = NewWaitpoint(id=new_id("wp", now), key=self._place(asking.key), kind=WaitKind.APPROVAL, attempt=session.run.attempt)
+        call = Call(name=asking.name, terms=self._terms, size=asking.size, question=question, now=now)
         verdict = await session.transact(lambda lease: budgets.admit(lease, call))
         if isinstance(verdict, Admitted):
-            self._open.add(key)
+            self._open.add(asking.name)
         return verdict
 
     def _place(self, key: str) -> str:
@@ -134,12 +163,13 @@ class Meter:
     async def _pause(self, key: str, verdict: Asked | Later) -> None:
         place = self._place(key)
         if isinstance(verdict, Later):
-            await self.wait(place, WaitRequest(kind=WaitKind.TIMER, due_at=verdict.when, subject={"title": "A budget's window"}))
+            await self.wait(place, WaitRequest(kind=WaitKind.TIMER, due_at=verdict.when, subject={"title": verdict.why}))
             return
         session, made = self._session, verdict.made
         if made is not None and place not in session.known:
             session.known[place] = made
             session.publish(requested(made))
+            await session.tell_above(made)
             session.services.host.hint(made.due_at)
         title = {"title": "The answer to a question about a budget"}
         await self.wait(place, WaitRequest(kind=WaitKind.CALLBACK, target=verdict.id, subject=title))
@@ -156,7 +186,8 @@ class Meter:
             limits={one.name: {"spent": one.spent, "limit": one.limit, "unknown": one.unknown} for one in refused.short},
         )
 
-    async def _give_up(self, key: str) -> None:
+    async def _give_up(self, name: str) -> None:
         session = self._session
         with suppress(StorageError):
-            await session.services.database.execute(SQL.calls.end(run=session.run.key, step=key, epoch=session.epoch))
+            await session.services.database.execute(SQL.calls.end(run=session.run.key, step=name, epoch=session.epoch))
+        self._line.ended(one.id for one in self._terms)

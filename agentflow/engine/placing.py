@@ -47,14 +47,14 @@ def _debounced(how: Debounce, now: int) -> Debounced:
 
 
 def place(host: Host, new: NewRun, started: Started | None) -> None:
-    """After a start: the run goes to the worker whose slot was reserved for it, or to whoever claims it first."""
+    """After a start, once: the run goes to the worker whose slot was reserved for it, or to whoever claims it first."""
+    if new.lessee is not None:
+        host.retract(new.lessee)
     if started is None or started.existed:
-        host.retract(new.id)
         return
     if new.lessee is not None and started.run.worker == new.lessee.worker and started.run.epoch == new.epoch + 1:
         host.adopt(started.run)
         return
-    host.retract(new.id)
     if started.run.epoch > new.epoch:
         # Another worker was quicker than the word that it is stored.
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from dataclasses import replace
 from decimal import Decimal
 from functools import cache
@@ -43,11 +44,28 @@ def call_usage(event: Usage) -> CallUsage:
     )
 
 
-def _price(event: Usage) -> Decimal | None:
+ADDED = 2_000
+"""Tokens that providers add of their own to a request with tools, with much to spare."""
+
+
+def at_most(request: bytes, output: int, model: str | None, provider: str | None, limits: Collection[str]) -> dict[str, int | None]:
+    """What a call uses at most whose `request` is all text, and which may say so many tokens: no token is less than a byte."""
+    tokens = len(request) + ADDED
+    found: dict[str, int | None] = {"tokens": tokens + output}
+    if "usd" in limits and model is not None:
+        dearest = (_price(Usage(model=model, provider=provider, input=tokens, output=output), written=one) for one in (0, tokens))
+        prices = [one for one in dearest if one is not None]
+        found["usd"] = int(max(prices) * NANO) + 1 if prices else None
+    return found
+
+
+def _price(event: Usage, written: int = 0) -> Decimal | None:
     from genai_prices import Usage as Tokens
     from genai_prices import calc_price
 
-    tokens = Tokens(input_tokens=event.input, output_tokens=event.output, cache_read_tokens=event.cached)
+    tokens = Tokens(
+        input_tokens=event.input, output_tokens=event.output, cache_read_tokens=event.cached, cache_write_tokens=written or None
+    )
     try:
         return calc_price(tokens, event.model or "", provider_id=event.provider).total_price
     except (LookupError, ValueError):

@@ -189,6 +189,7 @@ class Racing:
             self._known()[one.key or one.id] = one
             if one.kind is WaitKind.APPROVAL:
                 session.publish(resolved(one))
+                await session.tell_above(one)
         for run in gone.woken:
             session.services.host.announce(run)
         await self._stop_children(gone.waits)

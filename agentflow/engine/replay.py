@@ -48,7 +48,8 @@ class Replay:
             elif entry.kind is not EntryKind.ERROR or entry.attempt == attempt:
                 self._found[entry.key] = entry
         self._ahead = {key for key in self._found if not is_patch(key)} | {_PAUSE.sub("", key) for key in waits}
-        self._begun = self._tries.keys() | {_PAUSE.sub("", key) for key in pending}
+        # A try that was cancelled and only told what it used has no number: nobody need ask for the step again.
+        self._begun = {key for key, one in self._tries.items() if one.tries} | {_PAUSE.sub("", key) for key in pending}
 
     @property
     def ahead(self) -> bool:

@@ -20,7 +20,7 @@ from agentflow.serde import decode_failure
 from agentflow.storage import journal
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import RENUMBERED
-from agentflow.streams.events import Event, RunWaiting, StepCompleted, StepFailed, StepStarted
+from agentflow.streams.events import ApprovalResolved, Event, RunWaiting, StepCompleted, StepFailed, StepStarted
 from agentflow.streams.fold import Fold
 from agentflow.streams.reader import PAGE
 from agentflow.streams.transcript import read_transcript
@@ -52,7 +52,8 @@ class Retelling:
 
     async def recovered(self, entries: Sequence[JournalEntry], waits: Iterable[WaitpointRecord]) -> tuple[tuple[str, ...], list[Event]]:
         """After a worker was lost: the steps that it had begun and not recorded, as far as the stream tells, and what it had not said."""
-        page = await self._newest(PAGE)
+        page, waits = await self._newest(PAGE), list(waits)
+        await self._tell_above(one for one in waits if one.state is WaitState.PENDING)
         if page is None:
             return (), await self._whole(unseen(entries, waits), entries)
         done = {entry.key for entry in standing(entries) if entry.kind in (EntryKind.RESULT, EntryKind.ERROR)}
@@ -102,6 +103,14 @@ class Retelling:
             page = page and ()
         missing = unseen(entries, waits) if page is None else untold(page, whole=len(page) < PAGE, entries=entries, waits=waits)
         self._say(await self._whole(missing, entries))
+        ended = {event.approval for event in missing if isinstance(event, ApprovalResolved)}
+        await self._tell_above(one for one in waits if one.id in ended)
+
+    async def _tell_above(self, waits: Iterable[WaitpointRecord]) -> None:
+        """Whoever could not tell the readers of this run did not tell those of the runs that it holds up either."""
+        for one in waits:
+            if one.kind is WaitKind.APPROVAL:
+                await self._session.tell_above(one)
 
     async def _whole(self, events: Sequence[Event], entries: Sequence[JournalEntry]) -> list[Event]:
         """With what the steps had said before they ended."""

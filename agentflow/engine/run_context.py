@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import random
 import uuid
@@ -32,7 +31,7 @@ from agentflow.engine.tries import Tries, recorded
 from agentflow.errors import DefinitionError, DuplicateName, TellModel
 from agentflow.records import EntryKind, JournalEntry, WaitKind, WaitpointRecord, WaitState, new_id
 from agentflow.serde import decode_failure, dumps, loads
-from agentflow.storage import waitpoints
+from agentflow.storage import showing, waitpoints
 from agentflow.storage.inputs import is_given_back
 from agentflow.storage.runs import Lease, NewRun, Started, start_detached
 from agentflow.storage.statements import SQL
@@ -134,6 +133,9 @@ class RunContext:
             return recorded(found, call)
         return await Tries(self._session, key, call, self._meter).run(self._replay.tried(key))
 
+    def over(self, call: str) -> None:
+        self._meter.over(call)
+
     def _check(self, found: Any, call: StepCall) -> None:
         try:
             self._replay.check(found, call.digest, self._session.code)
@@ -185,9 +187,6 @@ class RunContext:
 
     async def caught_up(self) -> None:
         await self._caught_up()
-
-    def tell(self, run_id: str, event: Event) -> None:
-        self._session.call_soon(functools.partial(self._session.services.streams.join, run_id, event))
 
     async def patch(self, name: str) -> bool:
         return await self._patches.taken(name)
@@ -241,6 +240,9 @@ class RunContext:
         self.known[key] = one
         if request.kind is WaitKind.APPROVAL:
             session.publish(requested(one))
+            await session.tell_above(one)
+        elif request.kind is WaitKind.CHILD:
+            await self._tell_of_below(one)
         session.services.host.hint(new.due_at)
         await self._racing.opened(one)
         return one
@@ -263,7 +265,7 @@ class RunContext:
         session, now = self._session, self._session.services.clock.now()
         host = session.services.host
         new = new_run(call, now, scope=self.run_id, host=host, key=key)
-        wait = self._new_waitpoint(key, WaitRequest(kind=WaitKind.CHILD, target=new.id, subject={"task": call.task, "run": new.id}), now)
+        wait = self._new_waitpoint(key, WaitRequest(kind=WaitKind.CHILD, target=new.id, subject=_child(call, new.id)), now)
         try:
             started, one = await session.transact(lambda lease: waitpoints.start_child(lease, new, wait, now))
         except BaseException:
@@ -272,8 +274,17 @@ class RunContext:
         place(host, new, started)
         self.known[key] = one
         session.publish(ChildStarted(started.run.id, call.task, call.call, step=key))
+        if started.existed:
+            await self._tell_of_below(one)
         await self._racing.opened(one)
         return one
+
+    async def _tell_of_below(self, one: WaitpointRecord) -> None:
+        """A run for which this one begins to wait may be held up by a question already."""
+        session = self._session
+        if one.state is WaitState.PENDING:
+            for asked in await session.read(lambda: showing.open_in(session.run.key)):
+                await session.tell_above(asked)
 
     async def _start_detached(self, key: str, call: StartCall) -> Started:
         await self._meter.declare()
@@ -342,6 +353,11 @@ def _start_and_record(lease: Lease, new: NewRun, key: str, seq: int, session: Se
         ended_at=now,
     )
     return started
+
+
+def _child(call: StartCall, run_id: str) -> dict[str, Any]:
+    """What a wait for a child says of it."""
+    return {"task": call.task, "run": run_id, **({} if call.call is None else {"call": call.call})}
 
 
 def _stands(one: WaitpointRecord, call: StartCall) -> bool:

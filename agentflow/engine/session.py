@@ -16,10 +16,10 @@ from agentflow.control import ControlFlow, LeaseLost
 from agentflow.database.port import T, Transaction
 from agentflow.engine.budget import Budget
 from agentflow.engine.host import Services
-from agentflow.engine.telling import waits_for
+from agentflow.engine.telling import tell_above, waits_for
 from agentflow.errors import ConnectionLost, DatabaseBusy, DatabaseFull, DatabaseUnreachable, DatabaseUnreadable, StorageError
 from agentflow.records import EntryKind, JournalEntry, RunRecord, RunState, WaitKind, WaitState
-from agentflow.storage import journal, transitions, waitpoints
+from agentflow.storage import journal, showing, transitions, waitpoints
 from agentflow.storage.runs import Lease
 from agentflow.storage.statements import SQL
 from agentflow.storage.transitions import Spent
@@ -39,12 +39,12 @@ _log = logging.getLogger("agentflow.engine")
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a record tells of the work behind it: when it began, a digest of its input, its tries, what it said (JSON), what it used."""
+    """What a record tells of the work behind it: when it began, a digest of its input, its tries, what it said, what it used."""
 
     began: int
     digest: str | None = None
     tries: int = 1
-    said: str | None = None
+    said: journal.Words | None = None
     metered: Metered | None = None
 
 
@@ -124,6 +124,10 @@ class Session:
         """Send an event to the run's stream under this epoch."""
         if not self.closed:
             self.services.streams.publish(self.run.id, self.epoch, event)
+
+    async def tell_above(self, one: WaitpointRecord) -> None:
+        """Show a question of this run, as it is now, to the readers of the runs that it holds up."""
+        tell_above(self.services.streams, one, await self.read(lambda: showing.sights(one.id)))
 
     # -- what is recorded ----------------------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from agentflow.control import LeaseLost
@@ -14,7 +15,6 @@ from agentflow.errors import StorageError, UnserializableValue
 from agentflow.records import Failure, RunState
 from agentflow.serde import failure
 from agentflow.storage import runs, transitions
-from agentflow.storage.runs import Lessee
 from agentflow.storage.transitions import End, Ended, Release
 from agentflow.streams.events import RunWaiting
 
@@ -37,9 +37,9 @@ class Settling:
             case Completed(value):
                 await self._complete(value)
             case Failed(error):
-                await self._finish(End(state=RunState.FAILED, error=error, lessee=self._lessee()))
+                await self._finish(End(state=RunState.FAILED, error=error))
             case Cancelled(reason):
-                await self._finish(End(state=RunState.CANCELLED, error=transitions.cancellation(reason), lessee=self._lessee()))
+                await self._finish(End(state=RunState.CANCELLED, error=transitions.cancellation(reason)))
             case Retrying():
                 await self._retry(outcome)
             case Paused(error):
@@ -59,7 +59,7 @@ class Settling:
             return
         if self._session.settled and await self._complete_simply(output):
             return
-        await self._finish(End(state=RunState.COMPLETED, output=output, lessee=self._lessee()))
+        await self._finish(End(state=RunState.COMPLETED, output=output))
 
     async def _complete_simply(self, output: str) -> bool:
         session = self._session
@@ -72,19 +72,24 @@ class Settling:
                 return True
         return False
 
-    def _lessee(self) -> Lessee | None:
-        """This worker, when it keeps the parent in memory: the slot that this run frees is the parent's."""
-        parent = self._session.run.parent_id
-        return None if parent is None else self._services.host.keeps(parent)
-
     async def _finish(self, end: End) -> None:
-        spent = self._session.spent()
         try:
-            ended = await self._session.transact(lambda lease: transitions.finish(lease, end, spent, self._services.clock.now()))
+            ended = await self._finished(end)
         except LeaseLost:
             ended = await self._recorded_end(end)
         self._services.host.ended(ended, self._session.epoch)
         self._session.closed = True
+
+    async def _finished(self, end: End) -> Ended:
+        """Write the end. Where this worker keeps the parent in memory, the slot that this run frees is the parent's."""
+        spent, parent, host = self._session.spent(), self._session.run.parent_id, self._services.host
+        lessee = None if parent is None else host.keeps(parent)
+        end = replace(end, lessee=lessee)
+        try:
+            return await self._session.transact(lambda lease: transitions.finish(lease, end, spent, self._services.clock.now()))
+        finally:
+            if lessee is not None:
+                host.came(lessee)
 
     async def _recorded_end(self, end: End) -> Ended:
         """The end that this very epoch has recorded, though the connection broke before it heard so; else `LeaseLost`."""

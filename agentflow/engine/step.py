@@ -13,6 +13,7 @@ from agentflow.engine.context import StepCall, StepOptions, TaskContext, recordi
 from agentflow.errors import DefinitionError
 from agentflow.retry import NO_RETRY, Retry
 from agentflow.serde import digest, result_codec
+from agentflow.storage.terms import Size, units
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,11 +22,14 @@ R = TypeVar("R")
 class Step(Generic[P, R]):
     """A function that is recorded once per call in a run, and runs plainly elsewhere. Made by `@step`."""
 
-    def __init__(self, function: Callable[P, Any], name: str, options: StepOptions, key: Callable[..., Any] | None) -> None:
+    def __init__(
+        self, function: Callable[P, Any], name: str, options: StepOptions, key: Callable[..., Any] | None, size: Size | None = None
+    ) -> None:
         self.function = function
         self.name = name
         self.options = options
         self._key = key
+        self._size: Size = size or {}
         self._is_async = inspect.iscoroutinefunction(inspect.unwrap(function)) or inspect.iscoroutinefunction(
             getattr(function, "__call__", None)  # noqa: B004
         )
@@ -45,7 +49,7 @@ class Step(Generic[P, R]):
 
     async def _record(self, run: TaskContext, key: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> R:
         body = functools.partial(self._perform, args, kwargs)
-        return await run.step(key, StepCall(self.name, body, self._codec, digest((args, kwargs)), self.options))
+        return await run.step(key, StepCall(self.name, body, self._codec, digest((args, kwargs)), self.options, size=lambda _: self._size))
 
     async def plain(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function itself, recording nothing."""
@@ -79,13 +83,16 @@ def step(
     idle_timeout: Duration | None = None,
     key: Callable[..., Any] | None = None,
     kind: str = "code",
+    most: Mapping[str, Any] | None = None,
 ) -> _StepDecorator: ...
 def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a step: inside a run its result is recorded before the next line, and a crash later never runs it again.
 
     `name` (default: the function's), `retry`, `timeout` (a duration for one try), `idle_timeout` (a duration without a sign of life: an
     event, or `current_step().touch()`), `key` (a function of the arguments; default: a count per name and branch), `kind`. A plain `def`
-    runs in a thread. The result is stored as JSON by the return annotation. Raises `DefinitionError` for unusable options.
+    runs in a thread. `kind="llm"` is a model call, which budgets let begin; `most={"tokens": 8_000, "usd": 0.05}` is what it uses at most:
+    only calls that say so run at the same time under a budget that limits these. The result is stored as JSON by the return annotation.
+    Raises `DefinitionError` for unusable options.
 
         @step(retry=Retry(attempts=5), timeout="30s")
         async def fetch(url: str) -> str: ...
@@ -107,4 +114,7 @@ def make_step(function: Callable[..., Any], given: Mapping[str, Any]) -> Step[..
     for limit in ("timeout", "idle_timeout"):
         if options.get(limit) is not None:
             options[limit] = microseconds(options[limit])
-    return Step(function, name, StepOptions(**options), key)
+    most: Mapping[str, Any] = options.pop("most", None) or {}
+    if unknown := most.keys() - {"tokens", "usd"}:
+        raise DefinitionError(f"Step {name!r}: most does not know {sorted(unknown)}.", hint="Give tokens and usd.")
+    return Step(function, name, StepOptions(**options), key, {limit: units(limit, value) for limit, value in most.items()})

@@ -39,7 +39,7 @@ class Stream(Named[T]):
         """Append an item.
 
         `target`: it appears in the stream of the run's parent, or of the root of its family, instead of in its own, and says which run
-        it is from. There it is not recorded: a stream that is rebuilt from the database lacks it, and after that run's end nothing is told.
+        it is from. It is kept there, too, also where this run is deleted; after that run's end nothing is added.
         In a step that is a plain function, append without `await` and without a target.
         Raises `UnserializableValue`, and `ItemTooLarge` above 256 KiB of JSON.
 
@@ -86,8 +86,7 @@ class Stream(Named[T]):
         if above is None:
             here.publish(StreamItem(self.name, data, here.id, name))
         else:
-            here.touch()
-            run.tell(above, StreamItem(self.name, data, item=name, origin=run.run_id))
+            here.join(above, StreamItem(self.name, data, item=name, origin=run.run_id))
 
 
 def stream(name: str) -> Stream[Any]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from agentflow.engine.context import WaitResult
 from agentflow.engine.waits import silence
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import decode_failure, loads
+from agentflow.storage.showing import Sight
+from agentflow.storage.transitions import Ended
 from agentflow.storage.waitpoints import Woken
 from agentflow.streams.events import (
     ApprovalRequested,
@@ -66,6 +70,21 @@ def tell_answer(streams: Streams, woken: Woken) -> None:
         return
     epoch = max((run.epoch for run in [*woken.runs, *woken.leased] if run.id == one.run_id), default=0)
     streams.publish(one.run_id, epoch, resolved(one))
+    tell_above(streams, one, woken.sights)
+
+
+def tell_above(streams: Streams, one: WaitpointRecord, sights: Iterable[Sight]) -> None:
+    """Show a question as it is now to the readers of the runs that it holds up."""
+    for sight in sights:
+        streams.join(sight.run_id, seen_from_above(one, sight.call) if one.state is WaitState.PENDING else ended_below(one))
+
+
+def tell_end(streams: Streams, ended: Ended, epoch: int) -> None:
+    """Tell the readers of a run that it has ended, and those of the runs that its questions held up that nobody is asked any more."""
+    for one, sights in ended.unanswered:
+        tell_above(streams, one, sights)
+    for event in last_words(ended.run):
+        streams.publish(ended.run.id, epoch, event)
 
 
 def child_finished(wait: WaitResult | WaitpointRecord, child: str, step: str | None, call: str | None = None) -> ChildFinished:
@@ -94,6 +113,16 @@ def requested(one: WaitpointRecord) -> ApprovalRequested:
         expires_at=None if one.due_at is None else one.due_at // 1_000,
         can_edit=subject.get("can_edit"),
     )
+
+
+def seen_from_above(one: WaitpointRecord, call: str | None) -> ApprovalRequested:
+    """As `requested`, for the readers of a run that it holds up; `call` is the tool call there that waits for the answer."""
+    return replace(requested(one), run=one.run_id, call=call, step=None)
+
+
+def ended_below(one: WaitpointRecord) -> ApprovalResolved:
+    """As `resolved`, for the readers of a run that it held up."""
+    return replace(resolved(one), run=one.run_id)
 
 
 def resolved(one: WaitpointRecord) -> ApprovalResolved:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import Context
 from typing import Any
 
 from agentflow.clock import SECOND
+from agentflow.control import LeaseLost
 from agentflow.engine.context import StepCall, StepOptions, WaitRequest, scope
 from agentflow.engine.meter import Meter
 from agentflow.engine.prices import priced
@@ -16,9 +18,10 @@ from agentflow.engine.session import Session, Work
 from agentflow.errors import AgentflowError, BudgetExceeded, StepFailed, StepTimeout
 from agentflow.records import EntryKind, Failure, JournalEntry, WaitKind
 from agentflow.serde import decode_failure, dumps, encode_failure, failure, loads, rebuild
+from agentflow.storage.journal import Words
 from agentflow.streams.events import Event, StepCompleted, StepRetrying, StepStarted, Usage
 from agentflow.streams.events import StepFailed as StepFailedEvent
-from agentflow.streams.transcript import Transcript
+from agentflow.streams.transcript import Transcript, written
 
 LONG_DELAY = 5 * SECOND
 """A retry that is further away than this frees the run's slot and survives a crash as a timer."""
@@ -27,7 +30,7 @@ LONG_DELAY = 5 * SECOND
 class Scope:
     """What the body of one try of a step can reach."""
 
-    __slots__ = ("_alive", "_began", "_session", "_transcript", "attempt", "id", "idempotency_key", "parts", "used")
+    __slots__ = ("_alive", "_began", "_elsewhere", "_session", "_transcript", "attempt", "id", "idempotency_key", "parts", "used")
 
     def __init__(self, session: Session, began: StepStarted, now: int) -> None:
         self.id = began.step
@@ -38,6 +41,7 @@ class Scope:
         self._session = session
         self._began = began
         self._transcript: Transcript | None = None
+        self._elsewhere: dict[str, list[Event]] = {}
         self._alive = now
 
     @property
@@ -61,10 +65,18 @@ class Scope:
         self._transcript.add(event)
         self._session.publish(event)
 
+    def join(self, run_id: str, event: Event) -> None:
+        """Send an event to the stream of another run."""
+        self.touch()
+        self._elsewhere.setdefault(run_id, []).append(event)
+        self._session.services.streams.join(run_id, event)
+
     @property
-    def said(self) -> str | None:
+    def said(self) -> Words | None:
         """All that was published, to be recorded."""
-        return None if self._transcript is None else self._transcript.text()
+        here = None if self._transcript is None else self._transcript.text()
+        elsewhere = {run_id: written(events) for run_id, events in self._elsewhere.items()}
+        return Words(here, elsewhere) if here is not None or elsewhere else None
 
     def touch(self) -> None:
         """Refresh the idle timeout."""
@@ -77,8 +89,10 @@ class Tries:
     def __init__(self, session: Session, key: str, call: StepCall, meter: Meter) -> None:
         self._session = session
         self._key = key
+        self._name = call.options.call or key
         self._call = call
         self._meter = meter
+        self._last = False
 
     async def run(self, tried: JournalEntry | None) -> Any:
         """The step's result, recorded. Raises what its last try raised, recorded too."""
@@ -97,12 +111,12 @@ class Tries:
             except _Again as again:
                 until = again.until
             finally:
-                self._meter.leave(self._key)
+                self._meter.leave(self._name)
                 session.leave()
             await self._until(tries, until)
 
     async def _enter(self) -> BudgetExceeded | None:
-        return await (self._meter.enter(self._key) if self._call.options.begins else self._session.enter())
+        return await (self._meter.enter(self._key, self._call) if self._call.options.begins else self._session.enter())
 
     async def _refused(self, refused: BudgetExceeded, tries: int) -> BudgetExceeded:
         """Record that the step may not begin, so that a replay is told the same."""
@@ -123,9 +137,12 @@ class Tries:
             text, live = await self._result(here, tries)
         except Exception as error:
             raise await self._failed(error, here, tries, started) from error
-        metered = await self._meter.metered(self._key, here.used, call.options)
+        except asyncio.CancelledError:
+            await _to_its_end(asyncio.get_running_loop().create_task(self._cut_off(here, tries, started), context=Context()))
+            raise
+        metered = await self._meter.metered(self._key, here.used, call.options, answered=True)
         ended = await session.append(EntryKind.RESULT, self._key, text, Work(started, call.digest, tries, here.said, metered))
-        self._meter.recorded(self._key)
+        self._meter.recorded(self._name)
         took = (ended - started) // 1_000
         session.publish(StepCompleted(self._key, call.name, call.options.kind, tries, duration_ms=took))
         return live
@@ -140,8 +157,20 @@ class Tries:
             token = scope.set(here)
             try:
                 return self._stored(call.rescue(error))
+            except Exception as broken:
+                if broken is error:
+                    raise
+                # The body has run for the last time, whatever the policy says of errors like this one.
+                self._last = True
+                raise self._unmapped(call.rescue, error, broken) from broken
             finally:
                 scope.reset(token)
+
+    def _unmapped(self, rescue: Callable[[Exception], Any], error: Exception, broken: Exception) -> StepFailed:
+        mapper, kind = getattr(rescue, "__qualname__", repr(rescue)), type(broken).__name__
+        text = f"Step {self._call.name!r} failed with {type(error).__name__}, and {mapper}, which tells of it, failed: {kind}: {broken}"
+        hint = "Mend what tells of the error: the step has run and is not tried again for that."
+        return StepFailed(text, hint=hint, step=self._key, error={"type": kind, "message": str(broken)})
 
     def _stored(self, value: Any) -> tuple[str, Any]:
         codec, what = self._call.codec, f"the result of step {self._call.name!r}"
@@ -152,20 +181,31 @@ class Tries:
         """Record a failed try. Returns what to raise: `_Again`, or the error as a replay will raise it."""
         session, call = self._session, self._call
         failed = decode_failure(encode_failure(failure(error, "timeout" if isinstance(error, StepTimeout) else "error")))
-        delay = call.options.retry.delay(tries, error, session.services.clock.now())
-        metered = await self._meter.metered(self._key, here.used, None)
+        delay = None if self._last else call.options.retry.delay(tries, error, session.services.clock.now())
+        metered = await self._meter.metered(self._key, here.used, call.options, answered=False)
         told = {"type": failed.type, "message": failed.message}
         if delay is None:
             await session.append(EntryKind.ERROR, self._key, encode_failure(failed), Work(started, call.digest, tries, metered=metered))
-            self._meter.recorded(self._key)
+            self._meter.recorded(self._name)
             session.publish(StepFailedEvent(self._key, told, call.name, call.options.kind, tries))
             return raised(failed, call.name, self._key)
         until = session.services.clock.now() + delay
         note = dumps({"until": until, "error": told})
         await session.append(EntryKind.TRY, self._key, note, Work(started, tries=tries, metered=metered))
-        self._meter.recorded(self._key)
+        self._meter.recorded(self._name)
         session.publish(StepRetrying(self._key, tries + 1, told, delay // 1_000, tuple(here.parts)))
         return _Again(until)
+
+    async def _cut_off(self, here: Scope, tries: int, started: int) -> None:
+        """Record what a try that was cancelled had told of its use by then, as a try that never counts. Without the lease nobody may."""
+        session = self._session
+        if not here.used or session.lease is None or session.closed or session.latched is not None:
+            return
+        metered = await self._meter.metered(self._key, here.used, self._call.options, answered=False)
+        note = dumps({"until": started, "error": {"type": "CancelledError", "message": "It was cancelled."}})
+        with suppress(LeaseLost):
+            await session.append(EntryKind.TRY, self._key, note, Work(started, tries=tries - 1, metered=metered))
+            self._meter.recorded(self._name)
 
     async def _until(self, tries: int, until: int) -> None:
         clock = self._session.services.clock
@@ -202,7 +242,7 @@ class Tries:
                     raise await self._stop(body, options, idle=options.timeout is None or clock.now() < began + options.timeout)
         except asyncio.CancelledError:
             body.cancel()
-            await asyncio.wait({body})
+            await _to_its_end(body)
             raise
 
     async def _stop(self, body: asyncio.Future[Any], options: StepOptions, *, idle: bool) -> StepTimeout:
@@ -218,6 +258,15 @@ class Tries:
             step=self._key,
             idle=idle,
         )
+
+
+async def _to_its_end(work: asyncio.Future[Any]) -> None:
+    """Wait for it while this is being cancelled: cancel scopes do so again at every turn of the loop."""
+    while not work.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({work})
+    if not work.cancelled():
+        work.exception()  # Whoever cancelled it does not ask.
 
 
 async def _either(body: asyncio.Future[Any], time: Coroutine[Any, Any, None]) -> None:

@@ -11,6 +11,7 @@ from agentflow.clock import SECOND, Clock
 from agentflow.database.port import Database
 from agentflow.engine.alarm import Alarm
 from agentflow.engine.announcer import Announcer
+from agentflow.engine.arrivals import Arrivals
 from agentflow.engine.branch import BranchingTasks
 from agentflow.engine.claims import Claims, serves
 from agentflow.engine.context import StartCall
@@ -61,13 +62,12 @@ class Worker:
         self._work = asyncio.Event()
         self._claiming = asyncio.Lock()
         self._freed = asyncio.Event()
-        self._reserved: set[str] = set()
+        self._arrivals = Arrivals(database, self._claiming)
         self._being_claimed = 0
         self._backlog = False
         self._accepting = False
         self._announcer = Announcer(streams)
         self._alarm = Alarm(clock, self._work.set)
-        self._strays: set[tuple[str, int]] = set()
         self._chores: list[asyncio.Task[None]] = []
         self._errands: set[asyncio.Task[Any]] = set()
         self._lives: set[asyncio.Task[None]] = set()
@@ -185,7 +185,7 @@ class Worker:
     @property
     def free(self) -> int:
         """Slots that are free."""
-        return self.settings.slots - len(self.active) - len(self._reserved) - self._being_claimed if self._accepting else 0
+        return self.settings.slots - len(self.active) - len(self._arrivals.slots) - self._being_claimed if self._accepting else 0
 
     async def _claim_always(self) -> None:
         while True:
@@ -216,13 +216,15 @@ class Worker:
         finally:
             self._being_claimed -= limit
         for run in claimed.runs:
-            self._begin(run)
+            self.adopt(run)
         self._backlog = self._backlog or claimed.more or claimed.held_back
         self._alarm.set(claimed.retry_at)
         return claimed.more
 
-    def _begin(self, run: RunRecord) -> None:
-        if self._works_on(run.id, run.epoch):
+    def adopt(self, run: RunRecord) -> None:
+        current = self.active.get(run.id)
+        # Word of a lease may come when the worker has lost it, and another epoch of the run has even ended here.
+        if run.worker != self.id or (current is not None and current.epoch >= run.epoch):
             return
         task = self._tasks.get(run.task)
         if task is None:
@@ -231,9 +233,10 @@ class Worker:
         known = self.hot.take(run.id)
         if known is not None and known.session.epoch == run.epoch - 1 and not known.gone:
             self.active[run.id] = known
-            self.errand(known.resume(run))
+            known.session.take(run)
+            self.errand(known.resume())
             return
-        for stale in (known, self.active.get(run.id)):
+        for stale in (known, current):
             if stale is not None:
                 stale.lose()
         execution = self.active[run.id] = self._take_up(run, task)
@@ -276,7 +279,8 @@ class Worker:
     def offer(self, run_id: str, call: StartCall | None = None) -> Lessee | None:
         if self.free <= 0 or not (call is None or self._serves(call)):
             return None
-        self._reserved.add(run_id)
+        self._arrivals.slots.add(run_id)
+        self._arrivals.expected.add(run_id)
         kept = self.hot.get(run_id)
         return Lessee(self.id, run_id, None if kept is None else kept.session.run.version)
 
@@ -286,16 +290,19 @@ class Worker:
             return False
         return call.version is None or f"{call.task}@{call.version}" in task.serves
 
-    def retract(self, run_id: str) -> None:
-        self._reserved.discard(run_id)
-
-    def adopt(self, run: RunRecord) -> None:
-        self._reserved.discard(run.id)
-        self._begin(run)
+    def retract(self, lessee: Lessee) -> None:
+        self._arrivals.slots.remove(lessee.run_id)
+        self._arrivals.expected.remove(lessee.run_id)
 
     def keeps(self, run_id: str) -> Lessee | None:
         kept = self.hot.get(run_id) if self._accepting else None
-        return None if kept is None else Lessee(self.id, run_id, kept.session.run.version)
+        if kept is None:
+            return None
+        self._arrivals.expected.add(run_id)
+        return Lessee(self.id, run_id, kept.session.run.version)
+
+    def came(self, lessee: Lessee) -> None:
+        self._arrivals.expected.remove(lessee.run_id)
 
     def queued(self, run: RunRecord) -> None:
         self._announcer.queued(run)
@@ -312,7 +319,7 @@ class Worker:
     def ended(self, ended: Ended, epoch: int) -> None:
         self.maintenance.told(ended, epoch)
         for run in ended.leased:
-            self._begin(run)
+            self.adopt(run)
         if epoch > ended.run.epoch and self._claims.limits(ended.run.queue):
             # It was ended from outside, which made room.
             self._announcer.look_at(ended.run.queue)
@@ -366,18 +373,10 @@ class Worker:
                 execution.cancel(reason)
 
     async def _look_for_strays(self) -> None:
-        """Recover what is leased here and not worked on: its word was lost, or the engine failed. Seen twice, it is not on its way."""
-        held = await self._database.read(workers.leased_to(self.id, 2 * self.settings.slots))
-        strays = {(run_id, epoch) for run_id, epoch in held if not self._works_on(run_id, epoch)}
-        known, self._strays = self._strays, strays
-        for run_id, _ in strays & known:
+        worker = self.id
+        for run_id, epoch in await self._arrivals.strays(worker, 2 * self.settings.slots, self.active):
             # Its code may have run here before, under this very epoch: only a new one is safe.
-            _log.warning("%s: is leased to this worker, which does not work on it, and is recovered", run_id)
-            await self.maintenance.recover(run_id, self.id, self._clock.now())
-
-    def _works_on(self, run_id: str, epoch: int) -> bool:
-        execution = self.active.get(run_id)
-        return execution is not None and execution.epoch == epoch
+            await self.maintenance.recover(run_id, worker, self._clock.now(), epoch)
 
     async def _poll_always(self) -> None:
         while True:

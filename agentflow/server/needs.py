@@ -6,7 +6,7 @@ learns of ids by asking.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -197,21 +197,26 @@ async def _lists_waitpoints(asked: Asked, scopes: Scopes) -> None:
 async def _sees_waitpoint(asked: Asked, scopes: Scopes) -> None:
     if not (scopes.waitpoints or scopes.waiting or scopes.runs or scopes.tags):
         raise missing(*ANSWER)
-    run_id = await _run_of_waitpoint(asked)
-    if not asked.caller.answers(_path_id(asked), run_id) and not (run_id and await _reads(asked.app, asked.caller, run_id)):
+    runs = await _runs_of_waitpoint(asked)
+    if not _answers(asked, runs) and not (runs and await _reads(asked.app, asked.caller, runs[0])):
         raise waitpoints.not_found(_path_id(asked))
 
 
 async def _answers_waitpoint(asked: Asked, scopes: Scopes) -> None:
     if not scopes.waitpoints and not scopes.waiting:
         raise missing(*ANSWER)
-    if not asked.caller.answers(_path_id(asked), await _run_of_waitpoint(asked)):
+    if not _answers(asked, await _runs_of_waitpoint(asked)):
         raise waitpoints.not_found(_path_id(asked))
 
 
-async def _run_of_waitpoint(asked: Asked) -> str | None:
-    """Raises `WaitpointNotFound`."""
-    return (await asked.app.database.read(waitpoints.get(_path_id(asked)))).run_id
+def _answers(asked: Asked, runs: Sequence[str]) -> bool:
+    return any(asked.caller.answers(_path_id(asked), run_id) for run_id in (None, *runs))
+
+
+async def _runs_of_waitpoint(asked: Asked) -> Sequence[str]:
+    """The run that asks, then those that the question holds up. Raises `WaitpointNotFound`."""
+    one = await asked.app.waitpoints.get(_path_id(asked))
+    return [sight.run_id for sight in await asked.app.waitpoints.shown_in(one)]
 
 
 OPEN = Need(check=_always, open=True)

@@ -17,6 +17,7 @@ from agentflow.serde import dumps, encode_failure, loads
 from agentflow.storage import waitpoints
 from agentflow.storage.policy import NotEligible, Policy, Said, SubjectChanged, Tally, Voter
 from agentflow.storage.runs import Lessee
+from agentflow.storage.showing import Sight
 from agentflow.storage.statements import SQL
 from agentflow.storage.waitpoints import Ending
 
@@ -45,6 +46,7 @@ class Decided:
     refused: WaitpointError | None = None
     runs: Sequence[RunRecord] = field(default_factory=tuple[RunRecord, ...])
     leased: Sequence[RunRecord] = field(default_factory=tuple[RunRecord, ...])
+    sights: Sequence[Sight] = ()
 
     @property
     def resolved(self) -> bool:
@@ -158,7 +160,7 @@ def _keep(one: WaitpointRecord, ballot: Ballot, refused: WaitpointError | None, 
 def _end(one: WaitpointRecord, ending: Ending, tally: Tally | None, now: int, lessee: Lessee | None) -> Transaction[Decided]:
     woken = yield from waitpoints.end_locked(one, ending, now, lessee)
     need, have = (1, 1) if tally is None else (tally.need, len(tally.by))
-    return Decided(woken.waitpoint, need, have, None, woken.runs, woken.leased)
+    return Decided(woken.waitpoint, need, have, None, woken.runs, woken.leased, woken.sights)
 
 
 def _said(counted: Sequence[Row]) -> list[Said]:

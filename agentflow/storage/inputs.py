@@ -75,16 +75,22 @@ def send(run_id: str, message: NewMessage, now: int, lessee: Lessee | None = Non
     if run.state.terminal:
         hint = "A run takes messages until it ends; start another."
         raise RunError(f"{run_id} is {run.state.value}: it takes no more messages.", hint=hint, run_id=run_id, state=run.state.value)
+    seq = yield from put(run, message, now)
+    woken, leased = yield from waitpoints.end_targets(target(run_id, message.name), _NEWS, now, lessee)
+    return Sent(seq, woken, leased)
+
+
+def put(run: RunRecord, message: NewMessage, now: int) -> Transaction[int]:
+    """Add a message to those that a run, whose row is locked, has not received; returns its number. Raises `InputFull`."""
     [ends] = yield SQL.inputs.ends(run=run.key, name=message.name)
     last: int = ends["last"] or 0
     if ends["first"] is not None and last - ends["first"] >= MOST - 1:
         hint = "It has to receive them first: is its code still asking for them?"
-        raise InputFull(f"{run_id} has {MOST} messages in {message.name!r} that it did not receive.", hint=hint, run_id=run_id, limit=MOST)
+        raise InputFull(f"{run.id} has {MOST} messages in {message.name!r} that it did not receive.", hint=hint, run_id=run.id, limit=MOST)
     yield SQL.inputs.put(
         run=run.key, name=message.name, seq=last + 1, data=message.data, idempotency_key=message.stored_key, digest=message.digest, now=now
     )
-    woken, leased = yield from waitpoints.end_targets(target(run_id, message.name), _NEWS, now, lessee)
-    return Sent(last + 1, woken, leased)
+    return last + 1
 
 
 def _same(message: NewMessage, seq: int, digest: str, run_id: str) -> int:

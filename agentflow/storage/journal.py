@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from agentflow.control import LeaseLost
 from agentflow.database.port import Database, Transaction, transaction
@@ -13,7 +14,15 @@ from agentflow.storage.statements import SQL
 from agentflow.storage.usage import Metered
 
 
-async def append(database: Database, lease: Lease, entry: JournalEntry, said: str | None = None, metered: Metered | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a step said, as JSON: in the stream of its run (`here`), and in those of other runs by their ids (`elsewhere`)."""
+
+    here: str | None = None
+    elsewhere: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+async def append(database: Database, lease: Lease, entry: JournalEntry, said: Words | None = None, metered: Metered | None = None) -> None:
     """Record an entry, what was said by it and what it used; durable on return. Raises `LeaseLost` when the lease no longer holds.
 
     An entry that is there already was written by this very epoch before the connection broke: it counts.
@@ -28,7 +37,7 @@ async def append(database: Database, lease: Lease, entry: JournalEntry, said: st
 
 
 @transaction
-def record(lease: Lease, entry: JournalEntry, said: str | None = None, metered: Metered | None = None) -> Transaction[None]:
+def record(lease: Lease, entry: JournalEntry, said: Words | None = None, metered: Metered | None = None) -> Transaction[None]:
     """As `append`, as a part of what is written together. Raises `LeaseLost`."""
     value = entry.value
     if value is not None and len(value) > blobs.LIMIT:
@@ -38,9 +47,17 @@ def record(lease: Lease, entry: JournalEntry, said: str | None = None, metered: 
     if not (yield SQL.journal.append(run=lease.run, **_columns(replace(entry, value=value)))):
         raise LeaseLost(lease.run_id)
     if said is not None:
-        yield SQL.transcripts.put(run=lease.run, seq=entry.seq, events=said)
+        yield from _say(lease.run, entry, said)
     if metered is not None:
-        yield from usage.put(lease.run, entry.seq, lease.epoch, entry.key, metered, entry.ended_at)
+        yield from usage.put(lease.run, entry.seq, lease.epoch, metered, entry.ended_at)
+
+
+def _say(run: int, entry: JournalEntry, said: Words) -> Transaction[None]:
+    if said.here is not None:
+        yield SQL.transcripts.put(run=run, seq=entry.seq, events=said.here)
+    # Children are locked before those above them, and here later runs are below.
+    for target in sorted(said.elsewhere, reverse=True):
+        yield SQL.joined.put(target=target, origin=run, seq=entry.seq, at=entry.ended_at, events=said.elsewhere[target])
 
 
 def _columns(entry: JournalEntry) -> dict[str, object]:
@@ -71,3 +88,8 @@ def load(run: int) -> Transaction[list[JournalEntry]]:
 def transcripts(run: int, since: int = 0) -> Transaction[dict[int, str]]:
     """What the records of a run from `since` on said, by their numbers."""
     return {row["seq"]: row["events"] for row in (yield SQL.transcripts.load(run=run, since=since))}
+
+
+def joined(run: int) -> Transaction[list[tuple[int, str]]]:
+    """What other runs said in a run's stream, in the order of the times at which they recorded it."""
+    return [(row["at"], row["events"]) for row in (yield SQL.joined.of_run(run=run))]

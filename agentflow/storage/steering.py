@@ -12,7 +12,7 @@ from typing import Any
 from agentflow.database.port import Transaction, transaction
 from agentflow.records import JournalEntry, RunRecord
 from agentflow.serde import dumps, loads
-from agentflow.storage import journal, rows, runs
+from agentflow.storage import inputs, journal, rows, runs
 from agentflow.storage.inputs import Message, NewMessage
 from agentflow.storage.runs import Lease, NewRun, Started
 from agentflow.storage.statements import SQL
@@ -28,7 +28,7 @@ LONGEST = 64 * 1024
 def steer(new: NewRun, now: int) -> Transaction[Started]:
     """Have the run that is at work in the thread of `new` hear what `new` was to answer; start `new` where none is, or one of another task.
 
-    Raises `IdempotencyConflict` when the key of `new` belongs to another payload.
+    Raises `IdempotencyConflict` when the key of `new` belongs to another payload, and `InputFull`.
     """
     run = (yield from _at_work(new)) if len(new.input) <= LONGEST else None
     if run is None:
@@ -39,11 +39,7 @@ def steer(new: NewRun, now: int) -> Transaction[Started]:
             return Started(known, existed=True)
     if not (yield SQL.inputs.known(run=run.key, name=STEER, idempotency_key=new.id)):
         turn = (yield SQL.threads.turn(id=new.thread, agent=new.task, now=now))[0]["turns"]
-        message = NewMessage(name=STEER, data=_written(replace(new, turn=turn)), key=new.id)
-        last = (yield SQL.inputs.ends(run=run.key, name=STEER))[0]["last"] or 0
-        yield SQL.inputs.put(
-            run=run.key, name=STEER, seq=last + 1, data=message.data, idempotency_key=new.id, digest=message.digest, now=now
-        )
+        yield from inputs.put(run, NewMessage(name=STEER, data=_written(replace(new, turn=turn)), key=new.id), now)
     return Started(run, existed=True)
 
 

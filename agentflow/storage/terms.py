@@ -6,7 +6,7 @@ Amounts are whole numbers: nano-USD, tokens, calls, microseconds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -39,6 +39,11 @@ class Terms:
         """The run that the budget ends with; None when others share it."""
         return int(self.scope.removeprefix("run:")) if self.scope.startswith("run:") else None
 
+    @property
+    def turnwise(self) -> bool:
+        """Whether a no counts for those alone who waited for it: the next run of a thread is a new turn of its person."""
+        return self.scope.startswith("thread:")
+
     def written(self) -> str:
         """As JSON text."""
         return dumps({name: getattr(self, name) for name in Terms.__slots__})
@@ -68,15 +73,17 @@ class Grant:
         return cls(**loads(text), denied=denied)
 
 
+Size = Mapping[str, int | None]
+"""What a call uses at most of each limit; what is not there, or None, is not known."""
+
+
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What was used of each limit, what the largest single call used, how many calls told nothing, and how many are under way."""
+    """What was used of each limit, how many calls told nothing, and the sizes of those that are under way."""
 
     spent: Mapping[str, int]
-    largest: Mapping[str, int]
     unknown: Mapping[str, int]
-    calls: int
-    open: int
+    open: Sequence[Size] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +114,35 @@ def shortages(terms: Terms, grant: Grant, used: Used) -> list[Shortage]:
     return found
 
 
-def crowded(terms: Terms, grant: Grant, used: Used) -> bool:
-    """Whether the calls under way, as large as the largest so far, may leave nothing for one more: then it waits for them."""
+def crowded(terms: Terms, grant: Grant, used: Used, call: Size) -> bool:
+    """Whether a call must wait for those under way: all of them but the largest have to fit for certain.
+
+    So whatever they use, a limit is exceeded by less than the one call of which that is not known, or by less than the largest.
+    """
     if not used.open:
         return False
-    limits = [(name, limit) for name, limit in allowed(terms, grant).items() if name in COUNTED]
-    if limits and not used.calls:
-        return True  # Nothing is known of what a call uses.
-    return any(used.spent[name] + (used.open + 1) * used.largest[name] > limit for name, limit in limits)
+    return any(
+        _overfull(name, limit - used.spent[name], [*used.open, call]) for name, limit in allowed(terms, grant).items() if name in COUNTED
+    )
+
+
+def _overfull(name: str, left: int, calls: Sequence[Size]) -> bool:
+    known = sorted(size for one in calls if (size := 1 if name == "turns" else one.get(name)) is not None)
+    unknown = len(calls) - len(known)
+    return unknown > 1 or sum(known if unknown else known[:-1]) >= left
+
+
+def strictest(terms: Sequence[Terms]) -> list[Terms]:
+    """The budgets that hold for a run, given from the run outwards: of those that count the same, the lowest of each limit.
+
+    Who is asked, for how long, and whose it is, says the outermost.
+    """
+    found: dict[str, Terms] = {}
+    for one in terms:
+        inner = found.get(one.id, one).limits
+        limits = {name: min(limits[name] for limits in (one.limits, inner) if name in limits) for name in {*inner, *one.limits}}
+        found[one.id] = replace(one, limits=limits)
+    return list(found.values())
 
 
 def allowed(terms: Terms, grant: Grant) -> dict[str, int]:
@@ -141,7 +169,14 @@ def subject(reached: Sequence[tuple[Terms, Grant, Sequence[Shortage]]], run: int
     for terms, grant, _ in reached:
         for name, limit in allowed(terms, granted(terms, grant, None)).items():
             body[name] = max(_plain(name, limit), body.get(name, 0))
-    told = [{"budget": terms.scope, "used": {one.name: one.words for one in short}} for terms, _, short in reached]
+    told = [
+        {
+            "budget": terms.scope,
+            "used": {one.name: one.words for one in short},
+            "spent": {one.name: _plain(one.name, one.spent) for one in short if one.spent >= one.limit},
+        }
+        for terms, _, short in reached
+    ]
     title = " ".join(f"{used_up(terms, short, run)}." for terms, _, short in reached)
     return {
         "title": f"{title} May it go on?",
@@ -151,6 +186,26 @@ def subject(reached: Sequence[tuple[Terms, Grant, Sequence[Shortage]]], run: int
         "can_edit": True,
         "budgets": told,
     }
+
+
+def unusable(subject: Mapping[str, Any], edits: Mapping[str, Any]) -> list[str]:
+    """Why these are no new limits, for people who were asked by `subject`: with them the run would come no further."""
+    spent: dict[str, int] = {}
+    for one in subject["budgets"]:
+        # Questions of earlier versions do not say it as a number.
+        for name, value in one.get("spent", {}).items():
+            spent[name] = max(spent.get(name, 0), _units(name, value) or 0)
+    missing = [f"{name} is reached, too" for name in spent if name not in edits]
+    return missing + [problem for name, value in edits.items() if (problem := _problem(subject, name, value, spent.get(name, 0)))]
+
+
+def _problem(subject: Mapping[str, Any], name: str, value: Any, spent: int) -> str | None:
+    if name not in subject["body"]:
+        return f"{name} is not asked about"
+    limit = _units(name, value)
+    if limit is None or limit < 1:
+        return f"{name}={value!r} is no limit"
+    return f"{name}={value!r} is used up with {_amount(name, spent)}" if limit <= spent else None
 
 
 def used_up(terms: Terms, short: Sequence[Shortage], run: int) -> str:

@@ -129,28 +129,37 @@ class Outrun(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A part of a conversation, as it stands in the log of the thread with key `thread`: the messages behind `after`, up to `upto`."""
+    """A part of a conversation, as it stands in the log of a thread: the messages behind `after`, up to `upto`.
 
-    thread: int
+    `path` has the keys of the threads that lead there, from the one that was asked for to that one.
+    """
+
+    path: tuple[int, ...]
     after: int
     upto: int
+
+    @property
+    def thread(self) -> int:
+        """The key of the thread in whose log it stands."""
+        return self.path[-1]
 
 
 def stretches(thread: str, head: int = LAST) -> Transaction[list[Stretch]]:
     """The parts that lead to message `head` of a thread, the last one first. Their numbers grow from the first part to the last."""
     found: list[Stretch] = []
+    path: tuple[int, ...] = ()
     here: str | None = thread
     while here is not None and head > 0:
         known = [rows.thread(row) for row in (yield SQL.threads.get(id=here))]
         if not known:
             break
-        head = min(head, known[0].messages)
+        head, path = min(head, known[0].messages), (*path, known[0].key)
         for row in (yield SQL.threads.stretches(thread=known[0].key, upto=head)):
             if row["first"] <= head:
-                found.append(Stretch(known[0].key, row["first"] - 1, head))
+                found.append(Stretch(path, row["first"] - 1, head))
                 head = row["follows"]
         if head > known[0].base:
-            found.append(Stretch(known[0].key, known[0].base, head))
+            found.append(Stretch(path, known[0].base, head))
             head = known[0].base
         here = known[0].source
     return found
@@ -168,18 +177,26 @@ def said(thread: str, after: int = 0, upto: int = LAST, head: int = LAST) -> Tra
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What stands for all that leads to message `upto`, with it: a message as JSON text."""
+    """What stands for all that leads to message `upto`, with it: a message as JSON text. `thread` is the key of who summed it up."""
 
     upto: int
     body: str
+    thread: int = 0
 
 
-def summary(thread: str, head: int) -> Transaction[Summary | None]:
-    """The summary that stands for most of what leads to message `head` of a thread."""
+def summary(thread: str, head: int, by: int | None = None) -> Transaction[Summary | None]:
+    """The summary that stands for most of what leads to message `head` of a thread, made there or in its sources, or `by` that one.
+
+    What a fork sums up of what it shares with its source is no summary of the source.
+    """
     for part in (yield from stretches(thread, head)):
-        found = yield SQL.threads.summary(thread=part.thread, after=part.after, upto=part.upto)
-        if found:
-            return Summary(found[0]["upto"], found[0]["body"])
+        best: Summary | None = None
+        for key in part.path if by is None else (by,):
+            found = yield SQL.threads.summary(thread=key, after=part.after, upto=part.upto)
+            if found and (best is None or found[0]["upto"] > best.upto):
+                best = Summary(found[0]["upto"], found[0]["body"], key)
+        if best is not None:
+            return best
     return None
 
 
@@ -187,8 +204,8 @@ def summary(thread: str, head: int) -> Transaction[Summary | None]:
 def sum_up(lease: Lease, thread: str, summed: Summary, now: int) -> Transaction[None]:
     """Keep a summary; the first one of a message counts. Raises `LeaseLost`."""
     yield from runs.hold(lease)
-    [part, *_] = yield from stretches(thread, summed.upto)
-    yield SQL.threads.sum_up(thread=part.thread, upto=summed.upto, run_id=lease.run_id, body=summed.body, now=now)
+    [known] = yield SQL.threads.get(id=thread)
+    yield SQL.threads.sum_up(thread=known["key"], upto=summed.upto, run_id=lease.run_id, body=summed.body, now=now)
 
 
 def active(thread: str) -> Transaction[RunRecord | None]:

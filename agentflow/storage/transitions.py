@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from agentflow.control import LeaseLost
 from agentflow.database.port import Database, Transaction, transaction
 from agentflow.errors import RunError
-from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitState, may_become, new_id
+from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState, may_become, new_id
 from agentflow.serde import encode_failure
-from agentflow.storage import blobs, inputs, rows, runs, steering, waitpoints
+from agentflow.storage import blobs, inputs, rows, runs, showing, steering, waitpoints
 from agentflow.storage.runs import Lease, Lessee, NewRun
+from agentflow.storage.showing import Sight
 from agentflow.storage.statements import SQL
 
 
@@ -25,11 +26,12 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A run that has ended, and the runs that this woke or leased."""
+    """A run that has ended, and the runs that this woke or leased. `unanswered`: its open questions, and where else they are shown."""
 
     run: RunRecord
     woken: Sequence[RunRecord] = field(default_factory=tuple[RunRecord, ...])
     leased: Sequence[RunRecord] = field(default_factory=tuple[RunRecord, ...])
+    unanswered: Sequence[tuple[WaitpointRecord, Sequence[Sight]]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,23 +90,28 @@ def _end(run: RunRecord, end: End, spent: Spent, now: int) -> Transaction[Ended]
     if not found:
         raise LeaseLost(run.id)
     ended = rows.run(found[0])
-    others = (yield from _cancel_waits(run.key, now)) if run.epoch > 0 else []
+    others, unanswered = (yield from _cancel_waits(run.key, now)) if run.epoch > 0 else ((), ())
     if run.idempotency_key is not None and end.state in (RunState.FAILED, RunState.EXPIRED):
         yield from _free_key(run)
     woken, leased = yield from waitpoints.end_targets(run.id, waitpoints.ending_of(ended), now, end.lessee)
     if run.thread is not None:
         woken = [*woken, *(yield from steering.go_on(run, now))]
-    return Ended(ended, [*woken, *others], leased)
+    return Ended(ended, [*woken, *others], leased, unanswered)
 
 
-def _cancel_waits(run: int, now: int) -> Transaction[list[RunRecord]]:
-    """Nobody answers what the run has asked: runs that wait for the same answer are woken, to ask themselves."""
+def _cancel_waits(run: int, now: int) -> Transaction[tuple[list[RunRecord], list[tuple[WaitpointRecord, Sequence[Sight]]]]]:
+    """Nobody answers what the run has asked: runs that wait for the same answer are woken, to ask themselves.
+
+    Returns them, and the questions, each with where else it is shown.
+    """
     woken: list[RunRecord] = []
+    unanswered: list[tuple[WaitpointRecord, Sequence[Sight]]] = []
     for row in (yield SQL.waitpoints.cancel_of_run(run=run, now=now)):
         if row["kind"] == WaitKind.APPROVAL:
             more, _ = yield from waitpoints.end_targets(row["id"], waitpoints.Ending(WaitState.CANCELLED), now)
             woken += more
-    return woken
+            unanswered.append((rows.waitpoint(row), (yield from showing.sights(row["id"]))))
+    return woken, unanswered
 
 
 def _free_key(run: RunRecord) -> Transaction[None]:
@@ -217,6 +224,7 @@ def revive(run_id: str, now: int) -> Transaction[RunRecord]:
     started = yield from runs.start(new, now)
     yield SQL.journal.copy(source=dead.key, target=started.run.key)
     yield SQL.transcripts.copy(source=dead.key, target=started.run.key)
+    yield SQL.joined.copy(source=dead.key, target=started.run.key)
     yield SQL.waitpoints.copy(source=dead.key, target=started.run.key, target_id=new.id)
     yield SQL.inputs.copy(source=dead.key, target=started.run.key)
     return started.run
@@ -271,14 +279,16 @@ def expire(run_id: str, now: int) -> Transaction[Ended | None]:
 
 
 @transaction
-def recover(run_id: str, worker: str, limit: int, died_at: int, now: int) -> Transaction[RunRecord | Ended | None]:
+def recover(
+    run_id: str, worker: str, limit: int, died_at: int, now: int, epoch: int | None = None
+) -> Transaction[RunRecord | Ended | None]:
     """Take a run from a worker whose lease has ended: queue it again, or after `limit` crashes in a row, between which it recorded nothing,
     fail it as crashed.
 
-    None when the worker does not hold it any more, so a late second sweep changes nothing.
+    None when the worker does not hold it any more, or under another `epoch` than that, so a late second sweep changes nothing.
     """
     found = yield SQL.runs.lock(id=run_id)
-    if not found or found[0]["worker"] != worker:
+    if not found or found[0]["worker"] != worker or epoch not in (None, found[0]["epoch"]):
         return None
     run = rows.run(found[0])
     spent = max(0, died_at - (found[0]["leased_at"] or died_at))

@@ -129,6 +129,7 @@ def _delete(keys: Sequence[int]) -> Transaction[None]:
     yield SQL.budgets.forget(runs=named)
     yield SQL.grants.forget(runs=named)
     yield SQL.calls.forget(runs=named)
+    yield SQL.askers.forget(runs=named)
     yield SQL.callbacks.forget(runs=named)
     yield SQL.votes.forget(runs=named)
     yield SQL.remains.add(runs=named)
@@ -145,15 +146,10 @@ def clear(limit: int, run: int | None = None) -> Transaction[bool]:
     if not taken:
         return False
     named = dumps(taken)
-    left = limit - len((yield SQL.journal.forget(runs=named, limit=limit)))
-    if left > 0:
-        left -= len((yield SQL.transcripts.forget(runs=named, limit=left)))
-    if left > 0:
-        left -= len((yield SQL.waitpoints.forget(runs=named, limit=left)))
-    if left > 0:
-        left -= len((yield SQL.inputs.forget(runs=named, limit=left)))
-    if left > 0:
-        left -= len((yield SQL.usage.forget(runs=named, limit=left)))
+    left = limit
+    for table in (SQL.journal, SQL.transcripts, SQL.joined, SQL.shown, SQL.waitpoints, SQL.inputs, SQL.usage):
+        if left > 0:
+            left -= len((yield table.forget(runs=named, limit=left)))
     if left > 0:
         yield SQL.remains.cleared(runs=named)
     return True

@@ -31,21 +31,25 @@ class CallUsage:
 
 @dataclass(frozen=True, slots=True)
 class Metered:
-    """What is recorded with a step that asked a model: what its calls used, and all that they count for."""
+    """What is recorded with a step that asked a model: what its calls used, and all that they count for.
+
+    `name` is the call that a budget let begin, if one did, and `over` whether it has ended: else its provider goes on with it.
+    """
 
     calls: Sequence[CallUsage]
     scopes: Sequence[str]
-    admitted: bool = False
+    name: str | None = None
+    over: bool = True
 
 
-def put(run: int, seq: int, epoch: int, step: str, metered: Metered, now: int) -> Transaction[None]:
+def put(run: int, seq: int, epoch: int, metered: Metered, now: int) -> Transaction[None]:
     """Record it, as a part of the transaction that records the step."""
     scopes = dumps(metered.scopes)
     for call in metered.calls:
         columns = {name: getattr(call, name) for name in CallUsage.__slots__}
         yield SQL.usage.put(scopes=scopes, run=run, seq=seq, at=now, expires_at=now + LONGEST, **columns)
-    if metered.admitted:
-        yield SQL.calls.end(run=run, step=step, epoch=epoch)
+    if metered.name is not None:
+        yield (SQL.calls.end if metered.over else SQL.calls.keep)(run=run, step=metered.name, epoch=epoch)
 
 
 def of_scope(scope: str, run: int | None = None, since: int = -1) -> Transaction[UsageRecord]:

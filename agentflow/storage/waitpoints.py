@@ -13,8 +13,9 @@ from agentflow.database.port import Rows, Transaction, transaction
 from agentflow.errors import WaitpointAlreadyAnswered, WaitpointNotFound, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState, new_id
 from agentflow.serde import decode_failure, dumps, encode_failure, loads
-from agentflow.storage import blobs, rows, runs
+from agentflow.storage import blobs, rows, runs, showing
 from agentflow.storage.runs import Lease, Lessee, NewRun, Started
+from agentflow.storage.showing import Sight
 from agentflow.storage.statements import SQL
 
 _SILENCE = Failure(code="timeout", type="WaitpointTimedOut", message="Nobody answered in time.")
@@ -54,18 +55,23 @@ class TokenKey:
 
 @dataclass(frozen=True, slots=True)
 class Woken:
-    """Runs that an ended waitpoint woke: to be told (`runs`), and those leased at once to `lessee` (`leased`)."""
+    """Runs that an ended waitpoint woke: to be told (`runs`), and those leased at once to `lessee` (`leased`). `sights`: where else it is
+    shown."""
 
     waitpoint: WaitpointRecord
     runs: Sequence[RunRecord]
     leased: Sequence[RunRecord]
+    sights: Sequence[Sight] = ()
 
 
 @transaction
 def create(lease: Lease, new: NewWaitpoint, now: int) -> Transaction[WaitpointRecord]:
     """Create a waitpoint; when its target has ended already, it is born ended. Raises `LeaseLost`."""
     ending = None if new.target is None else (yield from _ended_target(new.target))
-    return (yield from insert(lease, new, ending, now))
+    made = yield from insert(lease, new, ending, now)
+    if new.kind is WaitKind.CHILD and ending is None:
+        yield from showing.show_below(new.target or "")
+    return made
 
 
 @transaction
@@ -74,8 +80,10 @@ def start_child(lease: Lease, child: NewRun, wait: NewWaitpoint, now: int) -> Tr
     started = yield from runs.start(replace(child, watched=True), now, lease)
     ending = (yield from _end_of(started.run.id)) if started.existed else None
     if started.existed:
-        wait = replace(wait, target=started.run.id, subject=dumps({"task": child.task, "run": started.run.id}))
+        wait = replace(wait, target=started.run.id, subject=dumps({**loads(wait.subject), "run": started.run.id}))
     waiting = yield from insert(lease, wait, ending, now)
+    if started.existed and ending is None:
+        yield from showing.show_below(started.run.id)
     return started, waiting
 
 
@@ -106,6 +114,8 @@ def insert(lease: Lease, new: NewWaitpoint, ending: Ending | None, now: int) -> 
         found = yield SQL.waitpoints.get(id=new.id)
     if not found:
         raise LeaseLost(lease.run_id)
+    if new.kind is WaitKind.APPROVAL:
+        yield from showing.show(new.id, lease.run_id)
     return (yield from _whole(found))[0]
 
 
@@ -200,7 +210,8 @@ def end_locked(one: WaitpointRecord, ending: Ending, now: int, lessee: Lessee | 
     if not found:
         raise refusal(rows.waitpoint((yield SQL.waitpoints.get(id=one.id))[0]))
     more_woken, more_leased = yield from end_targets(one.id, ending, now, lessee)
-    return Woken(replace(rows.waitpoint(found[0]), answer=ending.answer), [*woken, *more_woken], [*leased, *more_leased])
+    sights = (yield from showing.sights(one.id)) if one.kind is WaitKind.APPROVAL else ()
+    return Woken(replace(rows.waitpoint(found[0]), answer=ending.answer), [*woken, *more_woken], [*leased, *more_leased], sights)
 
 
 def end_targets(

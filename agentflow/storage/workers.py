@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from agentflow.database.port import Transaction, transaction
 from agentflow.records import TaskRecord, WorkerRecord
@@ -82,10 +83,17 @@ def held_by(worker_id: str, limit: int) -> Transaction[list[str]]:
     return [row["id"] for row in found]
 
 
-def leased_to(worker_id: str, limit: int) -> Transaction[set[tuple[str, int]]]:
-    """Ids and epochs of the runs that a worker holds."""
+class Leased(NamedTuple):
+    """A run that is leased, and the epoch of that lease."""
+
+    run_id: str
+    epoch: int
+
+
+def leased_to(worker_id: str, limit: int) -> Transaction[list[Leased]]:
+    """The runs that a worker holds."""
     found = yield SQL.runs.of_worker(worker=worker_id, limit=limit)
-    return {(row["id"], row["epoch"]) for row in found}
+    return [Leased(row["id"], row["epoch"]) for row in found]
 
 
 def orphans(limit: int) -> Transaction[list[tuple[str, str]]]:

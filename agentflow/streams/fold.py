@@ -57,13 +57,14 @@ class Call:
 
 @dataclass(slots=True)
 class Approval:
-    """A question to a person; `decision` is empty while it is open."""
+    """A question to a person; `decision` is empty while it is open. `run` is the run that asks, where that is another one."""
 
     id: str
     title: str
     call: str | None = None
     step: str | None = None
     decision: str = ""
+    run: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,11 +271,11 @@ def _tool_ended(fold: Fold, event: e.ToolOutput | e.ToolError | e.ToolDenied) ->
 
 
 def _approval_requested(fold: Fold, event: e.ApprovalRequested) -> None:
-    fold.approvals[event.approval] = Approval(event.approval, event.title, event.call, event.step)
+    fold.approvals[event.approval] = Approval(event.approval, event.title, event.call, event.step, run=event.run)
 
 
 def _approval_resolved(fold: Fold, event: e.ApprovalResolved) -> None:
-    fold.approvals.setdefault(event.approval, Approval(event.approval, "")).decision = event.decision
+    fold.approvals.setdefault(event.approval, Approval(event.approval, "", run=event.run)).decision = event.decision
 
 
 def _data(fold: Fold, event: e.Data) -> None:

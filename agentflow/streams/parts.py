@@ -139,7 +139,10 @@ class ToolDenied:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRequested:
-    """A person is asked. Kinds: tool, input, confirm. `expires_at` in milliseconds since 1970."""
+    """A person is asked. Kinds: tool, input, confirm. `expires_at` in milliseconds since 1970.
+
+    `run` is the run that asks, where that is another one, for which this one waits; `call` is the tool call here that waits for it.
+    """
 
     type: ClassVar[str] = "approval.requested"
     approval: str
@@ -151,6 +154,7 @@ class ApprovalRequested:
     schema: Record | None = None
     expires_at: int | None = None
     can_edit: bool | None = None
+    run: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +167,7 @@ class ApprovalResolved:
     by: str | None = None
     reason: str | None = None
     input: Any = None
+    run: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +35,7 @@ class Transcript:
         self._settle()
         if not self._events:
             return None
-        return to_json([_fields(event) for event in (self._began, *self._events)]).decode()
+        return written((self._began, *self._events))
 
     def _grow(self, event: TextDelta | ReasoningDelta) -> None:
         last: Any = self._events[-1] if self._growing else None
@@ -59,6 +60,11 @@ def _passing(event: Event) -> bool:
         or (isinstance(event, ToolOutput) and bool(event.preliminary))
         or (isinstance(event, Data) and bool(event.transient))
     )
+
+
+def written(events: Iterable[Event]) -> str:
+    """Events as JSON, as `read_transcript` reads them."""
+    return to_json([_fields(event) for event in events]).decode()
 
 
 def _fields(event: Event) -> list[str]:

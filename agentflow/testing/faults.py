@@ -36,6 +36,10 @@ class CrashingDatabase:
         """Die at the n-th write from now."""
         self._after = self.writes + after
 
+    def disarm(self) -> None:
+        """Live on, whatever is written: what was to be tried is over."""
+        self._after = None
+
     @property
     def dialect(self) -> str:
         """That of the database inside."""

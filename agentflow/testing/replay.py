@@ -138,6 +138,9 @@ class _DryContext:
             self._differs.append(key)
         return recorded(found, call)
 
+    def over(self, call: str) -> None:
+        pass
+
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
         self._replay.ask(key)
         one = self.waited.get(key)
@@ -193,9 +196,6 @@ class _DryContext:
         return self._run.parent_id
 
     async def caught_up(self) -> None:
-        """A replay says nothing."""
-
-    def tell(self, run_id: str, event: Any) -> None:
         """A replay says nothing."""
 
     def publish(self, event: Any) -> None:

@@ -37,6 +37,9 @@ class Scope:
     def publish(self, event: Event) -> None:
         self.run.journal.events.append(event)
 
+    def join(self, run_id: str, event: Event) -> None:
+        raise AssertionError("this run has nobody above it")
+
     def touch(self) -> None:
         self.run.journal.touches += 1
 
@@ -79,6 +82,7 @@ class MemoryRun:
         self.run_id = journal.id
         self.metadata: dict[str, Any] = {}
         self.executed: list[str] = []
+        self.over_with: list[str] = []
         self.delays: list[int] = []
         self.log = logging.LoggerAdapter(logging.getLogger("run"))
         self._counts: dict[str, int] = {}
@@ -141,6 +145,9 @@ class MemoryRun:
             finally:
                 scope.reset(token)
 
+    def over(self, call: str) -> None:
+        self.over_with.append(call)
+
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
         self.journal.waits.setdefault(key, request)
         if request.kind is WaitKind.TIMER:
@@ -174,9 +181,6 @@ class MemoryRun:
 
     async def caught_up(self) -> None:
         """Everything was told at once."""
-
-    def tell(self, run_id: str, event: Event) -> None:
-        raise AssertionError("this run has nobody above it")
 
     async def _answered(self, key: str) -> WaitResult:
         self._ask(key)

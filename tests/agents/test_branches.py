@@ -250,6 +250,25 @@ async def test_a_long_conversation_is_summed_up_once_and_the_log_keeps_all(engin
     assert len(await history(engine)) == 10
 
 
+async def test_what_a_fork_sums_up_its_source_is_not_told(engine: Engine) -> None:
+    model = Counting()
+    writer = scripted_model([text("Short.")])
+    plain = Agent("support", model=model.model)
+    await say(engine, plain, "q1", "q2")
+    other = await engine.app.thread("t-7").fork(id="other")
+    compact = Agent("support", model=model.model, compact=Compaction(above=1, keep=2, model=writer))
+    run = await engine.start(compact.using(thread="other"), "q3")
+    await run.result()
+    summed = "What was said before, summed up:\n\nShort."
+    assert model.asked[-1] == [summed, "q2", "a2", "q3"]
+    await say(engine, plain, "q4")
+    assert model.asked[-1] == ["q1", "a1", "q2", "a2", "q4"]
+    last = await other.send("q5")
+    await last.result()
+    assert model.asked[-1] == [summed, "q2", "a2", "q3", "a3", "q5"]
+    assert not (await engine.replay(last)).diverges
+
+
 async def test_a_crash_behind_the_summary_asks_for_no_second_one(engine: Engine) -> None:
     writer = scripted_model([text("Short.")], [text("never")])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pydantic_ai
 import pytest
 from pydantic import BaseModel
@@ -9,6 +11,7 @@ from pydantic_ai.messages import ModelMessage
 
 from agentflow import Agent, Budget, Durability, ai, step, task
 from agentflow.errors import RunFailed
+from agentflow.records import RunState
 from agentflow.serde import decode_failure, loads
 from agentflow.testing import Engine
 from agentflow.testing.models import Said, call, scripted_model, text, thinking, tokens
@@ -118,6 +121,56 @@ async def test_any_pydantic_ai_agent_is_within_the_budget_of_its_task(engine: En
     await waiting.deny(by="maria")
     assert await run.result() == "I look."
     assert len(model.requests) == 2
+
+
+async def test_agents_whose_settings_limit_their_answers_speak_at_the_same_time_under_a_budget(engine: Engine) -> None:
+    """Those that do not go one after the other: nobody knows what their answers will take."""
+    open_, most, expected = 0, 0, 4
+    reached = asyncio.Event()
+
+    async def pace(_: str) -> None:
+        nonlocal open_, most
+        open_ += 1
+        most = max(most, open_)
+        if most >= expected:
+            reached.set()
+        await asyncio.wait_for(reached.wait(), 10)
+        open_ -= 1
+
+    model = scripted_model([text("hi"), tokens(50, 10)], pace=pace)
+    sized = Agent("budget_sized", model=model, settings={"max_tokens": 500})
+    unsized = Agent("budget_unsized", model=model)
+
+    @task(name="budget_four", budget=Budget(tokens=100_000))
+    async def four(limited: bool) -> list[str]:
+        return list(await asyncio.gather(*((sized if limited else unsized)("go") for _ in range(4))))
+
+    assert await (await engine.start(four, True)).result() == ["hi"] * 4
+    assert most == 4
+    most, expected = 0, 1
+    assert await (await engine.start(four, False)).result() == ["hi"] * 4
+    assert most == 1
+
+
+async def test_what_a_model_had_told_of_its_use_when_it_was_cancelled_counts(engine: Engine) -> None:
+    pieces, speaking = 0, asyncio.Event()
+
+    async def pace(_: str) -> None:
+        nonlocal pieces
+        pieces += 1
+        if pieces > 2:
+            speaking.set()
+            await asyncio.Event().wait()
+
+    model = scripted_model([text("What is said, and what is never said")], pace=pace)
+    run = await engine.start(Agent("budget_cut_off", model=model, budget=Budget(tokens=100)), "go")
+    await asyncio.wait_for(speaking.wait(), 10)
+    await engine.app.runs.cancel(run.id)
+    await engine.until(run, RunState.CANCELLED)
+    used = (await engine.app.runs.usage(run.id)).own
+    assert (used.calls, used.unmetered) == (1, 0)
+    assert used.input > 0
+    assert used.output > 0
 
 
 @step

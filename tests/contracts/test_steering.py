@@ -9,10 +9,11 @@ import pytest
 
 from agentflow.control import LeaseLost
 from agentflow.database import Database
-from agentflow.errors import IdempotencyConflict
+from agentflow.errors import IdempotencyConflict, InputFull
 from agentflow.records import EntryKind, JournalEntry, RunState
 from agentflow.serde import loads
 from agentflow.storage import journal, runs, steering, threads, transitions
+from agentflow.storage.inputs import MOST
 from agentflow.storage.runs import Lease, NewRun, Started
 from agentflow.storage.statements import SQL
 from tests.contracts.stock import DONE, NOW, SPENT, claim, lease_of, leased, new
@@ -138,3 +139,17 @@ async def test_a_run_that_ends_at_that_very_moment_either_hears_it_or_leaves_it_
         assert (run.id, run.input) == (f"run_{number + 1}", '{"prompt":"stop that"}')
         assert [row["id"] for row in await database.fetch(SQL.threads.active(thread="t-7"))] == [run.id]
         await end(database, lease_of(run))
+
+
+async def test_a_run_that_hears_nothing_is_told_no_more_than_any_input_stream_holds(database: Database) -> None:
+    lease = await at_work(database)
+    await steer(database, message(2, "one"))
+    await database.execute(SQL.inputs.put(run=lease.run, name=steering.STEER, seq=MOST, data="0", idempotency_key=None, digest="", now=NOW))
+    before = await database.read(threads.find("t-7"))
+    with pytest.raises(InputFull, match="did not receive") as full:
+        await steer(database, message(3, "too much", idempotency_key="k"))
+    assert full.value.hint
+    assert await database.read(threads.find("t-7")) == before, "no place in the line is taken"
+    assert (await steer(database, message(2, "one"))).existed, "what is there already is no new message"
+    assert await hear(database, lease) == "one"
+    assert (await steer(database, message(3, "too much", idempotency_key="k"))).run.id == "run_1"

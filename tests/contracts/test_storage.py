@@ -73,10 +73,10 @@ async def test_a_stale_worker_can_write_nothing_for_a_run_that_another_holds(dat
     assert [run.id for run in (await database.read(listing.page(RunFilter()))).runs] == ["run_1"]
 
 
-@pytest.mark.parametrize("said", [None, "[]"])
+@pytest.mark.parametrize("said", [None, journal.Words("[]", {"run_1": "[]"})])
 @pytest.mark.parametrize("size", [1, 300_000])
 async def test_a_stale_worker_can_record_nothing_and_what_the_new_one_recorded_stays(
-    database: Database, size: int, said: str | None
+    database: Database, size: int, said: journal.Words | None
 ) -> None:
     """T4: also for a value that goes to the blobs, and for what was said."""
     stale = await leased(database)
@@ -86,6 +86,7 @@ async def test_a_stale_worker_can_record_nothing_and_what_the_new_one_recorded_s
         with pytest.raises(LeaseLost):
             await journal.append(database, stale, entry(seq, stale.epoch, '"' + "x" * size + '"'), said)
     assert await database.read(journal.transcripts(stale.run)) == {}
+    assert await database.read(journal.joined(stale.run)) == []
     assert [one.value for one in await database.read(journal.load(stale.run))] == ['"theirs"']
 
 

@@ -163,3 +163,28 @@ async def test_a_failed_answer_anew_is_asked_for_again_not_taken_up(database: Da
     with pytest.raises(RunError, match="Ask for another answer") as refused:
         await database.transact(transitions.revive("run_2", NOW))
     assert refused.value.details["run_id"] == "run_2"
+
+
+async def test_a_summary_made_in_a_fork_is_known_there_and_in_its_forks_but_not_in_its_source(database: Database) -> None:
+    await say(database, 1, "q1", "a1", "q2", "a2")
+    await fork(database, "t-7", 3, "b")
+    await fork(database, "t-7", 3, "c")
+    lease = await leased(database, number=2, thread="b")
+    await database.transact(threads.sum_up(lease, "b", Summary(2, "of b"), NOW))
+    await fork(database, "b", 3, "d")
+    await fork(database, "b", 1, "e")
+
+    async def summary(thread: str, by: int | None = None) -> str | None:
+        found = await database.read(threads.summary(thread, 99, by))
+        return None if found is None else found.body
+
+    assert [await summary(thread) for thread in ("t-7", "b", "c", "d", "e")] == [None, "of b", None, "of b", None]
+    known = await database.read(threads.summary("b", 99))
+    own = await leased(database, number=3, thread="t-7")
+    await database.transact(threads.sum_up(own, "t-7", Summary(2, "of t-7"), NOW))
+    assert [await summary(thread) for thread in ("t-7", "b", "c", "d")] == ["of t-7", "of b", "of t-7", "of b"]
+    assert known is not None
+    assert await summary("d", known.thread) == "of b", "who has begun with one keeps to it"
+    await database.transact(threads.sum_up(own, "t-7", Summary(3, "more of t-7"), NOW))
+    assert await summary("b") == "more of t-7"
+    assert await summary("b", known.thread) == "of b"

@@ -55,10 +55,11 @@ async def left(database: Database, lease: Lease) -> list[str]:
     records = await database.read(journal.load(lease.run))
     waited = await database.read(waitpoints.of_run(lease.run))
     said = await database.read(journal.transcripts(lease.run))
+    joined = await database.read(journal.joined(lease.run))
     [sent] = await database.fetch(SQL.inputs.ends(run=lease.run, name="inbox"))
     used = await database.read(usage.of_scope(f"run:{lease.run}"))
-    every = (("journal", records), ("transcripts", said), ("waitpoints", waited), ("inputs", sent["last"]), ("usage", used.calls))
-    return [name for name, rows in every if rows]
+    every = {"journal": records, "transcripts": said, "joined": joined, "waitpoints": waited, "inputs": sent["last"], "usage": used.calls}
+    return [name for name, rows in every.items() if rows]
 
 
 async def listed(database: Database, **chosen: Any) -> list[str]:
@@ -81,11 +82,11 @@ async def test_an_old_run_goes_with_all_that_belongs_to_it_and_a_young_one_stays
     """F4"""
     old = await leased(database, number=1, tags=["vip"], idempotency_key="k")
     metered = Metered([CallUsage(input=1)], [f"run:{old.run}", "thread:t-7", "tag:vip"])
-    await journal.append(database, old, entry(1, old.epoch), "[]", metered)
+    await journal.append(database, old, entry(1, old.epoch), journal.Words("[]", {"run_1": "[]"}), metered)
     await database.transact(waitpoints.create(old, question(), NOW))
     await database.transact(inputs.send(old.run_id, NewMessage(name="inbox", data="1"), NOW))
     await database.transact(transitions.finish(old, DONE, SPENT, NOW))
-    assert await left(database, old) == ["journal", "transcripts", "waitpoints", "inputs", "usage"]
+    assert await left(database, old) == ["journal", "transcripts", "joined", "waitpoints", "inputs", "usage"]
     young = await finished(database, 2, now=LATER, tags=["vip"])
     assert await sweep(database, before=NOW) == ["run_1"]
     assert await left(database, old) == []
@@ -194,7 +195,7 @@ async def test_what_a_long_run_leaves_goes_in_slices_and_nobody_finds_half_a_run
     """F4"""
     lease = await leased(database)
     for seq in range(1, 26):
-        await journal.append(database, lease, entry(seq, lease.epoch), "[]" if seq <= 10 else None)
+        await journal.append(database, lease, entry(seq, lease.epoch), journal.Words("[]") if seq <= 10 else None)
     for number in range(1, 6):
         await database.transact(waitpoints.create(lease, question(number), NOW))
     await database.transact(transitions.finish(lease, DONE, SPENT, NOW))
@@ -293,7 +294,7 @@ async def test_a_blob_that_another_run_points_to_stays(database: Database) -> No
 
 async def test_a_run_that_takes_up_a_failed_one_keeps_what_that_one_had_recorded(database: Database) -> None:
     dead = await leased(database, number=1, input=large("i"))
-    await journal.append(database, dead, entry(1, dead.epoch, large("j")), "[]")
+    await journal.append(database, dead, entry(1, dead.epoch, large("j")), journal.Words("[]", {"run_1": "[]"}))
     await database.transact(transitions.finish(dead, FAILED, SPENT, NOW))
     await database.execute(SQL.runs.children_told(run=dead.run))
     revived = await database.transact(transitions.revive("run_1", LATER + 1))
@@ -301,6 +302,7 @@ async def test_a_run_that_takes_up_a_failed_one_keeps_what_that_one_had_recorded
     assert await forget_blobs(database) == 2
     assert [record.value for record in await database.read(journal.load(revived.key))] == [large("j")]
     assert await database.read(journal.transcripts(revived.key)) == {1: "[]"}
+    assert [events for _, events in await database.read(journal.joined(revived.key))] == ["[]"]
 
 
 async def test_a_blob_that_was_just_put_is_left_alone(database: Database) -> None:

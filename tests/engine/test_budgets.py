@@ -9,7 +9,7 @@ import pytest
 
 from agentflow import Budget, Retry, approve, current_step, sleep, step, task
 from agentflow.engine.context import StepCall, StepOptions, context
-from agentflow.errors import DefinitionError, RunFailed
+from agentflow.errors import DefinitionError, InvalidAnswer, RunFailed
 from agentflow.records import RunState
 from agentflow.serde import ANY, decode_failure, loads
 from agentflow.streams.events import ApprovalRequested, Usage
@@ -106,13 +106,27 @@ async def test_an_answer_may_carry_the_new_limit(engine: Engine) -> None:
     assert await run.result() == 3
 
 
-async def test_an_edit_that_is_no_limit_raises_nothing_and_the_question_comes_again(engine: Engine) -> None:
+@pytest.mark.parametrize(
+    ("edits", "problem"),
+    [
+        ({"tokens": "plenty"}, "tokens='plenty' is no limit"),
+        ({"tokens": None}, "tokens=None is no limit"),
+        ({"tokens": -5}, "tokens=-5 is no limit"),
+        ({"tokens": 120}, "tokens=120 is used up with 120"),
+        ({"turns": 30}, "tokens is reached, too"),
+        ({"tokens": 500, "usd": 5}, "usd is not asked about"),
+    ],
+)
+async def test_an_edit_that_lets_nothing_go_on_is_refused_and_the_question_stays_open(
+    engine: Engine, edits: dict[str, Any], problem: str
+) -> None:
     run = await engine.start(asking, [120, 60])
     [waiting] = await engine.waiting(run)
-    await waiting.approve(by="maria", edits={"tokens": "plenty"})
-    [again] = [one for one in await engine.waiting(run) if one.id != waiting.id]
-    await again.deny(by="maria")
-    assert await run.result() == 1
+    with pytest.raises(InvalidAnswer, match=problem):
+        await waiting.approve(by="maria", edits=edits)
+    assert [one.id for one in await engine.waiting(run)] == [waiting.id]
+    await waiting.approve(by="maria", edits={"tokens": 150})
+    assert await run.result() == 2
 
 
 async def test_nobody_answering_is_a_no(engine: Engine) -> None:
@@ -221,8 +235,9 @@ async def test_a_call_of_two_steps_is_let_begin_once_and_counted_once(engine: En
             return "said"
 
         for number in range(2):
-            await context().step(f"call:{number}/begin", StepCall("begin", begin, ANY, "", StepOptions(kind="llm", share="first")))
-            await context().step(f"call:{number}/rest", StepCall("rest", follow, ANY, "", StepOptions(kind="llm", share="rest")))
+            first, rest = (StepOptions(kind="llm", share=share, call=f"call:{number}") for share in ("first", "rest"))
+            await context().step(f"call:{number}/begin", StepCall("begin", begin, ANY, "", first))
+            await context().step(f"call:{number}/rest", StepCall("rest", follow, ANY, "", rest))
         return await talk([1])
 
     run = await engine.start(in_background)

@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from agentflow import NonRetryable, Retry, RetryAfter, RunFailed, context, step, task
+from agentflow.engine.context import StepCall, StepOptions
 from agentflow.records import EntryKind, RunState
-from agentflow.serde import decode_failure
+from agentflow.serde import ANY, decode_failure
 from agentflow.streams.events import StepRetrying
 from agentflow.testing import Engine
 
@@ -350,3 +351,27 @@ async def test_a_retry_that_waits_in_its_queue_is_taken_up_after_a_crash(engine:
     await engine.crash()
     await engine.clock.advance("1m")
     assert await asyncio.wait_for(run.result(), 5) == "done"
+
+
+async def test_what_fails_while_it_tells_of_an_error_is_final_and_named(engine: Engine) -> None:
+    """The body has run for the last time; that its error cannot be told is no reason to do it again."""
+    bodies: list[int] = []
+
+    async def charge_card() -> None:
+        bodies.append(1)
+        raise NonRetryable("the card is gone")
+
+    def told_to_the_model(error: Exception) -> str:
+        raise KeyError("no such phrase")
+
+    @task
+    async def telling_badly() -> None:
+        options = StepOptions(retry=Retry(attempts=5, initial=0))
+        run = context()
+        await run.step(run.key("charge_card"), StepCall("charge_card", charge_card, ANY, "", options, told_to_the_model))
+
+    run = await engine.start(telling_badly)
+    with pytest.raises(RunFailed, match=r"charge_card.*NonRetryable.*told_to_the_model.*KeyError: 'no such phrase'"):
+        await run.result()
+    assert bodies == [1]
+    assert [entry.kind for entry in await engine.app.runs.journal(run.id)] == [EntryKind.ERROR]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 import pytest
 
-from agentflow import Budget, BudgetExceeded, approve, current_step, step, task
+from agentflow import Budget, approve, task
 from agentflow.records import RunState
 from agentflow.serde import loads
-from agentflow.streams.events import Usage
 from agentflow.testing import Engine
 from tests.engine.speaking import approvals, speak, talk, used
 
@@ -67,48 +65,6 @@ async def test_parallel_runs_ask_one_question_and_all_go_on_with_its_answer(engi
     assert await used(engine, run) == 240
 
 
-@pytest.mark.parametrize("sizes", [[40, 40, 40, 40, 40], [10, 35, 35, 35, 35], [130, 1, 1, 1, 1], [1, 1, 1, 1, 1]])
-async def test_parallel_calls_exceed_a_budget_by_less_than_one_call(engine: Engine, sizes: list[int]) -> None:
-    """Sizes of the calls of five parallel runs; only the first is unlike the others, and goes alone."""
-    open_: set[int] = set()
-    most, together = 0, asyncio.Event()
-
-    @step(kind="llm", name="speak_long")
-    async def speak_long(number: int, tokens: int) -> int:
-        nonlocal most
-        open_.add(number)
-        most = max(most, len(open_))
-        if most > 1:
-            together.set()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await together.wait()
-        open_.discard(number)
-        current_step().publish(Usage(model="m", input=tokens, output=0, cost=0.0))
-        return tokens
-
-    @task(name="one_of_five")
-    async def one(number: int) -> int:
-        made = 0
-        for tokens in sizes:
-            try:
-                made += await speak_long(number, tokens)
-            except BudgetExceeded:
-                break
-        return made
-
-    @task(name="five", budget=Budget(tokens=100))
-    async def five() -> int:
-        return sum(await asyncio.gather(*(one(number) for number in range(5))))
-
-    run = await engine.start(five)
-    spent = await run.result()
-    assert spent == await used(engine, run)
-    assert spent < 100 + max(sizes)
-    assert (most == 1) == (sizes[0] >= 40)
-    assert spent == 25 if sizes == [1] * 5 else spent >= 100
-
-
 @task(budget=Budget(tokens=100, per="key", window="1d", on_limit="ask"))
 async def shared(calls: list[int]) -> int:
     return await talk(calls)
@@ -161,6 +117,80 @@ async def test_what_was_granted_to_a_window_ends_with_it(engine: Engine) -> None
     assert await (await engine.start(shared.using(concurrency_key="acme"), [120])).result() == 1
     asked = await engine.start(shared.using(concurrency_key="acme"), [1])
     [_] = await engine.waiting(asked)
+
+
+@task(budget=Budget(tokens=100, per="thread", on_limit="ask"))
+async def of_talk(calls: list[int]) -> list[int]:
+    return [await talk(calls), await talk(calls)]
+
+
+@pytest.mark.parametrize("silent", [False, True])
+async def test_after_a_no_the_next_run_of_a_thread_asks_anew_and_the_one_that_was_refused_stays_so(engine: Engine, silent: bool) -> None:
+    first = await engine.start(of_talk.using(thread="t-1"), [120, 1])
+    [question] = await engine.waiting(first)
+    if silent:
+        await engine.clock.advance("8d")
+    else:
+        await question.deny(by="maria")
+    assert await first.result() == [1, 0]
+    second = await engine.start(of_talk.using(thread="t-1"), [1])
+    [again] = await engine.waiting(second)
+    assert again.id != question.id
+    await again.approve(by="maria")
+    assert await second.result() == [1, 1]
+
+
+async def test_a_no_to_a_thread_is_one_for_all_that_waited_for_it_and_stays_one_after_a_crash(engine: Engine) -> None:
+    @task(name="of_talk_and_on", budget=Budget(tokens=100, per="thread", on_limit="ask"))
+    async def of_talk_and_on() -> list[int]:
+        made = list(await asyncio.gather(part([120, 1]), part([120, 1])))
+        await approve("Go on?")
+        return [*made, await talk([1])]
+
+    run = await engine.start(of_talk_and_on.using(thread="t-1"))
+    [question] = await approvals(engine)
+    await engine.app.waitpoints.deny(question.id, by="maria")
+    [go_on] = await approvals(engine)
+    assert loads(go_on.subject)["title"] == "Go on?"
+    await engine.crash()
+    await engine.app.waitpoints.approve(go_on.id, by="maria")
+    assert sorted(await run.result()) == [0, 0, 1]
+    assert len(await engine.app.waitpoints.list(kind="approval", state=None)) == 2
+
+
+@task(budget=Budget(tokens=100, per="key", window="1d"))
+async def bounded(calls: list[int]) -> int:
+    return await talk(calls)
+
+
+@task(budget=Budget(tokens=1_000, turns=3, per="key", window="1d"))
+async def generous(calls: list[int]) -> int:
+    return await talk(calls)
+
+
+async def test_of_two_budgets_that_count_the_same_the_lower_limits_hold_in_a_run_below(engine: Engine) -> None:
+    @task(name="strict_above", budget=Budget(tokens=100, per="key", window="1d"))
+    async def strict_above(calls: list[int]) -> int:
+        return await generous.using(concurrency_key="acme")(calls)
+
+    @task(name="generous_above", budget=Budget(tokens=1_000, turns=3, per="key", window="1d"))
+    async def generous_above(calls: list[int]) -> int:
+        return await bounded.using(concurrency_key="umbrella")(calls)
+
+    run = await engine.start(strict_above.using(concurrency_key="acme"), [60, 60, 60])
+    assert await run.result() == 2
+    other = await engine.start(generous_above.using(concurrency_key="umbrella"), [60, 60, 60])
+    assert await other.result() == 2
+    turns = await engine.start(generous_above.using(concurrency_key="umbrella"), [1])
+    assert await turns.result() == 0
+
+
+async def test_a_limit_that_only_one_of_two_such_budgets_has_holds_too(engine: Engine) -> None:
+    @task(name="tokens_above", budget=Budget(tokens=100, per="key", window="1d"))
+    async def tokens_above() -> int:
+        return await generous.using(concurrency_key="acme")([1, 1, 1, 1])
+
+    assert await (await engine.start(tokens_above.using(concurrency_key="acme"))).result() == 3
 
 
 @task(budget=Budget(tokens=100, per="key", window="1d", on_limit="wait"))

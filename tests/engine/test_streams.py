@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agentflow import InputStream, Retry, Stream, context, sleep, step, stream, task
+from agentflow import InputStream, Retry, Stream, sleep, step, stream, task
 from agentflow.engine.named import LIMIT
 from agentflow.errors import DefinitionError, ItemTooLarge, UnserializableValue
 from agentflow.handle import Item, RunHandle
@@ -280,95 +280,3 @@ def test_a_name_that_cannot_stand_in_a_path_is_refused(name: str) -> None:
     for kind in (Stream[str], InputStream[str]):
         with pytest.raises(DefinitionError):
             kind(name)
-
-
-# -- the streams of others ---------------------------------------------------------------------------------------------------------------
-
-
-@task
-async def grandchild(target: Any) -> None:
-    await notes.append("from far below", target=target)
-
-
-@task
-async def child(target: Any) -> None:
-    await grandchild(target)
-
-
-@task
-async def family(target: Any) -> str:
-    await child(target)
-    return context().run_id
-
-
-async def by_task(engine: Engine) -> dict[str, RunHandle[Any]]:
-    return {run.task: RunHandle(run.id, engine.app.verbs, family.codec) for run in await engine.app.runs.list()}
-
-
-@pytest.mark.parametrize(("target", "reached"), [("root", "family"), ("parent", "child"), (None, "grandchild")])
-async def test_an_item_reaches_the_root_or_the_parent_and_says_who_said_it(engine: Engine, target: str | None, reached: str) -> None:
-    run = await engine.start(family, target)
-    await run.result()
-    runs = await by_task(engine)
-    found = {name: [item async for item in one.stream(notes)] for name, one in runs.items()}
-    assert {name: [item.data for item in items] for name, items in found.items() if items} == {reached: ["from far below"]}
-    assert found[reached][0].origin == (None if target is None else runs["grandchild"].id)
-
-
-async def test_a_run_without_a_parent_is_its_own_root(engine: Engine) -> None:
-    @step
-    async def inside() -> None:
-        await notes.append("in a step", target="parent")
-
-    @task
-    async def alone() -> None:
-        await notes.append("in a task", target="root")
-        await inside()
-
-    run = await engine.start(alone)
-    await run.result()
-    assert await engine.items(run, notes) == ["in a task", "in a step"]
-    await engine.app.streams.forget([run.id])
-    assert [item.data async for item in run.stream(notes)] == ["in a task", "in a step"]
-
-
-async def test_an_item_for_a_root_that_has_ended_is_told_nowhere_and_does_no_harm(engine: Engine) -> None:
-    @task
-    async def outlives() -> str:
-        await sleep("1h")
-        await notes.append("too late", target="root")
-        return "done"
-
-    @task
-    async def brief() -> str:
-        return (await outlives.start()).id
-
-    run = await engine.start(brief)
-    later = RunHandle[str](await run.result(), engine.app.verbs, outlives.codec)
-    await engine.until(later, RunState.WAITING)
-    await engine.clock.advance("1h")
-    assert await later.result() == "done"
-    assert [entry.type for entry in await engine.events(run)][-1] == "end"
-    assert await engine.items(run, notes) == []
-
-
-async def test_a_replay_tells_the_root_nothing_twice_and_its_waits_do_not_matter(engine: Engine) -> None:
-    @task
-    async def worker() -> None:
-        await notes.append("first", target="root")
-        await sleep("1h")
-        await notes.append("second", target="root")
-
-    @task
-    async def boss() -> None:
-        await worker()
-
-    run = await engine.start(boss)
-    for _ in range(2):
-        await engine.until(run, RunState.WAITING)
-        await engine.settle()
-        await engine.crash()
-    await engine.clock.advance("1h")
-    await run.result()
-    assert await engine.items(run, notes) == ["first", "second"]
-    assert [item.data async for item in run.stream(notes)] == ["first", "second"]

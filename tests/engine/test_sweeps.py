@@ -49,7 +49,6 @@ async def ended(engine: Engine, run_id: str) -> RunRecord:
     return run
 
 
-# Two polls in a row that find a run leased here and not worked on take it for a stray: they are further apart than a claim takes.
 @pytest.mark.worker(hot_window=0, hot_limit=0, poll=0.25, max_recoveries=1)
 async def test_spoilt_runs_are_given_up_and_the_others_go_on(engine: Engine) -> None:
     """T11, 37: nobody's code hangs over a row that cannot be read, and no row that can be waits for it."""

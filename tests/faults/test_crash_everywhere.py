@@ -63,23 +63,23 @@ def fresh(request: pytest.FixtureRequest) -> Fresh:
 
 
 def writes(fresh: Fresh, mode: Mode) -> Iterator[int]:
-    """Where to stop a workload: at every second write on SQLite; on PostgreSQL, where each takes its time, at every sixth.
+    """Where to stop a workload: at every fifth write on SQLite; on PostgreSQL, where each takes its time, at every fifteenth.
 
     Before and after take turns: to die after a write is nearly to die before the next. `EVERY_WRITE=1` stops at all of them, in both ways.
     """
     if os.environ.get("EVERY_WRITE"):
         return count(1)
-    stride = 2 if fresh is nullcontext else 6
+    stride = 5 if fresh is nullcontext else 15
     return count(1 if mode == "before" else 1 + stride // 2, stride)
 
 
 class Driver:
     """Takes a workload to its end: starts it, answers, lets time pass, and once replaces the worker when it has died."""
 
-    def __init__(self, engine: Engine, work: Workload, died: asyncio.Event | None = None) -> None:
+    def __init__(self, engine: Engine, work: Workload, doomed: CrashingDatabase | None = None) -> None:
         self._engine = engine
         self._work = work
-        self._died = died
+        self._doomed = doomed
         self._opened = False
         self._replaced = False
         self.recorded: set[str] = set()
@@ -91,8 +91,14 @@ class Driver:
         async with asyncio.timeout(PATIENCE):
             while not (run := await self._surely(lambda: self._look(run_id))).state.terminal:
                 await self._surely(self._let_time_pass)
-        await self._surely(self._engine.settle)
+        await self._surely(self._settle)
         return run
+
+    async def _settle(self) -> None:
+        """Let what is under way end. From here on nothing dies: a worker writes now and then for as long as it lives."""
+        await self._engine.settle()
+        if self._doomed is not None:
+            self._doomed.disarm()
 
     async def open(self) -> None:
         """Begin. An app that dies while it opens has closed what it had."""
@@ -104,7 +110,7 @@ class Driver:
 
     @property
     def _dead(self) -> bool:
-        return self._died is not None and self._died.is_set() and not self._replaced
+        return self._doomed is not None and self._doomed.crashed.is_set() and not self._replaced
 
     async def _surely(self, work: Callable[[], Awaitable[T]]) -> T:
         while True:
@@ -219,7 +225,7 @@ async def crash_at(place: Place, work: Workload, number: int, mode: Mode) -> boo
         return made[-1]
 
     engine = Engine(place.folder, place.redis, wrap=crashing, database=place.url)
-    driver = Driver(engine, work, made[0].crashed)
+    driver = Driver(engine, work, made[0])
     await driver.open()
     try:
         run = await driver.run()

@@ -75,7 +75,11 @@ def agents(gate: Gate) -> list[Agent[Any]]:
         "slow": {"model": scripted_model([thinking("hm"), text(ANSWER)], pace=gate), "model_retry": again},
         "broken": {"model": scripted_model([call("explode", {"order": "o-1"})]), "tools": [explode]},
     }
-    return [Agent(name, description=f"The agent {name}.", **options) for name, options in made.items()]
+    below = scripted_model([call("refund", {"order": "o-1", "cents": 5}, id="b1")], [text("Refunded.")])
+    clerk = Agent("refunds_clerk", description="Gives money back.", model=below, tools=[ai.tool(refund, approval=True)])
+    desk = scripted_model([call("refunds_clerk", {"prompt": "five cents"}, id="c1")], [text("Done.")])
+    made["desk"] = {"model": desk, "tools": [ai.tool(clerk)]}
+    return [clerk, *(Agent(name, description=f"The agent {name}.", **options) for name, options in made.items())]
 
 
 @pytest.fixture
@@ -219,6 +223,19 @@ async def test_an_answer_goes_on_with_the_very_run_and_tells_what_the_call_retur
     assert following.interrupts == []
     used = [turn.events[-1]["usage"][0]["outputTokens"], following.events[-1]["usage"][0]["outputTokens"]]
     assert used[0] > used[1] > 0
+
+
+@pytest.mark.parametrize("approved", [True, False], ids=["approve", "deny"])
+async def test_what_an_agent_below_asks_is_answered_in_the_conversation_above_it(chat: Chat, approved: bool) -> None:
+    turn = await chat.run("desk", "r-1", "Money back!")
+    [one], [tool] = turn.interrupts, turn.messages[-1]["toolCalls"]
+    assert (one["message"], one["toolCallId"]) == ("Run refund?", tool["id"])
+    assert one["metadata"]["agentflow"]["input"] == {"order": "o-1", "cents": 5}
+    following = await chat.run("desk", "r-2", resume=answers(turn, approved=approved))
+    assert ours(following) == ours(turn)
+    assert following.events[-1]["outcome"] == {"type": "success"}
+    assert following.messages[-1]["content"] == "Done."
+    assert following.interrupts == []
 
 
 async def test_a_dismissed_question_is_a_no(chat: Chat) -> None:

@@ -129,6 +129,32 @@ async def test_a_question_that_no_tool_asked_is_shown_as_a_call_of_its_own(clien
         assert replies(state) == [[call_ended, ("data-agentflow-output", "published")]]
 
 
+@pytest.mark.parametrize("agreed", [True, False])
+async def test_what_a_tool_s_own_run_asks_is_answered_in_the_chat_above_it(
+    client: Client, tmp_path: Path, stream_server: str, agreed: bool
+) -> None:
+    if client.kind not in APPROVING:
+        pytest.skip("AI SDK 5 knows no approvals; see the test of its data part")
+    support = agent([call("publish", {"prompt": "a draft"}, id="c1")], [text("All done.")], tools=[ai.tool(publish)])
+    async with serving(tmp_path, stream_server, support, publish) as site:
+        await client.open(site.url, "support", "chat-1")
+        await client("send", text="publish it")
+        state = good(await client.finished())
+        tool, question = replies(state)[0]
+        assert (tool[:2], question[:2]) == (("tool-publish", "input-available"), ("tool-request_input", "approval-requested"))
+        assert (question[2]["title"], question[2]["body"], question[2]["toolCallId"]) == ("Publish?", {"draft": "a draft"}, "c1")
+        await client("answer", id=asked(state), approved=agreed, reason="as told")
+        state = good(await client.finished(2))
+        tool, question, said = replies(state)[0]
+        assert (tool[1], tool[3]) == ("output-available", "published" if agreed else "kept: as told")
+        assert (question[1], question[4], said) == (
+            "output-available" if agreed else "output-denied",
+            agreed,
+            ("text", "All done.", "done"),
+        )
+        assert len(state["messages"]) == 2
+
+
 async def test_a_client_that_knows_no_approvals_gets_them_as_data_and_resumes_after_the_answer(
     client: Client, tmp_path: Path, stream_server: str
 ) -> None:

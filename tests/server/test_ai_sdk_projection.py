@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentflow.server.projections.ai_sdk import FAILED, MAJORS, Projection
+from agentflow.server.projections.ai_sdk import FAILED, MAJORS, REQUEST_INPUT, Projection
 from agentflow.server.projections.ai_sdk_reply import Begin, Reply, encoded
 from agentflow.streams import events as e
 from agentflow.streams.codec import StoredEvent
@@ -60,7 +60,8 @@ def test_no_log_is_fatal_to_a_client_and_each_has_an_end(entries: list[StoredEve
 def test_a_client_that_can_forget_shows_what_our_own_readers_show(entries: list[StoredEvent]) -> None:
     got, fold = message(entries), Fold().apply_all(entries)
     assert got.text == fold.text
-    assert {id: part["input"] for id, part in got.calls().items()} == {id: call.input for id, call in fold.calls.items()}
+    calls = {id: part["input"] for id, part in got.calls().items() if part["type"] != f"tool-{REQUEST_INPUT}"}
+    assert calls == {id: call.input for id, call in fold.calls.items()}
     states = {"completed": "output-available", "failed": "output-error", "denied": "output-denied"}
     settled = {id: states[call.state] for id, call in fold.calls.items() if call.state in states}
     assert {id: got.calls()[id]["state"] for id in settled} == settled
@@ -205,3 +206,40 @@ def test_each_major_learns_of_a_question_in_its_own_way(sdk: int) -> None:
             7: ["tool-approval-request", "tool-approval-response", "tool-output-denied", "data-agentflow-output"],
         }[sdk]
     )
+
+
+def below(*numbers: int) -> list[e.Event]:
+    return [e.ApprovalRequested(f"wp_{number}", "Publish?", "confirm", "c1", input="a draft", run="run_2") for number in numbers]
+
+
+def test_questions_of_a_child_are_calls_of_their_own_in_one_step_as_long_as_they_are_open() -> None:
+    asks = [*turn(e.ToolInput("c1", "write", {}, step="s1")), e.ChildStarted("run_2", "write", "c1"), e.RunWaiting("child", ("wp_0",))]
+    parts = message(log(*asks, *below(1, 2))).parts
+    assert [part["type"] for part in parts] == ["step-start", "tool-write", "step-start", "tool-request_input", "tool-request_input"]
+    shown = {"title": "Publish?", "body": "a draft", "runId": "run_2", "toolCallId": "c1"}
+    assert [(part["state"], part["input"]) for part in parts[3:]] == [("approval-requested", shown)] * 2
+    denied, approved = (
+        e.ApprovalResolved("wp_2", "denied", "maria", run="run_2"),
+        e.ApprovalResolved("wp_1", "approved", "tom", run="run_2"),
+    )
+    rest = [denied, *below(3), approved, e.ApprovalResolved("wp_3", "approved", run="run_2"), e.ToolOutput("c1", "written")]
+    got = message(log(*asks, *below(1, 2), *rest, *turn(*said("p1", "Done.", "s2"), step="s2"), e.RunCompleted("x"), e.End("completed")))
+    states = {id: part["state"] for id, part in got.calls().items()}
+    assert states == {"c1": "output-available", "wp_1": "output-available", "wp_2": "output-denied", "wp_3": "output-available"}
+    assert [part["type"] for part in got.parts].count("step-start") == 3
+
+
+def test_a_run_is_up_to_people_while_it_waits_for_one_that_asks() -> None:
+    projection = Projection("run_1")
+    seen: list[bool] = []
+    resolved, resumed = e.ApprovalResolved("wp_1", "approved", run="run_2"), e.RunAttempt(2, "resume")
+    for entry in log(e.RunStarted("t"), *below(1), e.RunWaiting("child"), resolved, *below(2), e.RunProgress({}), resumed):
+        projection.apply(entry)
+        seen.append(projection.waits)
+    assert seen == [False, False, True, False, True, True, False]
+
+
+@pytest.mark.parametrize("status", ["completed", "cancelled"])
+def test_a_question_of_a_child_that_is_open_at_the_end_is_closed(status: str) -> None:
+    got = message(log(e.RunStarted("t"), e.RunWaiting("child"), *below(1), e.RunAttempt(2, "resume"), e.End(status)))
+    assert got.calls()["wp_1"]["state"] == "output-error"

@@ -113,6 +113,18 @@ def outcome(script: Script, id: str) -> e.Event:
     return script.draw(st.sampled_from(kinds))
 
 
+def child_of(script: Script, id: str) -> None:
+    """A call is a child run, which may ask: the run waits for it, and is asked with it."""
+    script.say(e.ChildStarted(f"run_{id}", "look_up", id), e.RunWaiting("child", (f"wp_{id}",)))
+    asked = [f"below:{id}:{number}" for number in range(script.draw(st.integers(0, 2)))]
+    for question in asked:
+        script.say(e.ApprovalRequested(question, "Publish?", call=id, run=f"run_{id}"))
+    for question in script.draw(st.permutations(asked)):
+        decision = script.draw(st.sampled_from(["approved", "denied", "cancelled"]))
+        script.say(e.ApprovalResolved(question, decision, run=f"run_{id}"))
+    script.lease("resume")
+
+
 def tool_calls(script: Script, calls: list[str]) -> None:
     """The calls of a turn, some of which a person is asked about."""
     asked = [id for id in calls if script.flip()]
@@ -125,6 +137,8 @@ def tool_calls(script: Script, calls: list[str]) -> None:
         script.lease("resume")
     for id in script.draw(st.permutations(calls)):
         step = f"{id}/tool"
+        if script.flip():
+            child_of(script, id)
         script.say(e.StepStarted(step, "look_up", "tool"), outcome(script, id), e.StepCompleted(step, "look_up", "tool"))
         if id in asked and script.flip():
             script.say(e.ApprovalResolved(f"wp:{id}", "approved"))

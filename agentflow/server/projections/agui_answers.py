@@ -51,11 +51,14 @@ class Answers:
 async def read_answers(app: Agentflow, agent: str, thread: str, entries: Sequence[ResumeEntry]) -> Answers:
     """The answers to the questions of a run of a conversation: all of them, or none counts. The same answers again change nothing.
 
+    Those of the runs that it waits for may come at any time, so they may be answered one by one.
+
     Raises `WaitpointNotFound`, `InterruptsOpen`, `InvalidAnswer`, `WaitpointAlreadyAnswered` (otherwise) and `WaitpointTimedOut`.
     """
     asked = [await _asked(app, entry) for entry in entries]
     run = await _run(app, agent, thread, asked)
-    await _complete(app, run, {one.id for one in asked})
+    own = [one for one in await app.runs.asked_of(run.id) if one.run_id == run.id]
+    _complete(run, own, {one.id for one in asked})
     answers = [_Answer(one, _read(entry, one)) for entry, one in zip(entries, asked, strict=True)]
     return Answers(run, [one for one in answers if not _ended(one)])
 
@@ -63,12 +66,11 @@ async def read_answers(app: Agentflow, agent: str, thread: str, entries: Sequenc
 async def check_answered(app: Agentflow, agent: str, thread: str) -> None:
     """Raise `InterruptsOpen` when a run of the conversation waits for people: it goes on with their answers, not beside them."""
     for run in await app.runs.list(task=agent, tag=f"thread:{thread}", status="waiting", limit=10):
-        await _complete(app, run, set())
+        _complete(run, await app.runs.asked_of(run.id), set())
 
 
-async def _complete(app: Agentflow, run: RunRecord, answered: set[str]) -> None:
-    waiting = await app.runs.waiting_for(run.id)
-    missing = [one.id for one in waiting if one.kind is WaitKind.APPROVAL and one.id not in answered]
+def _complete(run: RunRecord, asked: Sequence[WaitpointRecord], answered: set[str]) -> None:
+    missing = [one.id for one in asked if one.id not in answered]
     if missing:
         raise InterruptsOpen(
             f"{run.id} waits for more answers: {', '.join(missing)}.",
@@ -86,11 +88,13 @@ async def _asked(app: Agentflow, entry: ResumeEntry) -> WaitpointRecord:
 
 
 async def _run(app: Agentflow, agent: str, thread: str, asked: Sequence[WaitpointRecord]) -> RunRecord:
-    runs = {one.run_id for one in asked}
-    run = await app.runs.get(str(asked[0].run_id))
-    if len(runs) > 1 or run.task != agent or f"thread:{thread}" not in run.tags:
-        raise _unknown(", ".join(one.id for one in asked))
-    return run
+    """The run in which all of these questions stand: the one that asks, or one that waits for that."""
+    places = [{sight.run_id for sight in await app.waitpoints.shown_in(one) if sight.thread == thread} for one in asked]
+    for run_id in sorted(places[0].intersection(*places)):
+        run = await app.runs.get(run_id)
+        if run.task == agent:
+            return run
+    raise _unknown(", ".join(one.id for one in asked))
 
 
 def _unknown(ids: str) -> WaitpointNotFound:

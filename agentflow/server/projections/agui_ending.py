@@ -91,7 +91,7 @@ def _interrupt(run_id: str, asked: e.ApprovalRequested) -> dict[str, Any]:
         "toolCallId": None if asked.call is None else f"{run_id}:{asked.call}",
         "responseSchema": _response(asked),
         "expiresAt": None if expires is None else expires.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "metadata": {"agentflow": {"run": run_id, "kind": asked.kind, "input": asked.input}},
+        "metadata": {"agentflow": {"run": asked.run or run_id, "kind": asked.kind, "input": asked.input}},
     }
     return {name: value for name, value in fields.items() if value is not None}
 

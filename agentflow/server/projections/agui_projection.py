@@ -114,12 +114,14 @@ class Projection:
         return [said("STATE_SNAPSHOT", snapshot={**self._shared, **self.fold.metadata})]
 
     def questions(self) -> list[e.ApprovalRequested]:
-        """What people must answer before the run goes on; empty while it does anything else."""
+        """What people must answer before the run, or one that it waits for, goes on; empty while it does anything else."""
         waiting = self.fold.waiting
-        if waiting is None or waiting.on != "approval":
+        if waiting is None:
             return []
-        pending = [one.id for one in self.fold.approvals.values() if not one.decision and one.id in self.asked.keys() - self.answered]
-        return [self.asked[id] for id in pending if id in waiting.ids or len(waiting.ids) >= _LISTED]
+        pending = [one for one in self.fold.approvals.values() if not one.decision and one.id in self.asked.keys() - self.answered]
+        asks = waiting.on == "approval"
+        own = {one.id for one in pending if asks and (one.id in waiting.ids or len(waiting.ids) >= _LISTED)}
+        return [self.asked[one.id] for one in pending if one.run is not None or one.id in own]
 
     def interrupt(self, questions: Sequence[e.ApprovalRequested]) -> list[Said]:
         """The client's run ends here: it goes on with the answers."""
@@ -172,7 +174,9 @@ def _child_started(told: Projection, event: e.ChildStarted) -> list[Said]:
 
 def _approval_requested(told: Projection, event: e.ApprovalRequested) -> list[Said]:
     told.asked[event.approval] = event
-    return []
+    questions = told.questions() if event.run is not None else []
+    # A run that this one waits for asks while this one waits already.
+    return told.interrupt(questions) if questions else []
 
 
 def _approval_resolved(told: Projection, event: e.ApprovalResolved) -> list[Said]:

@@ -102,7 +102,7 @@ class AguiReading:
         self._projection.absorb(merged(self._framing.chosen(events)), self._position)
         if asked := self._projection.questions():
             # An answer is in the database before the stream tells of it.
-            open_still = {one.id for one in await self._app.runs.waiting_for(self.run_id)}
+            open_still = {one.id for one in await self._app.runs.asked_of(self.run_id)}
             self._projection.answered = {one.approval for one in asked} - open_still
 
     async def _heard(self, batch: Sequence[StoredEvent]) -> bytes:

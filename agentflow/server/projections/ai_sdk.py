@@ -7,7 +7,7 @@ response that ends without `finish` is not over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from agentflow.server.projections.ai_sdk_parts import Call, Chunk, Part, Piece, Shown, Turn
@@ -38,7 +38,8 @@ class Projection:
         self._parts: dict[str, Part] = {}
         self._calls: dict[str, Call] = {}
         self._approvals: dict[str, str] = {}
-        self._open: set[str] = set()
+        self._open: dict[str, e.ApprovalRequested] = {}
+        self._parked = False
         self._void: set[str] = set()
         self._settled: set[str] = set()
         self._pieces = 0
@@ -47,9 +48,9 @@ class Projection:
         self._cursor: Cursor | None = None
 
     @property
-    def asks(self) -> bool:
-        """Whether a question to a person is open."""
-        return bool(self._open)
+    def asks(self) -> Collection[str]:
+        """The questions to people that are open."""
+        return self._open.keys()
 
     def begin(self) -> list[Chunk]:
         """What every response begins with; the message is the same one in all of them."""
@@ -58,11 +59,21 @@ class Projection:
     def apply(self, entry: StoredEvent) -> list[Chunk]:
         """The chunks that an event adds."""
         self._cursor = entry.id
-        self.waits = isinstance(entry.event, e.RunWaiting) and entry.event.on == "approval"
         tell = _TELL.get(type(entry.event))
-        if tell is None or (not self._thoughts and entry.type.startswith("reasoning.")):
-            return []
-        return tell(self, entry.event)
+        silent = tell is None or (not self._thoughts and entry.type.startswith("reasoning."))
+        told = [] if tell is None or silent else tell(self, entry.event)
+        self.waits = self._is_up_to_people(entry.event)
+        return told
+
+    def _is_up_to_people(self, event: e.Event) -> bool:
+        if isinstance(event, e.RunWaiting):
+            self._parked = True
+            if event.on == "approval":
+                return True
+        elif isinstance(event, (e.RunStarted, e.RunAttempt)):
+            self._parked = False
+        # Its own questions open when it begins to wait, those of the runs that it waits for at any time.
+        return self._parked and any(one.run is not None for one in self._open.values())
 
     def pause(self) -> list[Chunk]:
         """What a response ends with while the run waits for a person; `cursor` is where the next one goes on."""
@@ -189,10 +200,11 @@ class Projection:
     # -- people --------------------------------------------------------------------------------------------------------------------------
 
     def asked(self, event: e.ApprovalRequested) -> list[Chunk]:
-        self._open.add(event.approval)
+        self._open[event.approval] = event
         if event.approval in self._approvals:
             return []
-        known = None if event.call is None else self._calls.get(event.call)
+        # A call cannot say what somebody else asks: that is a call of its own, and there may be several.
+        known = None if event.call is None or event.run is not None else self._calls.get(event.call)
         if self._sdk < 6:
             self._approvals[event.approval] = event.call or event.approval
             return [_question(event, "open")]
@@ -204,10 +216,11 @@ class Projection:
         self._approvals[event.approval] = call.id
         request = {"type": "tool-approval-request", "approvalId": event.approval, "toolCallId": call.id}
         call.asked.append(request)
-        return [*begun, request, *([] if known else self._settle(call.owner))]
+        # Questions of others stay in one step while they are open: a client sends answers when those to all of its last step are there.
+        return [*begun, request, *([] if known or event.run else self._settle(call.owner))]
 
     def answered(self, event: e.ApprovalResolved) -> list[Chunk]:
-        self._open.discard(event.approval)
+        self._open.pop(event.approval, None)
         id = self._approvals.get(event.approval)
         if id is None:
             return []
@@ -219,7 +232,9 @@ class Projection:
         response = {"type": "tool-approval-response", "approvalId": event.approval, "approved": agreed, "reason": event.reason}
         call.asked.append({name: value for name, value in response.items() if value is not None})
         told = call.asked[1:] if self._sdk >= 7 else []
-        return [*told, *(self._replied(call, event) if call.name == REQUEST_INPUT and id == event.approval else [])]
+        if call.name != REQUEST_INPUT or id != event.approval:
+            return told
+        return [*told, *self._replied(call, event), *self._settle(call.owner)]
 
     def _replied(self, call: Call, event: e.ApprovalResolved) -> list[Chunk]:
         """The question itself is the tool: its answer is its outcome."""
@@ -249,7 +264,7 @@ class Projection:
         return self._piece({"type": "data-agentflow-state", "id": "state", "data": dict(event.data)}, None)
 
     def waiting(self, event: e.RunWaiting) -> list[Chunk]:
-        if self.waits:
+        if event.on == "approval":
             return []
         data = {"status": "waiting", "on": event.on, "until": event.until}
         return [{"type": "data-agentflow-run", "id": "run", "data": data, "transient": True}]
@@ -294,7 +309,9 @@ class Projection:
         metadata: dict[str, Any] = {"runId": self._run_id, **({"usage": self._usage} if self._usage else {})}
         finish = {"type": "finish", "messageMetadata": metadata}
         if event.status == "completed":
-            return [*closed, *self._output(), {**finish, "finishReason": "stop"}]
+            given_up = [call for call in self._calls.values() if call.id in self._open]
+            left = [chunk for call in given_up for chunk in self._abandon(call)]
+            return [*closed, *left, *self._output(), {**finish, "finishReason": "stop"}]
         left = [chunk for call in self._calls.values() if call.outcome is None for chunk in self._abandon(call)]
         if event.status == "cancelled":
             reason = self._last.reason if isinstance(self._last, e.RunCancelled) else None
@@ -330,7 +347,9 @@ def _outcome(event: e.ToolOutput | e.ToolError | e.ToolDenied, sdk: int) -> Chun
 
 
 def _subject(event: e.ApprovalRequested) -> Chunk:
-    told = {"title": event.title, "body": event.input, "schema": event.schema, "expiresAt": event.expires_at}
+    told = {"title": event.title, "body": event.input, "schema": event.schema, "expiresAt": event.expires_at, "runId": event.run}
+    if event.run is not None:
+        told["toolCallId"] = event.call
     return {name: value for name, value in told.items() if value is not None}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from pydantic_core import to_json
@@ -46,8 +46,8 @@ class Reply:
         return self._projection.waits
 
     @property
-    def asks(self) -> bool:
-        """Whether a question to a person is open."""
+    def asks(self) -> Collection[str]:
+        """The questions to people that are open."""
         return self._projection.asks
 
     def first(self) -> list[Chunk]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.responses import Response
@@ -18,7 +19,7 @@ from agentflow.auth.scopes import ANSWER
 from agentflow.clock import SECOND
 from agentflow.errors import ThreadBusy, WaitpointAlreadyAnswered, WaitpointNotFound, WaitpointTimedOut
 from agentflow.handle import RunHandle
-from agentflow.records import RunRecord, WaitKind, WaitpointRecord
+from agentflow.records import RunRecord, WaitKind
 from agentflow.server import needs
 from agentflow.server.calls import Call, Operation
 from agentflow.server.errors import InvalidRequest, ScopeMissing
@@ -30,7 +31,7 @@ from agentflow.server.requests import Nothing
 from agentflow.server.waitpoints import decider
 from agentflow.storage import threads
 from agentflow.streams.cursor import Cursor
-from agentflow.streams.events import ApprovalRequested, RunWaiting
+from agentflow.streams.events import ApprovalRequested, RunAttempt, RunStarted, RunWaiting
 
 PROTOCOL = (b"x-vercel-ai-ui-message-stream", b"v1")
 FRESH_AFTER_END = 30 * SECOND
@@ -53,7 +54,7 @@ async def chat(call: Call[Chat, ChatQuery]) -> Response:
             hint="Send what the user wrote, or an approval's answer; tools run on the server.",
         )
     else:
-        run_id = answered[0].run_id or ""
+        run_id = answered[0].run_id
         after = await _seen(call, run_id, answered)
     return _stream(call, run_id, Begin(sdk=call.query.sdk or asked.sdk or 7, after=after, thoughts=call.caller.thoughts))
 
@@ -122,7 +123,15 @@ def _is_fresh(app: Agentflow, run: RunRecord) -> bool:
     return run.finished_at is None or app.clock.now() - run.finished_at <= FRESH_AFTER_END
 
 
-async def _answer(call: Call[Chat, ChatQuery]) -> list[WaitpointRecord] | None:
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """A question, and the run of the chat in which it stands: the one that asks, or one that waits for that."""
+
+    approval: str
+    run_id: str
+
+
+async def _answer(call: Call[Chat, ChatQuery]) -> list[_Answered] | None:
     """Give the answers that a client brings to the questions that are open, and only to those of its own chat.
 
     Returns the questions of the last message. A question that was answered before keeps its answer: the stream tells it.
@@ -138,37 +147,39 @@ async def _answer(call: Call[Chat, ChatQuery]) -> list[WaitpointRecord] | None:
     return [await _decide(call, answer) for answer in asked.last.answers()] or None
 
 
-async def _decide(call: Call[Chat, ChatQuery], answer: Answer) -> WaitpointRecord:
+async def _decide(call: Call[Chat, ChatQuery], answer: Answer) -> _Answered:
     app = call.app
     one = await app.waitpoints.get(answer.approval)
-    run = None if one.run_id is None or one.kind is not WaitKind.APPROVAL else await app.runs.get(one.run_id)
-    if run is None or run.thread != call.body.id:
+    stands = [sight.run_id for sight in await app.waitpoints.shown_in(one) if sight.thread == call.body.id]
+    if not stands or one.kind is not WaitKind.APPROVAL:
         raise WaitpointNotFound(
             f"There is no approval {answer.approval!r} in this chat.", hint="Send back the id that came with the question."
         )
-    if not call.caller.answers(one.id, one.run_id):
+    if not any(call.caller.answers(one.id, run_id) for run_id in (one.run_id, *stands)):
         raise missing(*ANSWER)
     with suppress(WaitpointAlreadyAnswered, WaitpointTimedOut):
         await app.waitpoints.answer(one.id, {"approved": answer.approved, "reason": answer.reason}, by=decider(call, None, "chat"))
-    return one
+    return _Answered(one.id, stands[0])
 
 
-async def _seen(call: Call[Chat, ChatQuery], run_id: str, answered: Sequence[WaitpointRecord]) -> Cursor | None:
+async def _seen(call: Call[Chat, ChatQuery], run_id: str, answered: Sequence[_Answered]) -> Cursor | None:
     """Up to where the client has the message that it goes on with."""
     place = call.body.last.place
     if place is not None and place[0] == run_id:
         return place[1]
-    return await _asked_at(call.app, run_id, {one.id for one in answered})
+    return await _asked_at(call.app, run_id, {one.approval for one in answered})
 
 
 async def _asked_at(app: Agentflow, run_id: str, approvals: set[str]) -> Cursor | None:
     """Where the run began to wait for these approvals: what a client that tells no cursor has seen, for the response ended there."""
-    position: Cursor | None = None
+    position, waiting = None, False
     while page := await app.streams.read(run_id, position):
         for event in page:
             if isinstance(event.event, ApprovalRequested):
                 approvals = approvals - {event.event.approval}
-            elif isinstance(event.event, RunWaiting) and not approvals:
+            elif isinstance(event.event, (RunStarted, RunAttempt, RunWaiting)):
+                waiting = isinstance(event.event, RunWaiting)
+            if waiting and not approvals:
                 return event.id
         position = page[-1].id
     return position

@@ -13,8 +13,8 @@ from starlette.types import Receive, Scope, Send
 
 from agentflow.app import Agentflow
 from agentflow.app.following import LAST, SILENCE
-from agentflow.app.rebuild import load
-from agentflow.errors import StreamError
+from agentflow.app.rebuild import Rebuilt, load
+from agentflow.errors import StreamError, StreamUnavailable
 from agentflow.records import RunState
 from agentflow.server.frames import HEADERS, HEARTBEAT
 from agentflow.server.projections.ai_sdk import Projection
@@ -66,9 +66,13 @@ class Telling:
         return chunks, False
 
     async def _is_parked(self) -> bool:
-        """Whether the run waits still, as it said in that epoch: each time that it goes on is another one."""
+        """Whether the run waits still for an answer, as it said in that epoch: each time that it goes on is another one."""
         run = await self._app.runs.get(self.run_id)
-        return run.state is RunState.WAITING and run.epoch == self._epoch
+        # Its log from the database is told in an epoch of its own.
+        if run.state is not RunState.WAITING or self._epoch not in (run.epoch, Rebuilt(run, ()).start.epoch):
+            return False
+        # Of a run that it waits for the answer may be given, and not told yet.
+        return any(one.id in self._reply.asks for one in await self._app.runs.asked_of(self.run_id))
 
 
 async def whole(app: Agentflow, run_id: str) -> AsyncGenerator[StoredEvent]:
@@ -93,6 +97,8 @@ class _Gone(Exception):
 
 async def _streamed(app: Agentflow, run_id: str) -> AsyncGenerator[StoredEvent]:
     said = False
+    if await _is_silent(app, run_id):
+        raise _Gone("")
     try:
         async with aclosing(_followed(app, run_id, None)) as events:
             async for event in events:
@@ -107,6 +113,13 @@ async def _streamed(app: Agentflow, run_id: str) -> AsyncGenerator[StoredEvent]:
         if said:
             raise
         raise _Gone(lost.details["tail"]) from lost
+
+
+async def _is_silent(app: Agentflow, run_id: str) -> bool:
+    """Whether a run waits of which Redis knows nothing: it will say nothing before it goes on."""
+    with suppress(StreamUnavailable):
+        return await app.streams.tail(run_id) is None and (await app.runs.get(run_id)).state is RunState.WAITING
+    return False
 
 
 async def _recorded(app: Agentflow, run_id: str, tail: str) -> AsyncGenerator[StoredEvent]:

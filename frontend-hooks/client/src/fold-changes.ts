@@ -207,10 +207,11 @@ export const CHANGES: Changes = {
       decision: "",
       by: null,
       reason: null,
+      run: event.run ?? null,
     });
   },
   "approval.resolved": (fold, event) => {
-    const known = fold.approvals.get(event.approval) ?? { ...UNASKED, id: event.approval };
+    const known = fold.approvals.get(event.approval) ?? { ...UNASKED, id: event.approval, run: event.run ?? null };
     const answer = { decision: event.decision, by: event.by ?? null, reason: event.reason ?? null };
     fold.approvals.set(event.approval, { ...known, ...answer });
   },

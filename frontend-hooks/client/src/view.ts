@@ -64,6 +64,8 @@ export interface ApprovalView {
   readonly decision: string;
   readonly by: string | null;
   readonly reason: string | null;
+  /** The run that asks, where that is another one, for which this one waits. */
+  readonly run: string | null;
 }
 
 /** A file or a source that a message refers to. */

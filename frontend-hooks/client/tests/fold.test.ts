@@ -25,7 +25,7 @@ function shared(fold: RunFold): Record<string, unknown> {
     steps: view.steps.map(({ startedAt: _, endedAt: __, durationMs: ___, ...step }) => step),
     parts: view.parts.map(({ order: _, ...part }) => part),
     calls: view.calls.map(({ order: _, executed: __, message: ___, ...call }) => call),
-    approvals: view.approvals.map(({ id, title, call, step, decision }) => ({ id, title, call, step, decision })),
+    approvals: view.approvals.map(({ id, title, call, step, decision, run }) => ({ id, title, call, step, decision, run })),
     data,
     metadata,
     waiting: view.waiting && { on: view.waiting.on, ids: view.waiting.ids, until: view.waiting.until },

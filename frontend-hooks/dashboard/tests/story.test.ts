@@ -38,6 +38,7 @@ const asked = (id: string, of: string, decision = ""): ApprovalView => ({
   decision,
   by: null,
   reason: null,
+  run: null,
 });
 const view = (more: Partial<Parameters<typeof storyOf>[0]>) => ({ parts: [], calls: [], references: [], approvals: [], ...more });
 

@@ -27,7 +27,7 @@ export function userMessage(id: string, text: string, runId: string | null, stat
 
 /** What the agent says in a run, in the order in which it said it. */
 export function assistantMessage(view: RunView): AgentMessage {
-  const asked = new Map(view.approvals.filter((one) => one.call !== null).map((one) => [one.call, one]));
+  const asked = new Map(view.approvals.filter((one) => one.call !== null && one.run === null).map((one) => [one.call, one]));
   const placed: { readonly order: number; readonly part: AgentPart }[] = [
     ...view.parts.map((one) => ({ order: one.order, part: { type: one.kind, id: one.id, text: one.text, done: one.done } as const })),
     ...view.calls.map((one) => ({
@@ -37,7 +37,8 @@ export function assistantMessage(view: RunView): AgentMessage {
     ...view.references.map((one) => ({ order: one.order, part: { type: one.kind, id: one.url, reference: one } as const })),
   ];
   const calls = new Set(view.calls.map((one) => one.id));
-  const alone = view.approvals.filter((one) => one.call === null || !calls.has(one.call));
+  // Of a call that waits for another run there may be several questions.
+  const alone = view.approvals.filter((one) => one.call === null || one.run !== null || !calls.has(one.call));
   const parts: readonly AgentPart[] = [
     ...placed.sort((a, b) => a.order - b.order).map((one) => one.part),
     ...view.data.map((one) => ({ type: "data", id: `${one.name}.${one.id}`, name: one.name, data: one.data }) as const),
@@ -50,7 +51,13 @@ function stateOf(view: RunView): AgentMessage["state"] {
   if (view.status === "completed") return "done";
   if (view.status === "failed" || view.status === "expired") return "failed";
   if (view.status === "cancelled") return "cancelled";
-  return view.waiting?.on === "approval" ? "waiting" : "streaming";
+  return isUpToPeople(view) ? "waiting" : "streaming";
+}
+
+/** Whether the run waits for a person, or for a run that does. */
+export function isUpToPeople(view: RunView): boolean {
+  if (view.waiting === null) return false;
+  return view.waiting.on === "approval" || view.approvals.some((one) => one.run !== null && one.decision === "");
 }
 
 /** What is stored of a thread, a message per run and role. */

@@ -1,6 +1,6 @@
 import type { AgentflowError, Answer, ApprovalView, ConnectionState, RunView } from "@agentflow/client";
 import { useCallback, useMemo, useState } from "react";
-import { type AgentMessage, assistantMessage, storedMessages, userMessage } from "./agent-messages.ts";
+import { type AgentMessage, assistantMessage, isUpToPeople, storedMessages, userMessage } from "./agent-messages.ts";
 import { useLatest } from "./latest.ts";
 import { useLive } from "./live.ts";
 import { useAgentflow } from "./provider.tsx";
@@ -243,7 +243,7 @@ function statusOf(last: Turn | undefined, view: RunView | null): UseAgentResult[
   if (last === undefined) return "ready";
   if (last.failed !== null || view?.status === "failed") return "error";
   if (view === null) return "submitted";
-  if (view.waiting?.on === "approval") return "waiting";
+  if (isUpToPeople(view)) return "waiting";
   if (view.ended || ["completed", "cancelled", "expired"].includes(view.status)) return "ready";
   return view.parts.length + view.calls.length > 0 ? "streaming" : "submitted";
 }

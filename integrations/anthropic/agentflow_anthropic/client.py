@@ -74,7 +74,9 @@ class Recorder(Middleware):
 
     async def handle_async(self, request: APIRequest, call_next: Next) -> AsyncAPIResponse[Any]:
         asked = _asked(request)
-        call = None if asked is None else model_call(NAME, asked, retry=self._retry, idle_timeout=self._idle_timeout)
+        body: Any = request.json
+        how: dict[str, Any] = {"retry": self._retry, "idle_timeout": self._idle_timeout, "request": body, "provider": "anthropic"}
+        call = None if asked is None else model_call(NAME, asked, **how)
         if call is None:
             return await call_next(request)
         try:

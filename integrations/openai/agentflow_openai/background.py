@@ -40,6 +40,7 @@ class Background:
                 await self._call.aside("cancelled", self._cancel)
             raise
         finally:
+            self._call.over()
             await self._leave()
 
     async def _followed(self) -> Any:

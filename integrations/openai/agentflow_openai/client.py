@@ -59,7 +59,8 @@ class Recorder(AsyncOpenAI):
         """See `AsyncOpenAI.request`."""
         api = APIS.get(options.url) if options.method.lower() == "post" else None
         body: dict[str, Any] = {**(options.json_data or {}), **(options.extra_json or {})} if api is not None else {}
-        call = None if api is None else model_call(api.name, api.news(body), retry=self._retry, idle_timeout=self._idle_timeout)
+        how: dict[str, Any] = {"retry": self._retry, "idle_timeout": self._idle_timeout, "request": body, "provider": "openai"}
+        call = None if api is None else model_call(api.name, api.news(body), **how)
         if api is None or call is None:
             return await super().request(cast_to, options, stream=stream, stream_cls=stream_cls)
         try:

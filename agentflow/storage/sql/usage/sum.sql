@@ -1,8 +1,7 @@
--- What was used since a moment, by everybody or by one run. `largest` and `dearest` are those of a single call.
+-- What was used since a moment, by everybody or by one run.
 SELECT
   CAST(COALESCE(SUM(calls), 0) AS BIGINT) AS calls, COUNT(*) - COUNT(output) AS unmetered, COUNT(*) - COUNT(cost) AS unpriced,
   CAST(COALESCE(SUM(input), 0) AS BIGINT) AS input, CAST(COALESCE(SUM(output), 0) AS BIGINT) AS output,
   CAST(COALESCE(SUM(cached), 0) AS BIGINT) AS cached, CAST(COALESCE(SUM(reasoning), 0) AS BIGINT) AS reasoning,
-  CAST(COALESCE(SUM(cost), 0) AS BIGINT) AS cost,
-  COALESCE(MAX(COALESCE(input, 0) + COALESCE(output, 0)), 0) AS largest, COALESCE(MAX(cost), 0) AS dearest
+  CAST(COALESCE(SUM(cost), 0) AS BIGINT) AS cost
 FROM usage WHERE scope = :scope AND at > :since AND (CAST(:run AS BIGINT) IS NULL OR run = :run);

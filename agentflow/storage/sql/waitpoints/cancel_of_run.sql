@@ -1,1 +1,1 @@
-UPDATE waitpoints SET state = 'cancelled', ended_at = :now WHERE run = :run AND state = 'pending' RETURNING id, kind;
+UPDATE waitpoints SET state = 'cancelled', ended_at = :now WHERE run = :run AND state = 'pending' RETURNING *;

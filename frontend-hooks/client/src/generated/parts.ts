@@ -124,6 +124,7 @@ export interface ApprovalRequested {
   schema?: Readonly<Record<string, unknown>>;
   expires_at?: number;
   can_edit?: boolean;
+  run?: string;
 }
 
 /** The answer, from whatever channel: approved, denied, expired or cancelled. */
@@ -135,6 +136,7 @@ export interface ApprovalResolved {
   by?: string;
   reason?: string;
   input?: unknown;
+  run?: string;
 }
 
 /** The user's own event. The same name and id replaces; a transient one need not be kept. */

@@ -1,0 +1,1 @@
+UPDATE askers SET denied_at = :now, amount = :amount WHERE budget = :budget AND question = :question;

@@ -1,0 +1,5 @@
+DELETE FROM joined
+WHERE ctid = ANY (ARRAY(
+  SELECT ctid FROM joined WHERE run = ANY (ARRAY(SELECT CAST(json_array_elements_text(CAST(:runs AS json)) AS BIGINT))) LIMIT :limit
+))
+RETURNING run;

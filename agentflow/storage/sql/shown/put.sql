@@ -1,0 +1,1 @@
+INSERT INTO shown (waitpoint, run, call) VALUES (:waitpoint, :run, :call) ON CONFLICT DO NOTHING;
