@@ -38,6 +38,9 @@ if TYPE_CHECKING:
         TellModel,
     )
     from agentflow.handle import Batch, RunHandle
+    from agentflow.prompts.body import assistant, slot, system, user
+    from agentflow.prompts.contract import Untrusted
+    from agentflow.prompts.prompt import prompt
     from agentflow.retry import Retry
 else:
     # Loaded when it is asked for: the command line answers `--help` without an engine.
@@ -73,6 +76,9 @@ else:
             "TellModel",
         ),
         "agentflow.handle": ("Batch", "RunHandle"),
+        "agentflow.prompts.body": ("assistant", "slot", "system", "user"),
+        "agentflow.prompts.contract": ("Untrusted",),
+        "agentflow.prompts.prompt": ("prompt",),
         "agentflow.retry": ("Retry",),
     }
     _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -114,21 +120,27 @@ __all__ = [
     "StepFailed",
     "Stream",
     "TellModel",
+    "Untrusted",
     "WorkerSettings",
     "ai",
     "approve",
     "ask",
+    "assistant",
     "callback",
     "context",
     "current_step",
     "gather",
     "mint_token",
     "patch",
+    "prompt",
     "race",
     "sleep",
     "sleep_until",
+    "slot",
     "step",
     "stream",
+    "system",
     "task",
+    "user",
     "wait_for",
 ]

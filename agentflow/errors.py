@@ -9,7 +9,8 @@
       WaitpointError        WaitpointNotFound · WaitpointAlreadyAnswered · WaitpointTimedOut · InvalidAnswer
       ServerUnreachable
       StreamError           CursorInvalid · StreamUnavailable · ItemTooLarge · InvalidMessage · InputFull
-      PromptError           TemplateError · ContractError
+      PromptError           TemplateError · ContractError · PromptNotFound · VersionNotFound · BindingConflict · BindingProtected
+                          VersionRevoked · ResumeIncompatible
       StorageError          DatabaseBusy · DatabaseUnreachable · DatabaseUnreadable · DatabaseFull · SchemaNewer · ConnectionLost
     NonRetryable > TellModel, RetryAfter    raised by user code
     ControlFlow (control.py)                the engine's own, never caught by users
@@ -331,6 +332,48 @@ class ContractError(PromptError):
 
     code = "contract_violation"
     http_status = 422
+
+
+class PromptNotFound(PromptError):
+    """No prompt of that name is registered."""
+
+    code = "prompt_not_found"
+    http_status = 404
+
+
+class VersionNotFound(PromptError):
+    """The prompt has no such version."""
+
+    code = "version_not_found"
+    http_status = 404
+
+
+class BindingConflict(PromptError):
+    """Somebody moved the binding meanwhile; `details["binding"]` is how it is now."""
+
+    code = "version_conflict"
+    http_status = 409
+
+
+class BindingProtected(PromptError):
+    """The binding is protected, and whoever moves it has no leave to do so."""
+
+    code = "binding_protected"
+    http_status = 403
+
+
+class VersionRevoked(PromptError):
+    """The version was taken back, and what it was taken back with says that its runs fail."""
+
+    code = "version_revoked"
+    http_status = 409
+
+
+class ResumeIncompatible(PromptError):
+    """A prompt says something else than it said when the run began, under the same version."""
+
+    code = "resume_incompatible"
+    http_status = 409
 
 
 class StorageError(AgentflowError):

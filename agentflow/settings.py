@@ -18,7 +18,8 @@ from agentflow.errors import ConfigurationError, DefinitionError
 class Settings:
     """What the command line and an app are set to.
 
-    `api_key` may be several, by commas; `public_url` is the server's address as machines outside reach it; `cors_origins` are web origins
+    `api_key` may be several, by commas; `public_url` is the server's address as machines outside reach it; `environment` says which
+    prompts hold here; `cors_origins` are web origins
     that may call from a browser; `queues` None means those of the tasks; `concurrency` is runs at once per process.
     """
 
@@ -29,6 +30,7 @@ class Settings:
     api_key: str | None = None
     url: str | None = None
     public_url: str | None = None
+    environment: str = "prod"
     cors_origins: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8000

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 from agentflow.app.bridge import Bridge
+from agentflow.app.prompts import Prompts
 from agentflow.app.queues import Queues
 from agentflow.app.refill import Refill
 from agentflow.app.runs import Runs
@@ -39,6 +40,7 @@ from agentflow.handle import RunHandle
 from agentflow.serde import ANY, check_keys, dumps
 from agentflow.settings import find_settings, kept
 from agentflow.storage import queues, runs, workers
+from agentflow.storage.pins import Held, Wanted
 from agentflow.storage.runs import NewRun, Started
 from agentflow.storage.statements import MIGRATIONS
 from agentflow.streams.log import Streams
@@ -53,8 +55,8 @@ class Agentflow:
 
     `tasks`: the tasks and agents this process knows. `database`: a path or `sqlite:///…`; `redis`: a URL; without them both are embedded
     in `directory`. `worker`: whether this process works (`WorkerSettings` to say how), or only starts and follows runs. `middleware`:
-    functions `async (run, call_next)` around every run's code. What is not given is taken from `AGENTFLOW_DATABASE`, `AGENTFLOW_REDIS`,
-    `AGENTFLOW_DIRECTORY` and `AGENTFLOW_RETENTION`, then from `[tool.agentflow]` in pyproject.toml.
+    functions `async (run, call_next)` around every run's code; `environment`: whose prompts hold here ("prod"). What is not given is taken
+    from `AGENTFLOW_DATABASE`, `AGENTFLOW_REDIS`, `AGENTFLOW_DIRECTORY`, `AGENTFLOW_ENVIRONMENT` and `AGENTFLOW_RETENTION`, then from `[tool.agentflow]` in pyproject.toml.
 
     Raises `DuplicateName` when two tasks share a name.
 
@@ -73,9 +75,11 @@ class Agentflow:
         worker: bool | WorkerSettings = True,
         middleware: Sequence[Middleware] = (),
         clock: Clock | None = None,
+        environment: str | None = None,
     ) -> None:
         self.tasks = _registry(tasks)
-        found = find_settings({"redis": redis, "directory": None if directory is None else str(directory)})
+        found = find_settings({"redis": redis, "directory": None if directory is None else str(directory), "environment": environment})
+        self.environment = found.environment
         self.directory = Path(found.directory)
         self.clock: Clock = clock or SystemClock()
         self._database = database or found.database
@@ -239,6 +243,15 @@ class Agentflow:
         return Thread(self, id)
 
     @property
+    def prompts(self) -> Prompts:
+        """See which prompt is live where, release, go back, roll out."""
+        return Prompts(self.database, self.clock, self.environment)
+
+    async def prompt(self, wanted: Wanted) -> Held | None:
+        """The version of a prompt for code that is in no run."""
+        return await self.prompts.live(wanted)
+
+    @property
     def waitpoints(self) -> Waitpoints:
         """Create tokens, see what is waited for, answer."""
         return self._opened.waitpoints
@@ -314,11 +327,12 @@ class _Open:
     def __init__(self, app: Agentflow, database: Database, streams: Streams) -> None:
         self.database = database
         self.streams = streams
+        self._prompts = Prompts(database, app.clock, app.environment)
         self._clock = app.clock
         self._tasks = app.tasks
         self._late: set[asyncio.Task[None]] = set()
         self.warming: asyncio.Task[Any] | None = None
-        settings = None if app.settings is None else replace(app.settings, public_url=app.public_url)
+        settings = None if app.settings is None else replace(app.settings, public_url=app.public_url, environment=app.environment)
         self.worker = None if settings is None else Worker(database, streams, app.clock, app.tasks, settings)
         self.host: Host = self.worker or Bystander(streams)
         if self.worker is not None:
@@ -339,6 +353,7 @@ class _Open:
 
     async def begin(self) -> None:
         if self.worker is not None:
+            await self._prompts.deploy("worker")
             await self.worker.start()
             self.refill.look(self._clock.now())
             self.warming = self.worker.errand(in_thread(_warm, list(self._tasks.values())))

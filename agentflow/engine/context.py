@@ -18,6 +18,7 @@ from agentflow.errors import NotInRun
 from agentflow.records import WaitKind, WaitState
 from agentflow.retry import NO_RETRY, Retry
 from agentflow.serde import Codec
+from agentflow.storage.pins import Held, Wanted
 from agentflow.streams.events import Event
 
 
@@ -343,6 +344,10 @@ class TaskContext(Protocol):
 
     async def caught_up(self) -> None:
         """Return once the run's readers are told what was recorded before this process took the run, and may not have been told."""
+        ...
+
+    async def prompt(self, wanted: Wanted) -> Held:
+        """The version of a prompt that the run holds: chosen and recorded when it is first asked for, the same from then on."""
         ...
 
     async def patch(self, name: str) -> bool:

@@ -13,6 +13,9 @@ from agentflow.storage.runs import Lessee
 from agentflow.storage.transitions import Ended
 from agentflow.streams.log import Streams
 
+ENVIRONMENT = "prod"
+"""Where nothing else is said, the prompts of this environment hold."""
+
 
 class Host(Protocol):
     """What a run in memory asks of its worker."""
@@ -65,7 +68,7 @@ class Host(Protocol):
 @dataclass(frozen=True, slots=True)
 class Services:
     """What every run needs from the process that it lives in. `cancel_grace` is microseconds that cleaning up may take, `public_url` the
-    server's address as machines outside reach it."""
+    server's address as machines outside reach it, `environment` the one whose prompts hold here."""
 
     database: Database
     streams: Streams
@@ -73,3 +76,4 @@ class Services:
     host: Host
     cancel_grace: int
     public_url: str | None = None
+    environment: str = ENVIRONMENT

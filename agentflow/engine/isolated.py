@@ -159,6 +159,7 @@ class Isolated:
             "limit": self._limit,
             "grace": self._grace,
             "public_url": self._services.public_url,
+            "environment": self._services.environment,
         }
 
     async def _watch(self, process: Process) -> None:

@@ -88,9 +88,10 @@ def decide(ending: Ending, retry: Retry, attempt: int, now: int) -> Outcome:
 def _divergence(paused: RunPaused) -> Failure:
     step = paused.difference["step"]
     return Failure(
-        code="divergence",
+        code=paused.difference.get("error", "divergence"),
         type="RunPaused",
-        message=f"The code has changed, and step {step} is now called with another input than the recorded one.",
+        message=paused.difference.get("message")
+        or f"The code has changed, and step {step} is now called with another input than the recorded one.",
         hint="Decide: `agentflow runs resume RUN --continue` keeps the record, `--rerun` runs on from that step, `runs cancel` ends it.",
         details=paused.difference,
     )

@@ -65,6 +65,10 @@ class Replay:
         """What is recorded of a patch, however often it is asked."""
         return self._found.get(patch_key(name))
 
+    def accepts(self, code: str) -> bool:
+        """Whether an operator had the run go on with this code, whatever it asks differently."""
+        return code in self._accepted
+
     def ask(self, key: str) -> JournalEntry | None:
         """The record under `key`, if there is one. Raises `DuplicateName` when the run asks twice for one key."""
         if key in self._asked:

@@ -21,6 +21,7 @@ from agentflow.engine.metadata import Metadata
 from agentflow.engine.meter import Meter
 from agentflow.engine.patching import Patches
 from agentflow.engine.placing import new_run, place
+from agentflow.engine.prompting import Prompting
 from agentflow.engine.racing import Racing
 from agentflow.engine.receiving import Receiving, received
 from agentflow.engine.replay import Replay
@@ -58,6 +59,7 @@ class RunContext:
         self._untold = False
         self._places: dict[str, str] = {}
         self._patches = Patches(session, replay)
+        self.prompt = Prompting(session, replay, self._ask, self.root).held
         self._racing = Racing(session, replay, lambda: self.known, self.root)
         self.side_by_side = self._racing.run
         self.address = Doors(session).address

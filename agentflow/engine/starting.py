@@ -13,6 +13,7 @@ from agentflow.engine.context import Debounce, StartCall, StartOptions, WaitRequ
 from agentflow.errors import DefinitionError, NotInRun
 from agentflow.handle import RunVerbs, Writable
 from agentflow.records import RunRecord, RunState, WaitKind, WaitState
+from agentflow.storage.pins import Held, Wanted
 
 T = TypeVar("T")
 
@@ -109,6 +110,10 @@ class Launcher(Protocol):
 
     async def launch(self, call: StartCall) -> str:
         """Store a run; returns its id."""
+        ...
+
+    async def prompt(self, wanted: Wanted) -> Held | None:
+        """The version of a prompt that is live; None where that cannot be told, and code goes by what it has."""
         ...
 
     @property

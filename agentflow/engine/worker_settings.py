@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agentflow.clock import SECOND, Duration
+from agentflow.engine.host import ENVIRONMENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,6 +14,7 @@ class WorkerSettings:
 
     `retention`: for how long finished runs are kept, as `"12h"`, or `"forever"`; None is what AGENTFLOW_RETENTION says, or 30 days.
     `public_url`: your server's address as machines outside reach it, for callbacks; None is what AGENTFLOW_PUBLIC_URL says.
+    `environment` is set by the app: whose prompts hold here.
     `isolate=False` runs isolated tasks in the worker's own process, for tests and debuggers.
     """
 
@@ -29,3 +31,4 @@ class WorkerSettings:
     retention: Duration | None = None
     isolate: bool = True
     public_url: str | None = None
+    environment: str = ENVIRONMENT

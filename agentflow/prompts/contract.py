@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, TypeVar, cast
-
-from pydantic import GetJsonSchemaHandler
-from pydantic_core import core_schema
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from agentflow.errors import ContractError
 from agentflow.prompts.body import Body, Message
 from agentflow.prompts.template import Block, Include, Node, Spot, Template, Value, walk
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic_core import core_schema
 
 __all__ = ["UNTRUSTED", "Untrusted", "check", "untrusted", "unused"]
 

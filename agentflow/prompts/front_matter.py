@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import yaml
@@ -63,8 +63,7 @@ def read(text: str) -> dict[str, Any]:
 
 def _check_aliases(text: str) -> None:
     """With aliases a few lines would grow to gigabytes."""
-    tokens: Iterator[yaml.Token] = yaml.scan(text, _Loader)  # pyright: ignore[reportUnknownMemberType] - its stub has no types
-    for one in tokens:
+    for one in cast("Iterable[yaml.Token]", yaml.scan(text, _Loader)):  # pyright: ignore[reportUnknownMemberType] - its stub has no types
         if isinstance(one, yaml.AliasToken):
             raise ConstructorError(None, None, "aliases are not taken", one.start_mark)
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import fields
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, TypedDict, Unpack, cast
-
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, Unpack, cast
 
 from agentflow.errors import DefinitionError, PromptError
 from agentflow.prompts import contract
-from agentflow.prompts.body import Body, Message, Slot
+from agentflow.prompts.body import Body, Message, Slot, canonical
 from agentflow.prompts.filled import Filled, Version
+from agentflow.prompts.pinning import Choosing, body_of, overridden, version_for
+from agentflow.prompts.registry import known
+from agentflow.storage.pins import Wanted
+from agentflow.storage.prompts import Own
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 P = ParamSpec("P")
 RESERVED = frozenset({"sticky", "slots", "label", "version"})
@@ -61,10 +69,14 @@ class Prompt(Generic[P]):
             includes=dict(options.get("partials", {})),
             fenced=fenced,
         )
-        contract.check(self.body, self.contract, trusting=options.get("trusting", False))
+        self.trusting = options.get("trusting", False)
+        contract.check(self.body, self.contract, trusting=self.trusting)
+        known[name] = self
 
     def values(self, *args: Any, **variables: Any) -> dict[str, Any]:
         """The variables as JSON. Raises `PromptError` for what is missing, unknown or of another type."""
+        from pydantic import ValidationError
+
         if len(args) == 1 and isinstance(args[0], self.variables) and not variables:
             return args[0].model_dump(mode="json")
         given = {**dict(zip(self.order, args, strict=False)), **variables}
@@ -76,6 +88,42 @@ class Prompt(Generic[P]):
         except ValidationError as error:
             told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
             raise PromptError(f"{self.name} cannot be filled: {told}.", hint="See its variables.", errors=error.errors()) from None
+
+    @cached_property
+    def own(self) -> Own:
+        """The prompt as it is registered."""
+        return Own(self.name, self.body.hash, self.body.json, canonical(self.contract), self.description)
+
+    async def get(
+        self,
+        *args: Any,
+        sticky: str | None = None,
+        slots: Mapping[str, Sequence[Any]] | None = None,
+        label: str = "live",
+        version: int | str | None = None,
+        **variables: Any,
+    ) -> Filled:
+        """Fill in the version that the run holds: chosen when it first asks, recorded, and the same after retries, crashes and deploys.
+
+        A run takes what the runs above it hold; else what is live under `label`: what somebody released, or what the code has. `version` (a
+        number or a hash) is taken whatever is live. Where several are live side by side, `sticky`, as the id of a tenant, keeps the choice.
+        `slots` are the messages for `slot("history")` and its like. Outside of a run it is what is live now.
+
+        Raises `PromptError` for variables that do not fit, `VersionNotFound`, `VersionRevoked`, and `NotInRun` inside a step.
+
+            p = await support.get(name=t.name, issue=t.text, sticky=t.tenant)
+        """
+        values, choosing = self.values(*args, **variables), Choosing(label=label, version=version, sticky=sticky)
+        return (await version_for(self.wanted(values, slots, choosing))).fill(values, slots)
+
+    def wanted(self, values: Mapping[str, Any], slots: Mapping[str, Sequence[Any]] | None, choosing: Choosing) -> Wanted:
+        """What a run is asked for, that is to be filled with these JSON values."""
+
+        def fits(text: str) -> str:
+            return Version(self.name, body_of(text)).fill(values, slots).rendered
+
+        chosen = {field.name: getattr(choosing, field.name) for field in fields(choosing)}
+        return Wanted(prompt=self.name, fits=fits, own=self.own, **chosen)
 
     def fill(self, *args: P.args, **variables: P.kwargs) -> Filled:
         """Fill in the body that the code has, whatever is released: for unit tests of a prompt.
@@ -156,6 +204,8 @@ class _Maker:
         """
 
         def made(function: Callable[P, Any]) -> Prompt[P]:
+            from pydantic import ConfigDict, create_model
+
             template = inspect.getdoc(function)
             if not template:
                 raise DefinitionError(f"{function.__name__} has no docstring.", hint="It is the template.")
@@ -168,6 +218,16 @@ class _Maker:
 
         return made
 
+    def override(self, versions: Mapping[str, int | str | Prompt[...]]) -> AbstractContextManager[None]:
+        """Have this process choose these versions, whatever is live: for tests, scripts and notebooks.
+
+        A version is a number, `"v5"`, a hash, or a prompt that code has. What a run holds already it goes on to hold.
+
+            with prompt.override({"support": "v5"}):
+                await handle.run(ticket)
+        """
+        return overridden({name: one.own if isinstance(one, Prompt) else one for name, one in versions.items()})
+
 
 prompt = _Maker()
 
@@ -179,10 +239,14 @@ def _annotation(one: inspect.Parameter) -> Any:
 
 
 def _closed(variables: type[BaseModel] | None) -> type[BaseModel]:
+    from pydantic import ConfigDict, create_model
+
     return create_model("NoVariables", __config__=ConfigDict(extra="forbid")) if variables is None else variables
 
 
 def _schema(response: Any) -> dict[str, Any] | None:
+    from pydantic import TypeAdapter
+
     if response is None or isinstance(response, dict):
         return cast("dict[str, Any] | None", response)
     return TypeAdapter[Any](response).json_schema()

@@ -132,6 +132,7 @@ def _delete(keys: Sequence[int]) -> Transaction[None]:
     yield SQL.askers.forget(runs=named)
     yield SQL.callbacks.forget(runs=named)
     yield SQL.votes.forget(runs=named)
+    yield SQL.pins.forget(runs=named)
     yield SQL.remains.add(runs=named)
     gone = {row["key"] for row in (yield SQL.remains.delete(runs=named))}
     for key in keys:

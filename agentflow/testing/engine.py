@@ -23,7 +23,8 @@ from agentflow.engine.task import Task, defined
 from agentflow.engine.worker import WorkerSettings
 from agentflow.errors import ConfigurationError
 from agentflow.handle import Readable, RunHandle, Writable
-from agentflow.records import RunRecord, RunState, WaitKind, WaitpointRecord
+from agentflow.records import JournalEntry, RunRecord, RunState, WaitKind, WaitpointRecord
+from agentflow.serde import loads
 from agentflow.storage import queues, waitpoints
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.fold import Fold
@@ -196,7 +197,12 @@ class Engine:
         entries = await self.app.runs.journal(run.id)
         looked = next((one.value for one in entries if one.key == "thread.history#0" and one.value is not None), None)
         before = () if looked is None else (await self.app.database.read(recall(record.thread or "", looked))).messages
-        return await replay(task, record, entries, waited, before)
+        return await replay(task, record, entries, waited, before, await self._bodies(entries))
+
+    async def _bodies(self, entries: list[JournalEntry]) -> dict[str, str]:
+        """The bodies of the prompts that a run holds, by hash."""
+        held = [(one.key.split(":")[1], loads(one.value or "{}")["hash"]) for one in entries if one.key.startswith("prompt:")]
+        return {hash: (await self.app.prompts.version(name, hash)).body for name, hash in held}
 
     def calls(self, function: Step[..., Any] | Task[..., Any]) -> int:
         """How often the body of a step or task was called in this test."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ from agentflow.engine.tries import recorded
 from agentflow.records import EntryKind, JournalEntry, RunRecord, WaitKind, WaitpointRecord
 from agentflow.serde import loads
 from agentflow.storage.inputs import Message, is_given_back
+from agentflow.storage.pins import Held, Wanted
 from agentflow.storage.steering import said
 from agentflow.storage.superseding import given_up
 
@@ -51,10 +52,11 @@ async def replay(
     journal: list[JournalEntry],
     waited: Sequence[WaitpointRecord] = (),
     before: Sequence[str] = (),
+    bodies: Mapping[str, str] | None = None,
 ) -> ReplayReport:
     """Run the code of a task against what a run has recorded, `waited` its waitpoints; nothing is executed and nothing is written.
 
-    `before` is what was said in its thread before it, as JSON texts.
+    `before` is what was said in its thread before it, as JSON texts; `bodies` are those of the versions of prompts that it holds, by hash.
 
     It ends where the record does: at a step that is not recorded, or a wait that has not ended.
 
@@ -62,6 +64,7 @@ async def replay(
     >>> assert not report.diverges, report
     """
     context = _DryContext(run, journal, waited, task.code, before)
+    context.bodies = bodies or {}
     token, spot = current.set(context), branch.set(context.root)
     finished = False
     try:
@@ -92,6 +95,8 @@ class _DryContext:
         self._differs: list[str] = []
         self.root = Branch("", Tasks())
         self.run_id, self.task, self.attempt, self.tags = run.id, run.task, run.attempt, run.tags
+        self.bodies: Mapping[str, str] = {}
+        self._held: dict[str, Held] = {}
         self.metadata: dict[str, Any] = loads(run.metadata)
         self.idempotency_key = run.idempotency_key or run.id
         self.replaying = True
@@ -184,6 +189,16 @@ class _DryContext:
         if self._replay.unasked:
             return False
         raise _Frontier
+
+    async def prompt(self, wanted: Wanted) -> Held:
+        held = self._held.get(wanted.key)
+        if held is None:
+            records, text = 0, self.find(f"{wanted.key}#0").value
+            while (later := self.look(f"{wanted.key}#{records + 1}")) is not None:
+                records, text = records + 1, later.value
+            body = self.bodies.get(loads(text or "{}")["hash"]) or (wanted.own.body if wanted.own is not None else "")
+            held = self._held[wanted.key] = Held.read(text or "{}", body)
+        return held
 
     async def receive(self, key: str, call: ReceiveCall) -> str | None:
         found = self._replay.ask(key)

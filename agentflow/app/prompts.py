@@ -1,0 +1,245 @@
+"""What can be done with prompts: see what is live where, release, go back, roll out, revoke."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Required, TypedDict, Unpack
+
+from agentflow.clock import Clock, Duration, microseconds
+from agentflow.database.port import Database, Row
+from agentflow.errors import ContractError, PromptError, StorageError
+from agentflow.prompts import contract
+from agentflow.prompts.body import Body, canonical
+from agentflow.prompts.pinning import body_of
+from agentflow.prompts.registry import known
+from agentflow.serde import loads
+from agentflow.storage import bindings, pins, prompts
+from agentflow.storage.bindings import LIVE, BindingRecord, Move
+from agentflow.storage.pins import Held, HolderRecord, Wanted
+from agentflow.storage.prompts import Happening, NewVersion, Own, PromptEvent, VersionRecord
+from agentflow.storage.statements import SQL
+
+_log = logging.getLogger("agentflow.prompts")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptRecord:
+    """A prompt as it is now. `contract` is the JSON schema of its variables, `live` what holds in the environment that was asked for.
+
+    `bindings` are those of all environments; `code_hash` is of the body that the code deployed there has, `code_ahead` whether another
+    version than that is live.
+    """
+
+    name: str
+    description: str
+    contract: Mapping[str, Any]
+    versions: int
+    created_at: int
+    live: BindingRecord | None
+    bindings: tuple[BindingRecord, ...]
+    code_hash: str | None
+    code_ahead: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All bindings of an environment and the versions that are live there; `etag` changes when any of it does."""
+
+    etag: str
+    bindings: tuple[BindingRecord, ...]
+    versions: tuple[VersionRecord, ...]
+
+
+class MoveOptions(TypedDict, total=False):
+    """Which binding is moved, by whom and why; only `actor` is required.
+
+    `env` (default: this app's) and `label` (default: live) name it. `expect_rev`: only if it was not moved since; `allowed`: whether a
+    protected one may be moved (default: yes).
+    """
+
+    actor: Required[str]
+    reason: str
+    env: str | None
+    label: str
+    expect_rev: int | None
+    allowed: bool
+
+
+class Prompts:
+    """`app.prompts`: see what is live where, and change it without a deploy. Times are microseconds since 1970.
+
+    >>> await app.prompts.release("support", to=5, actor="maria", reason="cites the policy")
+    """
+
+    def __init__(self, database: Database, clock: Clock, environment: str) -> None:
+        self._database = database
+        self._clock = clock
+        self.environment = environment
+
+    # -- what there is -------------------------------------------------------------------------------------------------------------------
+
+    async def list(self, env: str | None = None) -> list[PromptRecord]:
+        """All prompts, by name, with what is live in an environment (default: this one's)."""
+        return [await self._record(row, env) for row in await self._database.fetch(SQL.prompts.list())]
+
+    async def get(self, name: str, env: str | None = None) -> PromptRecord:
+        """One prompt. Raises `PromptNotFound`."""
+        found = await self._database.fetch(SQL.prompts.get(name=name))
+        if not found:
+            raise prompts.not_found(name)
+        return await self._record(found[0], env)
+
+    async def versions(self, name: str) -> list[VersionRecord]:
+        """All versions, the newest first. Raises `PromptNotFound`."""
+        await self.get(name)
+        return list(await self._database.read(prompts.of_prompt(name)))
+
+    async def version(self, name: str, which: int | str) -> VersionRecord:
+        """A version by its number or hash. Raises `VersionNotFound`."""
+        return await self._database.read(prompts.find(name, which))
+
+    async def events(self, name: str, env: str | None = None, after: int = 0) -> list[PromptEvent]:
+        """What happened to a prompt after event `after`, oldest first, 200 at most. Raises `PromptNotFound`."""
+        await self.get(name)
+        return list(await self._database.read(prompts.events(name, env, after)))
+
+    async def pins(self, name: str, version: int | None = None) -> list[HolderRecord]:
+        """The runs that hold a version, or any, and have not ended; 1,000 at most. Raises `PromptNotFound`."""
+        await self.get(name)
+        return await self._database.read(pins.holders(name, version))
+
+    async def snapshot(self, env: str | None = None) -> Snapshot:
+        """What is live in an environment."""
+        found = [one.at(self._clock.now()) for one in await self._database.read(bindings.of_env(env or self.environment))]
+        wanted = {(one.prompt, number) for one in found for number in (one.weights or {one.number: 1.0}) if number is not None}
+        versions = [await self.version(name, number) for name, number in sorted(wanted)]
+        told = canonical([[one.prompt, one.label, one.rev, one.mode] for one in found] + [[one.hash, one.revoked_at] for one in versions])
+        return Snapshot(etag=sha256(told.encode()).hexdigest()[:32], bindings=tuple(found), versions=tuple(versions))
+
+    async def _record(self, row: Row, env: str | None) -> PromptRecord:
+        now, name = self._clock.now(), row["name"]
+        found = tuple(one.at(now) for one in await self._database.read(bindings.of_prompt(name)))
+        live = next((one for one in found if (one.env, one.label) == (env or self.environment, LIVE)), None)
+        code = None if live is None or live.code is None else (await self.version(name, live.code)).hash
+        return PromptRecord(
+            name=name,
+            description=row["description"],
+            contract=loads(row["contract"]),
+            versions=row["versions"],
+            created_at=row["created_at"],
+            live=live,
+            bindings=found,
+            code_hash=code,
+            code_ahead=live is not None and live.ahead,
+        )
+
+    # -- what changes it -----------------------------------------------------------------------------------------------------------------
+
+    async def save(self, name: str, body: Body, *, actor: str, note: str = "", source: str = "api") -> VersionRecord:
+        """Keep a body as a version; one with the same hash is the version that there is. It is not live before it is released.
+
+        Raises `PromptNotFound`, `ContractError` for a body that uses what code does not give it, `TemplateError`.
+        """
+        schema = (await self.get(name)).contract
+        mine = known.get(name)
+        contract.check(body, schema, trusting=mine is not None and mine.trusting)
+        new = NewVersion(prompt=name, hash=body.hash, body=body.json, source=source, actor=actor, note=note)
+        return await self._database.transact(prompts.save(new, self._clock.now()))
+
+    async def create(self, name: str, body: Body, schema: Mapping[str, Any], *, actor: str, source: str = "import") -> VersionRecord:
+        """Keep a version of a prompt that no code may have yet, as an import brings it; `schema` is that of its variables.
+
+        Raises `ContractError` and `TemplateError`.
+        """
+        contract.check(body, schema)
+        own = Own(name, body.hash, body.json, canonical(dict(schema)))
+        return await self._database.transact(prompts.create(own, source, actor, self._clock.now()))
+
+    async def release(self, name: str, *, to: int | str, expires: Duration | None = None, **move: Unpack[MoveOptions]) -> BindingRecord:
+        """Have a version hold in an environment, whatever is deployed; after `expires` it follows the code again.
+
+        Raises `PromptNotFound`, `VersionNotFound`, `BindingConflict`, `BindingProtected`, `ContractError` for what code cannot fill.
+        """
+        await self._check(name, to)
+        now = self._clock.now()
+        until = None if expires is None else now + microseconds(expires)
+        return await self._database.transact(bindings.release(self._move(name, move), to, until, now))
+
+    async def follow_code(self, name: str, **move: Unpack[MoveOptions]) -> BindingRecord:
+        """Have the version hold that the code has. Raises `PromptNotFound`, `BindingConflict`, `BindingProtected`."""
+        return await self._database.transact(bindings.follow_code(self._move(name, move), self._clock.now()))
+
+    async def rollback(self, name: str, **move: Unpack[MoveOptions]) -> BindingRecord:
+        """Have hold what held before the last move; again, what held before that.
+
+        Raises `PromptNotFound`, `BindingConflict`, `BindingProtected`, and `PromptError` when there was no move.
+        """
+        return await self._database.transact(bindings.roll_back(self._move(name, move), self._clock.now()))
+
+    async def rollout(self, name: str, *, weights: Mapping[int, float], sticky: str = "run", **move: Unpack[MoveOptions]) -> BindingRecord:
+        """Have several versions hold side by side: `{3: 0.9, 5: 0.1}`. `sticky` says what keeps a version: run, thread or key.
+
+        Raises as `release`, and `PromptError` for weights that are none.
+        """
+        for number in weights:
+            await self._check(name, number)
+        return await self._database.transact(bindings.roll_out(self._move(name, move), weights, sticky, self._clock.now()))
+
+    async def protect(self, name: str, *, protected: bool = True, **move: Unpack[MoveOptions]) -> BindingRecord:
+        """Let only those move a binding who may (`allowed=True`), or everybody again. Raises `BindingConflict`, `BindingProtected`."""
+        return await self._database.transact(bindings.protect(self._move(name, move), protected, self._clock.now()))
+
+    async def revoke(self, name: str, number: int, *, policy: str, actor: str, reason: str = "") -> VersionRecord:
+        """Take a version back. Runs that hold it do, when they go on, what `policy` says: `repin:5`, `pause` or `fail`.
+
+        Raises `PromptNotFound`, `VersionNotFound` and `PromptError`.
+        """
+        said = Happening(type="", actor=actor, reason=reason)
+        return await self._database.transact(prompts.revoke(name, number, policy, said, self._clock.now()))
+
+    async def repin(self, run_id: str, name: str, *, to: int | str, actor: str, reason: str = "") -> VersionRecord:
+        """Have a run hold another version from its next lease on. Raises `RunNotFound`, `RunError`, `VersionNotFound`, `PromptError`."""
+        said = Happening(type="", actor=actor, reason=reason)
+        return await self._database.transact(pins.repin(run_id, name, to, said, self._clock.now()))
+
+    async def upgrade(self, thread: str, name: str, *, actor: str, reason: str = "") -> bool:
+        """Have the next run of a thread take what is live then; False where it holds nothing. Raises `PromptNotFound`."""
+        said = Happening(type="", actor=actor, reason=reason)
+        return await self._database.transact(pins.upgrade(thread, name, said, self._clock.now()))
+
+    # -- what code asks ------------------------------------------------------------------------------------------------------------------
+
+    async def deploy(self, actor: str) -> Sequence[BindingRecord]:
+        """Register the prompts of this process; returns the bindings that stay with another version than the code has."""
+        mine = list(known.values())
+        if not mine:
+            return ()
+        behind = await self._database.transact(bindings.deploy([one.own for one in mine], self.environment, actor, self._clock.now()))
+        for one in behind:
+            _log.warning("%s: v%s is live in %s, the code has v%s", one.prompt, one.number, one.env, one.code)
+        return behind
+
+    async def live(self, wanted: Wanted) -> Held | None:
+        """The version for code outside of runs; None where the registry cannot be read and the code has one."""
+        try:
+            return await self._database.read(pins.live(wanted, self.environment, self._clock.now()))
+        except (StorageError, PromptError) as error:
+            if wanted.own is None or wanted.version is not None:
+                raise
+            _log.warning("%s: the code's own version is used: %s", wanted.prompt, error)
+            return None
+
+    def _move(self, name: str, move: MoveOptions) -> Move:
+        return Move(**{"prompt": name, **move, "env": move.get("env") or self.environment})
+
+    async def _check(self, name: str, which: int | str) -> None:
+        """What the newest code cannot fill is not released."""
+        record, version = await self.get(name), await self.version(name, which)
+        mine = known.get(name)
+        try:
+            contract.check(body_of(version.body), record.contract, trusting=mine is not None and mine.trusting)
+        except ContractError as error:
+            raise ContractError(f"v{version.number} of {name}: {error.message}", hint=error.hint, **error.details) from error

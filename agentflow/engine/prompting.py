@@ -1,0 +1,163 @@
+"""The versions of prompts that one run in memory holds: chosen and recorded when they are first asked for, the same at every replay."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from agentflow.control import RunPaused
+from agentflow.database.port import Transaction
+from agentflow.engine.branch import Branch, branch
+from agentflow.engine.calls import finishing
+from agentflow.engine.replay import Replay
+from agentflow.engine.session import Session
+from agentflow.errors import PromptError, ResumeIncompatible, VersionNotFound, VersionRevoked
+from agentflow.records import EntryKind, JournalEntry
+from agentflow.serde import loads
+from agentflow.storage import pins, prompts
+from agentflow.storage.pins import Held, Place, Wanted
+from agentflow.storage.prompts import VersionRecord
+
+T = TypeVar("T")
+_bodies: dict[tuple[str, str], str] = {}
+"""Bodies by prompt and hash. A version never changes, so what was read once is right for ever."""
+
+
+@dataclass(slots=True)
+class _Grip:
+    """A version in hand: the lease under which it was looked at last, how many records it has, the one that counts."""
+
+    held: Held
+    epoch: int
+    records: int
+    entry: JournalEntry | None = None
+
+
+class Prompting:
+    """What `RunContext.prompt` does. `ask` looks a record up, and says that its branch is live where there is none."""
+
+    def __init__(self, session: Session, replay: Replay, ask: Callable[[str], JournalEntry | None], root: Branch) -> None:
+        self._session = session
+        self._replay = replay
+        self._ask = ask
+        self._root = root
+        self._grips: dict[str, _Grip] = {}
+        self._choosing = asyncio.Lock()
+
+    async def held(self, wanted: Wanted) -> Held:
+        """The version that the run holds."""
+        grip = self._grips.get(wanted.key)
+        if grip is not None and grip.entry is None and grip.epoch == self._session.epoch:
+            return grip.held
+        async with self._choosing:
+            grip = self._grips.get(wanted.key) or await self._grip(wanted)
+            if grip.entry is not None:
+                self._compare(wanted, grip, grip.entry)
+            if grip.epoch != self._session.epoch:
+                await self._look(wanted, grip)
+            return grip.held
+
+    async def _grip(self, wanted: Wanted) -> _Grip:
+        entry, records = self._ask(f"{wanted.key}#0"), 1
+        while entry is not None and (later := self._replay.ask(f"{wanted.key}#{records}")) is not None:
+            entry, records = later, records + 1
+        if entry is None:
+            held = await self._changed(wanted, 0, lambda place: self._session.transact(lambda lease: pins.resolve(lease, wanted, place)))
+            grip = _Grip(held, self._session.epoch, 1)
+        else:
+            grip = _Grip(await self._recorded(wanted, entry), 0, records, entry)
+        self._grips[wanted.key] = grip
+        return grip
+
+    async def _recorded(self, wanted: Wanted, entry: JournalEntry) -> Held:
+        """What a record says. The body is what its hash says, wherever that is found."""
+        text = entry.value or "{}"
+        hash = loads(text)["hash"]
+        body = _bodies.get((wanted.prompt, hash))
+        if body is None and wanted.own is not None and wanted.own.hash == hash:
+            body = wanted.own.body
+        if body is None:
+            body = (await self._session.read(lambda: _found(wanted.prompt, hash))).body
+        _bodies[wanted.prompt, hash] = body
+        return Held.read(text, body)
+
+    def _compare(self, wanted: Wanted, grip: _Grip, entry: JournalEntry) -> None:
+        """A body that says something else than it said when it was recorded stops the run, until an operator accepts today's code.
+
+        What another branch of the code, or an earlier attempt of the run, had it say is not compared.
+        """
+        held = grip.held
+        if held.branch != self._here or entry.attempt != self._session.run.attempt or self._replay.accepts(self._session.code):
+            grip.entry = None
+            return
+        try:
+            rendered = wanted.fits(held.body)
+        except PromptError:
+            # Changed code gives it other variables: it is looked at as a whole.
+            grip.entry, grip.epoch = None, 0
+            return
+        if rendered != held.rendered:
+            error = ResumeIncompatible(f"{wanted.prompt} v{held.number} says something else than it said.")
+            self._pause(
+                error, entry.key, held, {"input": rendered, "code": self._session.code}, {"input": held.rendered, "code": entry.code}
+            )
+        grip.entry = None
+
+    async def _look(self, wanted: Wanted, grip: _Grip) -> None:
+        """Under each new lease once: whether the version is to be another one from now on."""
+        session, held = self._session, grip.held
+        if await self._unfit(wanted, held) or await self._working(lambda: session.read(lambda: pins.stale(session.run.key, wanted, held))):
+            after = await self._changed(
+                wanted, grip.records, lambda place: session.transact(lambda lease: pins.adopt(lease, wanted, held, place))
+            )
+            if after is not None:
+                grip.held, grip.records = after, grip.records + 1
+        grip.epoch = session.epoch
+
+    async def _unfit(self, wanted: Wanted, held: Held) -> bool:
+        try:
+            wanted.fits(held.body)
+        except PromptError:
+            return True
+        return False
+
+    async def _changed(self, wanted: Wanted, records: int, change: Callable[[Place], Coroutine[Any, Any, T]]) -> T:
+        session, now = self._session, self._session.services.clock.now()
+        session.seq += 1
+        key = f"{wanted.key}#{records}"
+        entry = JournalEntry(session.seq, EntryKind.VALUE, key, None, None, session.code, session.run.attempt, 1, now, now, session.epoch)
+        place = Place(env=session.services.environment, thread=session.run.thread, branch=self._here, entry=entry)
+        try:
+            return await self._working(lambda: change(place))
+        except VersionRevoked as revoked:
+            if revoked.details.get("policy") == "pause":
+                self._pause(revoked, key, None, {"code": session.code}, {})
+            raise
+
+    def _pause(self, error: PromptError, key: str, held: Held | None, asked: dict[str, Any], recorded: dict[str, Any]) -> None:
+        version = error.details.get("number") if held is None else held.number
+        note = {"step": key, "error": error.code, "message": error.message, "version": version, "asked": asked, "recorded": recorded}
+        paused = RunPaused(note)
+        self._session.latch(paused)
+        raise paused
+
+    async def _working(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        await self._session.enter()
+        try:
+            return await finishing(work())
+        finally:
+            self._session.leave()
+
+    @property
+    def _here(self) -> str:
+        return (branch.get() or self._root).path
+
+
+def _found(prompt: str, hash: str) -> Transaction[VersionRecord]:
+    try:
+        return (yield from prompts.find(prompt, hash))
+    except VersionNotFound as gone:
+        hint = "The run recorded it, and it is nowhere any more: restore it, or start the run anew."
+        raise VersionNotFound(f"{prompt} has no version {hash} any more.", hint=hint, prompt=prompt) from gone

@@ -1,0 +1,329 @@
+"""Which version of a prompt a run holds: chosen once, recorded, the same for all runs of its family and, if asked, of its thread.
+
+The record in a run's journal is what the run goes by; the rows say the same to others: to the runs below it, to the next run of its thread,
+and to people who ask who holds a version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agentflow.database.port import Row, Transaction, transaction
+from agentflow.errors import PromptError, RunError, VersionRevoked
+from agentflow.records import JournalEntry
+from agentflow.serde import dumps, loads
+from agentflow.storage import bindings, journal, prompts, runs
+from agentflow.storage.bindings import LIVE, Asker, Choice
+from agentflow.storage.prompts import Happening, Own, VersionRecord
+from agentflow.storage.runs import Lease
+from agentflow.storage.statements import SQL
+
+HOLDERS = 1_000
+"""Runs that are named at most when somebody asks who holds a version."""
+_CHAIN = 8
+"""How many revoked versions in a row name another one to go on with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A prompt that a run asks for.
+
+    `version` is a number or a hash that the caller insists on, `override` one that the process prefers to what is live,
+    `sticky` the key that a rollout goes by, `pin` whether the run's thread holds
+    the version too. `own` is what the code has. `fits` renders a body of canonical JSON for this caller and returns a hash of what it says;
+    it raises `PromptError` for a body that does not fit.
+    """
+
+    prompt: str
+    fits: Callable[[str], str]
+    label: str = LIVE
+    version: int | str | None = None
+    override: int | str | None = None
+    sticky: str | None = None
+    pin: str = "run"
+    own: Own | None = None
+
+    @property
+    def scope(self) -> str:
+        """What a pin of it is known by in its run: a version that is insisted on is apart from what a label leads to."""
+        return self.label if self.version is None else f"@{self.version}"
+
+    @property
+    def key(self) -> str:
+        """The key of its record, without a number."""
+        return f"prompt:{self.prompt}:{self.scope}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """The version that a run holds. `reason` says why it is another one than was chosen first, `branch` where `rendered` was made."""
+
+    number: int
+    hash: str
+    body: str
+    label: str
+    variant: str | None = None
+    rollout: str | None = None
+    reason: str | None = None
+    rendered: str | None = None
+    branch: str = ""
+
+    def written(self) -> str:
+        """As it is recorded: the body is known by its hash."""
+        told = {name: getattr(self, name) for name in _RECORDED}
+        return dumps({name: value for name, value in told.items() if value is not None})
+
+    @classmethod
+    def read(cls, text: str, body: str) -> Held:
+        """What a run recorded, with the body of that hash."""
+        return cls(body=body, **{name: value for name, value in loads(text).items() if name in _RECORDED})
+
+
+_RECORDED = ("number", "hash", "label", "variant", "rollout", "reason", "rendered", "branch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a prompt is asked for: the environment, the run's thread, the branch of its code, and the record that is to be made."""
+
+    env: str
+    thread: str | None
+    branch: str
+    entry: JournalEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderRecord:
+    """A run that holds a version and has not ended."""
+
+    run_id: str
+    state: str
+    thread: str | None
+    prompt: str
+    label: str
+    number: int
+    hash: str
+    variant: str | None
+    rollout: str | None
+    at: int
+
+
+@transaction
+def resolve(lease: Lease, wanted: Wanted, place: Place) -> Transaction[Held]:
+    """Choose a version for a run and record it. Raises `LeaseLost`, `PromptNotFound`, `VersionNotFound`, `VersionRevoked`,
+    `PromptError`.
+    """
+    yield from runs.held(lease)
+    now = place.entry.ended_at
+    own = None if wanted.own is None else (yield from prompts.ensure(wanted.own, "code", now))
+    top = (yield SQL.pins.top(run=lease.run))[0]["key"]
+    choice = yield from _agreed(wanted, place, top, own)
+    version, reason = yield from _standing(choice.version)
+    version, reason, rendered = _fitting(wanted, version, own, reason)
+    kept = choice if version.number == choice.version.number else Choice(version)
+    held = _held(wanted, kept, reason, rendered, place.branch)
+    yield from _own_pin(lease, wanted, held, now)
+    yield from _record(lease, place.entry, held)
+    return held
+
+
+@transaction
+def adopt(lease: Lease, wanted: Wanted, held: Held, place: Place) -> Transaction[Held | None]:
+    """What a run holds from now on, recorded, if that is another version: somebody moved its pin, revoked the version, or it does not fit.
+
+    Raises `LeaseLost`, `VersionRevoked`, and `PromptError` for a version that does not fit where code has no other.
+    """
+    yield from runs.held(lease)
+    now = place.entry.ended_at
+    own = None if wanted.own is None else (yield from prompts.ensure(wanted.own, "code", now))
+    pinned = yield SQL.pins.get(scope=f"run:{lease.run}", prompt=wanted.prompt, label=wanted.scope)
+    if pinned:
+        before = yield from prompts.find(wanted.prompt, pinned[0]["hash"])
+    else:
+        before = yield from prompts.find(wanted.prompt, held.hash)
+    moved = None if before.hash == held.hash or not pinned else f"moved by {pinned[0]['moved_by']}"
+    version, reason = yield from _standing(before)
+    version, reason, rendered = _fitting(wanted, version, own, reason or moved)
+    if version.hash == held.hash:
+        return None
+    after = _held(wanted, Choice(version), reason, rendered, place.branch)
+    yield from _own_pin(lease, wanted, after, now)
+    yield from _record(lease, place.entry, after)
+    return after
+
+
+def stale(run: int, wanted: Wanted, held: Held) -> Transaction[bool]:
+    """Whether a run may not go on with the version that it holds: `adopt` says what then."""
+    pinned = yield SQL.pins.get(scope=f"run:{run}", prompt=wanted.prompt, label=wanted.scope)
+    if pinned and pinned[0]["hash"] != held.hash:
+        return True
+    found = yield SQL.prompts.hashed(prompt=wanted.prompt, hash=held.hash)
+    return bool(found) and found[0]["revoked_at"] is not None
+
+
+def _agreed(wanted: Wanted, place: Place, top: int, own: VersionRecord | None) -> Transaction[Choice]:
+    """What the family, or the thread, holds already; else what is chosen now, for all of them."""
+    family, thread = f"run:{top}", None if wanted.pin != "thread" or place.thread is None else f"thread:{place.thread}"
+    for scope in (family, thread):
+        found = () if scope is None else (yield SQL.pins.get(scope=scope, prompt=wanted.prompt, label=wanted.scope))
+        if found:
+            choice = yield from _pinned(found[0])
+            break
+    else:
+        choice = yield from _chosen(wanted, place, family, own)
+    if thread is not None:
+        choice = yield from _kept(thread, None, wanted, choice, place.entry.ended_at)
+    return (yield from _kept(family, top, wanted, choice, place.entry.ended_at))
+
+
+def _chosen(wanted: Wanted, place: Place, family: str, own: VersionRecord | None) -> Transaction[Choice]:
+    return (yield from choose(wanted, place.env, own, Asker(wanted.sticky, place.thread, family), place.entry.ended_at))
+
+
+def choose(wanted: Wanted, env: str, own: VersionRecord | None, asker: Asker, now: int) -> Transaction[Choice]:
+    """The version for somebody who holds none. Raises `PromptNotFound` and `VersionNotFound`."""
+    which = wanted.override if wanted.version is None else wanted.version
+    if which is not None:
+        return Choice((yield from prompts.find(wanted.prompt, which)))
+    found = yield from bindings.get(wanted.prompt, env, wanted.label)
+    choice = yield from bindings.choose(None if found is None else found.at(now), own, asker)
+    if choice is None:
+        raise prompts.not_found(wanted.prompt)
+    return choice
+
+
+def live(wanted: Wanted, env: str, now: int) -> Transaction[Held]:
+    """The version for code that is in no run. Raises `PromptNotFound`, `VersionNotFound`, `VersionRevoked` and `PromptError`."""
+    found = () if wanted.own is None else (yield SQL.prompts.hashed(prompt=wanted.prompt, hash=wanted.own.hash))
+    own = prompts.version_of(found[0]) if found else None
+    choice = yield from choose(wanted, env, own, Asker(wanted.sticky, None, wanted.sticky or ""), now)
+    version, reason = yield from _standing(choice.version)
+    version, reason, rendered = _fitting(wanted, version, own, reason)
+    version_chosen = choice if version.number == choice.version.number else Choice(version)
+    return _held(wanted, version_chosen, reason, rendered, "")
+
+
+def _kept(scope: str, run: int | None, wanted: Wanted, choice: Choice, now: int) -> Transaction[Choice]:
+    version = choice.version
+    [row] = yield SQL.pins.keep(
+        scope=scope,
+        prompt=wanted.prompt,
+        label=wanted.scope,
+        number=version.number,
+        hash=version.hash,
+        variant=choice.variant,
+        rollout=choice.rollout,
+        run=run,
+        now=now,
+    )
+    return choice if row["hash"] == version.hash else (yield from _pinned(row))
+
+
+def _pinned(row: Row) -> Transaction[Choice]:
+    version = yield from prompts.find(row["prompt"], row["hash"])
+    return Choice(version, row["variant"], row["rollout"])
+
+
+def _standing(version: VersionRecord) -> Transaction[tuple[VersionRecord, str | None]]:
+    """The version, or the one that those go on with who hold a revoked one. Raises `VersionRevoked`."""
+    reason = None
+    for _ in range(_CHAIN):
+        policy = version.revoke_policy
+        if version.revoked_at is None or policy is None:
+            return version, reason
+        if not policy.startswith("repin:"):
+            break
+        reason = "revoked"
+        version = yield from prompts.find(version.prompt, prompts.repinned(policy))
+    name = f"v{version.number} of {version.prompt}"
+    hint = f"Release another version, and move runs that hold it: `agentflow prompts repin <run> {version.prompt} --to <number>`."
+    raise VersionRevoked(f"{name} is revoked.", hint=hint, prompt=version.prompt, number=version.number, policy=version.revoke_policy)
+
+
+def _fitting(
+    wanted: Wanted, version: VersionRecord, own: VersionRecord | None, reason: str | None
+) -> tuple[VersionRecord, str | None, str]:
+    """The version, or what the code has where the version does not fit what the code gives it."""
+    try:
+        return version, reason, wanted.fits(version.body)
+    except PromptError:
+        if own is None or own.hash == version.hash or wanted.version is not None:
+            raise
+    return own, "contract", wanted.fits(own.body)
+
+
+def _held(wanted: Wanted, choice: Choice, reason: str | None, rendered: str, branch: str) -> Held:
+    version = choice.version
+    return Held(
+        number=version.number,
+        hash=version.hash,
+        body=version.body,
+        label=wanted.label,
+        variant=choice.variant,
+        rollout=choice.rollout,
+        reason=reason,
+        rendered=rendered,
+        branch=branch,
+    )
+
+
+def _own_pin(lease: Lease, wanted: Wanted, held: Held, now: int) -> Transaction[None]:
+    version = yield from prompts.find(wanted.prompt, held.hash)
+    choice = Choice(version, held.variant, held.rollout)
+    kept = yield from _kept(f"run:{lease.run}", lease.run, wanted, choice, now)
+    if kept.version.hash != held.hash:
+        yield from _move(f"run:{lease.run}", wanted.prompt, wanted.scope, version, held.reason or "code", now)
+
+
+def _move(scope: str, prompt: str, label: str | None, version: VersionRecord, by: str, now: int) -> Transaction[int]:
+    moved = yield SQL.pins.move(scope=scope, prompt=prompt, label=label, number=version.number, hash=version.hash, moved_by=by, now=now)
+    return len(moved)
+
+
+def _record(lease: Lease, entry: JournalEntry, held: Held) -> Transaction[None]:
+    # It is there already where the connection broke after the commit.
+    if not (yield SQL.journal.found(run=lease.run, seq=entry.seq)):
+        yield from journal.record(lease, replace(entry, value=held.written()))
+
+
+@transaction
+def repin(run_id: str, prompt: str, to: int | str, said: Happening, now: int) -> Transaction[VersionRecord]:
+    """Have a run hold another version from its next lease on.
+
+    Raises `RunNotFound`, `VersionNotFound`, `RunError` for a run that has ended and `PromptError` for one that does not hold the prompt.
+    """
+    run = yield from runs.lock(run_id)
+    if run.state.terminal:
+        raise RunError(f"{run_id} is {run.state.value}: it holds nothing any more.", hint="Start it anew.", run_id=run_id)
+    yield from prompts.lock(prompt)
+    version = yield from prompts.find(prompt, to)
+    if version.revoked_at is not None:
+        raise PromptError(f"v{version.number} of {prompt} is revoked.", hint="Take another version.", prompt=prompt)
+    if not (yield from _move(f"run:{run.key}", prompt, None, version, said.actor, now)):
+        raise PromptError(f"{run_id} does not hold {prompt}.", hint="See who does: `agentflow prompts pins`.", prompt=prompt)
+    told = Happening(type="run.repinned", actor=said.actor, reason=said.reason, before=run_id, after=str(version.number))
+    yield from prompts.tell(prompt, told, now)
+    return version
+
+
+@transaction
+def upgrade(thread: str, prompt: str, said: Happening, now: int) -> Transaction[bool]:
+    """Have the next run of a thread take what is live then; False when the thread holds no version. Raises `PromptNotFound`."""
+    yield from prompts.lock(prompt)
+    if not (yield SQL.pins.drop(scope=f"thread:{thread}", prompt=prompt)):
+        return False
+    told = Happening(type="thread.upgraded", actor=said.actor, reason=said.reason, before=thread)
+    yield from prompts.tell(prompt, told, now)
+    return True
+
+
+def holders(prompt: str, number: int | None = None) -> Transaction[list[HolderRecord]]:
+    """The runs that hold a version of a prompt, or any, and have not ended; those that took it last come first."""
+    found = yield SQL.pins.holders(prompt=prompt, number=number, limit=HOLDERS)
+    return [HolderRecord(**_columns(row)) for row in found]
+
+
+def _columns(row: Row) -> Mapping[str, Any]:
+    return {name: row[name] for name in HolderRecord.__slots__}

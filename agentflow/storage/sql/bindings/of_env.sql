@@ -1,0 +1,1 @@
+SELECT * FROM prompt_bindings WHERE env = :env ORDER BY prompt, label;

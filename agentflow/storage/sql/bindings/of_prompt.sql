@@ -1,0 +1,1 @@
+SELECT * FROM prompt_bindings WHERE prompt = :prompt ORDER BY env, label;

@@ -1,0 +1,1 @@
+SELECT * FROM prompt_rollouts WHERE id = :id;

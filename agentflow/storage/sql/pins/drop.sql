@@ -1,0 +1,1 @@
+DELETE FROM prompt_pins WHERE scope = :scope AND prompt = :prompt RETURNING scope;

@@ -1,0 +1,1 @@
+UPDATE prompts SET events = events + 1 WHERE name = :name;

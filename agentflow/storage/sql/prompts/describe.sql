@@ -1,0 +1,1 @@
+UPDATE prompts SET description = :description, contract = :contract WHERE name = :name;

@@ -1,0 +1,1 @@
+SELECT * FROM prompts WHERE name = :name;
