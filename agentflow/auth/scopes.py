@@ -15,6 +15,9 @@ WRITE_RUN = ("run:write:<id>", "run:write:thread:<id>")
 START = "task:start:<name>"
 ANSWER = ("waitpoint:answer:<id>", "waitpoint:answer:run:<id>")
 INDEX = "index:read"
+READ_PROMPTS = "prompt:read"
+WRITE_PROMPTS = "prompt:write"
+RELEASE = "prompt:release:<environment>"
 THOUGHTS = "thoughts"
 
 _MOST = 100
@@ -41,8 +44,10 @@ _FORMS = (
     _Form("task:start:", "task", _NAME),
     _Form("waitpoint:answer:run:", "waiting", _RUN),
     _Form("waitpoint:answer:", "waitpoint", _WAITPOINT),
+    _Form("prompt:release:", "release", _NAME),
 )
-_ALL = (*READ_RUN, *WRITE_RUN, START, *ANSWER, THOUGHTS, INDEX)
+_PLAIN = (INDEX, THOUGHTS, READ_PROMPTS, WRITE_PROMPTS)
+_ALL = (*READ_RUN, *WRITE_RUN, START, *ANSWER, THOUGHTS, INDEX, READ_PROMPTS, WRITE_PROMPTS, RELEASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +55,8 @@ class Scopes:
     """What a token may do.
 
     `runs`, `tags`: the runs it reads; `written`, `written_tags`: those that it may cancel and send messages to; `tasks`: what it starts;
-    `waitpoints`, and all of the runs in `waiting`: what it answers.
+    `waitpoints`, and all of the runs in `waiting`: what it answers; `prompts`: whether it sees prompts, `drafts`: whether it keeps versions
+    of them, and moves what is not protected; `releases`: the environments in which it moves what is live, protected or not.
     """
 
     texts: tuple[str, ...]
@@ -63,6 +69,9 @@ class Scopes:
     waiting: frozenset[str] = frozenset()
     index: bool = False
     thoughts: bool = False
+    prompts: bool = False
+    drafts: bool = False
+    releases: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, texts: Sequence[str]) -> Scopes:
@@ -95,6 +104,9 @@ class Scopes:
             waiting=named("waiting"),
             index=INDEX in pairs,
             thoughts=THOUGHTS in pairs,
+            prompts=not {READ_PROMPTS, WRITE_PROMPTS}.isdisjoint(pairs) or bool(named("release")),
+            drafts=WRITE_PROMPTS in pairs,
+            releases=named("release"),
         )
 
 
@@ -102,7 +114,7 @@ def _read(text: object) -> tuple[str, str] | None:
     """Kind and name of a scope, or None for what is no scope."""
     if not isinstance(text, str):
         return None
-    if text in (INDEX, THOUGHTS):
+    if text in _PLAIN:
         return text, ""
     for form in _FORMS:
         if text.startswith(form.prefix):

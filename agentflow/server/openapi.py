@@ -121,6 +121,8 @@ def _answer(operation: Operation, status: int) -> dict[str, Any]:
     phrase = HTTPStatus(status).phrase
     if status == 204:
         return {"description": "Nothing follows"}
+    if status == 304:
+        return {"description": phrase}
     return _content(phrase, operation.media, {"type": "string"} if operation.answer is None else _ref(operation.answer))
 
 

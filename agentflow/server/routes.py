@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentflow.server import callbacks, inputs, listings, needs, queues, runs, threads, tokens, waitpoints
+from agentflow.server import callbacks, inputs, listings, needs, queues, releases, runs, threads, tokens, waitpoints
 from agentflow.server.calls import Operation
 from agentflow.server.models import (
     DecidedWaitpoint,
@@ -309,6 +309,7 @@ OPERATIONS = (
         answer=Health,
         statuses=(200, 503),
     ),
+    *releases.OPERATIONS,
     *agui.OPERATIONS,
 )
 """All but the OpenAPI document itself."""
