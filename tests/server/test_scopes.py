@@ -93,7 +93,7 @@ ALLOWED: dict[str, set[str]] = {
 TOGETHER = {"run_agent": ("task", "thread")}
 """Operations for which one scope alone does not do."""
 INDEX = {"stream_index": {"tag": "vip", "live": "0"}, "diff_versions": {"before": "1", "after": "2"}}
-BODY = {"messages": []}
+BODY: dict[str, Any] = {"messages": []}
 
 
 ABSENT = ("unknown_task", "thread_not_found", "callback_not_found", "prompt_not_found", "version_not_found")
