@@ -141,12 +141,8 @@ def test_an_export_of_langfuse_is_taken(call: Call, folder: Path) -> None:
         assert told in result.stdout, told
     made = as_json(call("prompts", "show", "movie-critic", "--json"))
     assert (made["prompt"]["contract"]["required"], made["prompt"]["live"]) == (["level", "movie"], None)
-    assert [(one["number"], one["source"], one["note"], one["actor"]) for one in made["versions"]][0] == (
-        2,
-        "import",
-        "langfuse 2",
-        "maria",
-    )
+    newest = made["versions"][0]
+    assert (newest["number"], newest["source"], newest["note"], newest["actor"]) == (2, "import", "langfuse 2", "maria")
 
 
 def test_files_are_looked_at(call: Call, folder: Path) -> None:

@@ -21,7 +21,6 @@ class Vars(BaseModel):
     name: str
 
 
-CODE = {"vars": Vars, "messages": [system("You help."), user("Hello {{name}}.")]}
 served: Any = None
 """Held here: of a prompt that nobody holds any more, nothing is registered."""
 
@@ -36,7 +35,8 @@ async def greet() -> str:
 @pytest.fixture
 async def site(tmp_path: Path, stream_server: str) -> AsyncIterator[Site]:
     global served
-    served = prompt("mail/greeting", description="Greets.", model="openai:gpt-4o", **CODE)
+    said = [system("You help."), user("Hello {{name}}.")]
+    served = prompt("mail/greeting", description="Greets.", model="openai:gpt-4o", vars=Vars, messages=said)
     async with Agentflow([greet], directory=tmp_path, redis=stream_server) as app, guarded(app) as made:
         yield made
 
@@ -55,6 +55,11 @@ async def get(site: Site, path: str = "", **query: Any) -> Any:
     return answer.json()
 
 
+def mine(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without prompts of modules that other tests have loaded."""
+    return [one for one in found if "mail/greeting" in (one.get("name"), one.get("prompt"))]
+
+
 async def saved(site: Site, text: str) -> dict[str, Any]:
     answer = await post(site, "/versions", {"body": body(text), "note": "kinder", "by": "maria"})
     assert answer.status_code == 201, answer.text
@@ -62,7 +67,7 @@ async def saved(site: Site, text: str) -> dict[str, Any]:
 
 
 async def test_a_prompt_is_listed_with_what_is_live(site: Site) -> None:
-    [one] = (await site.client.get("/v1/prompts")).json()["prompts"]
+    [one] = mine((await site.client.get("/v1/prompts")).json()["prompts"])
     assert one == await get(site)
     assert (one["name"], one["description"], one["versions"], one["code_ahead"]) == ("mail/greeting", "Greets.", 1, False)
     assert (one["live"]["mode"], one["live"]["version"], one["code_hash"]) == ("code", 1, served.body.hash)
@@ -70,7 +75,7 @@ async def test_a_prompt_is_listed_with_what_is_live(site: Site) -> None:
     assert (
         await get(site, "/versions/1") == (await get(site, "/versions"))["versions"][0] == await get(site, f"/versions/{served.body.hash}")
     )
-    assert (await site.client.get("/v1/prompts", params={"env": "dev"})).json()["prompts"][0]["live"] is None
+    assert mine((await site.client.get("/v1/prompts", params={"env": "dev"})).json()["prompts"])[0]["live"] is None
 
 
 async def test_the_same_content_is_the_same_version(site: Site) -> None:
@@ -179,8 +184,8 @@ async def test_a_snapshot_is_sent_again_only_when_something_has_changed(site: Si
     first = await site.client.get("/v1/prompt-snapshot")
     etag = first.headers["etag"]
     assert (first.json()["env"], first.json()["etag"]) == ("prod", etag.strip('"'))
-    assert [(one["prompt"], one["version"]) for one in first.json()["bindings"]] == [("mail/greeting", 1)]
-    assert first.json()["versions"] == (await get(site, "/versions"))["versions"]
+    assert [(one["prompt"], one["version"]) for one in mine(first.json()["bindings"])] == [("mail/greeting", 1)]
+    assert mine(first.json()["versions"]) == (await get(site, "/versions"))["versions"]
     for known in (etag, f"W/{etag}", f'"other", {etag}'):
         same = await site.client.get("/v1/prompt-snapshot", headers={"if-none-match": known})
         assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", etag)
@@ -188,7 +193,7 @@ async def test_a_snapshot_is_sent_again_only_when_something_has_changed(site: Si
     assert (await site.client.get("/v1/prompt-snapshot", headers={"if-none-match": etag})).status_code == 304
     await post(site, "/bindings/prod/live", {"version": 2})
     changed = await site.client.get("/v1/prompt-snapshot", headers={"if-none-match": etag})
-    assert (changed.status_code, changed.json()["bindings"][0]["version"]) == (200, 2)
+    assert (changed.status_code, mine(changed.json()["bindings"])[0]["version"]) == (200, 2)
     assert changed.headers["etag"] != etag
 
 
