@@ -37,8 +37,12 @@ def tool(target: Callable[..., Any] | Tool, **options: Unpack[ToolOptions]) -> T
     agent has one argument, its prompt. `strict` has the provider enforce the schema; the model must then give each argument, also one
     that has a default.
 
-    `approval` asks a person first: `True` for each call, or an `Approval`. `limit` is how many bytes of a result the model is told (default
-    32 KiB, None for all): of a longer one it sees the beginning and the end, and reads on with `read_result`.
+    `approval` asks a person first: `True` for each call, or an `Approval`. What they agreed to is what runs, and once: where arguments
+    change on their way to the tool they are asked again, and after a crash in the middle of the call they are asked what became of it,
+    unless it is `idempotent`: then it runs again, with the same key. A task is one run in any case.
+
+    `limit` is how many bytes of a result the model is told (default 32 KiB, None for all): of a longer one it sees the beginning and the
+    end, and reads on with `read_result`.
 
     `errors` says what becomes of an error. `TellModel`, a refusal and arguments that do not fit are always told. Of any other error,
     `"raise"` raises it in the run that asked for the call (the default of functions and steps), `"hide"` tells the model that the tool

@@ -17,6 +17,7 @@ Duration = str | float | int | timedelta
 """Seconds, a `timedelta`, or a number with a unit: `"500ms" "30s" "5m" "2h" "3d" "1w"`."""
 
 SECOND = 1_000_000
+_LONGEST = 1_000 * 366 * 86_400 * SECOND
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _UNITS = {"ms": 1_000, "s": SECOND, "m": 60 * SECOND, "h": 3_600 * SECOND, "d": 86_400 * SECOND, "w": 7 * 86_400 * SECOND}
 
@@ -61,7 +62,7 @@ class SystemClock:
 def microseconds(duration: Duration) -> int:
     """`"1h30m"`, seconds or a `timedelta` as whole microseconds.
 
-    Raises `DefinitionError` for anything else, and for negative durations.
+    Raises `DefinitionError` for anything else, for negative durations, and for more than a thousand years.
 
     >>> microseconds("1h30m") == microseconds(5400)
     True
@@ -76,6 +77,8 @@ def microseconds(duration: Duration) -> int:
         total = round(duration * SECOND)
     if total < 0:
         raise DefinitionError(f"A duration cannot be negative: {duration!r}.")
+    if total > _LONGEST:
+        raise DefinitionError(f"{duration!r} is longer than a thousand years.", hint='Write it like "30s", "5m", "1h30m" or "3d".')
     return total
 
 

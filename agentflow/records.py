@@ -156,6 +156,11 @@ class JournalEntry:
     ended_at: int
     epoch: int
 
+    @property
+    def begins(self) -> bool:
+        """Whether it records that a try begins, of a step that people agreed to; other entries of its kind record how one failed."""
+        return self.kind is EntryKind.TRY and self.digest is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitpointRecord:
@@ -176,6 +181,45 @@ class WaitpointRecord:
     created_at: int
     ended_at: int | None
     wake: int
+
+
+class DeliveryState(StrEnum):
+    """What became of a message: it waits to be sent, was taken by its channel, became one for each of many people, was not worth telling
+    any more, or could not be sent however often it was tried."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    SPREAD = "spread"
+    DROPPED = "dropped"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRecord:
+    """A message about a waitpoint on its way to an address of a channel; `person` alone reads it there, if anybody alone does.
+
+    `event` is requested, reminded, escalated, reassigned or resolved; `reference` what the channel calls the message; `due_at` when it is
+    tried next, in microseconds since 1970 as all times.
+    """
+
+    waitpoint: str
+    seq: int
+    channel: str
+    address: str
+    person: str | None
+    event: str
+    state: DeliveryState
+    attempts: int
+    due_at: int
+    reference: str | None
+    error: str | None
+    created_at: int
+    ended_at: int | None
+
+    @property
+    def id(self) -> str:
+        """The same each time that it is told again."""
+        return f"{self.waitpoint}.{self.seq}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 from pydantic_core import PydanticSerializationError, SchemaSerializer, SchemaValidator, ValidationError, from_json, to_json
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 _SECRET = re.compile(rb"(/v1/callbacks/wp_[0-9a-f]+/)[\w-]+")
+_KEPT = rb"\1"
 MESSAGE_LIMIT = 16_000
 """Characters of an exception's message that are kept."""
 
@@ -225,8 +227,14 @@ def digest(value: Any) -> str:
         text = repr(value).encode("utf-8", "replace")
     if b"/v1/callbacks/" in text:
         # A callback's secret is another one at every replay, and none of what was asked.
-        text = _SECRET.sub(rb"\1", text)
+        text = _SECRET.sub(_KEPT, text)
     return blake2b(text, digest_size=8).hexdigest()
+
+
+def sealed(value: Any) -> str:
+    """A hash of a plain JSON value that nobody finds another value for; the order of names does not count."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+    return f"sha256:{sha256(_SECRET.sub(_KEPT, text)).hexdigest()}"
 
 
 def _type_name(value: Any) -> str:

@@ -30,7 +30,7 @@ class Settings:
     api_key: str | None = None
     url: str | None = None
     public_url: str | None = None
-    environment: str = "prod"
+    environment: str | None = None
     cors_origins: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8000

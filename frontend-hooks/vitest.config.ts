@@ -10,7 +10,7 @@ export default defineConfig({
   test: {
     projects: [
       { resolve, test: { name: "client", include: ["client/tests/**/*.test.ts"], testTimeout: 20_000 } },
-      { resolve, test: { name: "dashboard", include: ["dashboard/tests/**/*.test.ts"] } },
+      { resolve, ssr: { resolve }, test: { name: "dashboard", include: ["dashboard/tests/**/*.test.ts"] } },
       { resolve, test: { ...settings, name: "react 19" } },
       {
         resolve: { ...resolve, alias: [react18("react-dom"), react18("react")] },

@@ -20,6 +20,18 @@ settings.register_profile("agentflow", deadline=None)
 settings.load_profile("agentflow")
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked `both_databases`, and has an engine, on each of them."""
+    if metafunc.definition.get_closest_marker("both_databases") and "engine_database" in metafunc.fixturenames:
+        metafunc.parametrize("engine_database", ["sqlite", "postgres"], indirect=True)
+
+
+@pytest.fixture
+def engine_database(request: pytest.FixtureRequest) -> str | None:
+    """Where the engine under test keeps what is true: SQLite, or a PostgreSQL of the test's own."""
+    return request.getfixturevalue("migrated_url") if getattr(request, "param", "sqlite") == "postgres" else None
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """One PostgreSQL for all tests of this process; `with postgres.database() as url` makes a database in it. Nobody may stop it."""
@@ -45,13 +57,14 @@ def migrated(postgres: PostgresServer) -> str:
         await database.close()
 
     asyncio.run(prepare())
+    postgres.remember(name)
     return name
 
 
 @pytest.fixture
 def migrated_url(postgres: PostgresServer, migrated: str) -> Iterator[str]:
     """The URL of a database with all tables and no rows."""
-    with postgres.database(migrated) as url:
+    with postgres.emptied(migrated) as url:
         yield url
 
 

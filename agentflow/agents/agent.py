@@ -12,6 +12,7 @@ from agentflow.agents.handoff import Handoff, Speaker
 from agentflow.agents.options import AgentOptions, instructions_of
 from agentflow.agents.outputs import result_type
 from agentflow.agents.prompt import Prompt, content, prompt_type
+from agentflow.agents.prompting import check_prompt, prompt_of
 from agentflow.agents.tools import as_tool
 from agentflow.clock import microseconds
 from agentflow.engine.budget import budgets_of, turns_of
@@ -62,12 +63,11 @@ class Agent(Task[[Prompt], R]):
             raise DefinitionError(
                 f"Agent({name!r}) knows no {', '.join(sorted(unknown))}.", hint=f"It knows {', '.join(AgentOptions.__annotations__)}."
             )
-        if "model" not in options:
-            raise DefinitionError(f"Agent({name!r}) has no model.", hint='Name one: model="anthropic:claude-sonnet-4-6".')
         self.output: Any = output
         self.handoffs = [one for one in options.get("tools", ()) if isinstance(one, Handoff)]
         self.agent_options: AgentOptions = AgentOptions(**options)
-        self._built: pydantic_ai.Agent[Any, Any] | None = None
+        check_prompt(name, self.agent_options)
+        self._built: dict[str | None, pydantic_ai.Agent[Any, Any]] = {}
         super().__init__(self._body(name, output), name, _as_task(self.agent_options))
         self.code = self._surface()
 
@@ -95,29 +95,41 @@ class Agent(Task[[Prompt], R]):
     @property
     def pydantic(self) -> pydantic_ai.Agent[Any, Any]:
         """The pydantic-ai agent that does the talking; made when it is first needed."""
-        if self._built is None:
-            with _loading:
-                return self._build()
-        return self._built
+        return self.speaking(None)
 
-    def _build(self) -> pydantic_ai.Agent[Any, Any]:
-        if self._built is None:
+    def speaking(self, model: str | None) -> pydantic_ai.Agent[Any, Any]:
+        """The pydantic-ai agent that asks the model of this name, which a prompt gave; None is the agent's own."""
+        if model not in self._built:
+            with _loading:
+                return self._build(model)
+        return self._built[model]
+
+    def _build(self, model: str | None) -> pydantic_ai.Agent[Any, Any]:
+        if model not in self._built:
             from agentflow.agents.binding import build
 
             given = [one for one in self.agent_options.get("tools", ()) if not isinstance(one, Handoff)]
             # A tool of pydantic-ai is taken as it is.
             tools = [one if hasattr(one, "tool_def") else as_tool(one).to_pydantic_ai() for one in given]
             outputs = [self.output, *(one.to_output() for one in self.handoffs)] if self.handoffs else self.output
-            self._built = build(self.name, outputs, self.agent_options, tools)
-        return self._built
+            self._built[model] = build(self.name, outputs, self._asking(model), tools)
+        return self._built[model]
+
+    def _asking(self, model: str | None) -> AgentOptions:
+        one = prompt_of(self.agent_options)
+        asking = self.agent_options.copy()
+        if (named := model or (one.body.model if one is not None and "model" not in asking else None)) is not None:
+            asking["model"] = named
+        return asking
 
     async def close(self) -> None:
         """Close the connections to a model that was given by name; the next use opens them again."""
-        built, self._built = self._built, None
-        if built is not None:
+        built, self._built = self._built, {}
+        if built:
             from agentflow.agents.binding import close
 
-            await close(built, self.agent_options)
+            for model, one in built.items():
+                await close(one, self._asking(model))
 
     def _body(self, name: str, output: Any) -> Callable[..., Any]:
         async def converse(prompt: Prompt) -> Any:

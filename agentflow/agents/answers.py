@@ -55,7 +55,8 @@ def _origin(error: Exception) -> tuple[str, str]:
 
 def edited(tool: str, arguments: Any) -> str:
     """What the model is told beside a result: it believes in its own arguments otherwise, and may ask for them again."""
-    return f"A person changed the arguments of {tool} before it ran, to {json.dumps(arguments, ensure_ascii=False)}."
+    note = {"executed_args": arguments, "edited_by": "human reviewer", "do_not_repeat_original": True}
+    return f"A person changed the arguments of {tool} before it ran: {json.dumps(note, ensure_ascii=False)}"
 
 
 def shortened(run: TaskContext | None, text: str, limit: int | None) -> str:

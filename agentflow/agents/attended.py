@@ -11,10 +11,11 @@ from pydantic_ai.exceptions import ApprovalRequired, CallDeferred, ModelRetry
 from pydantic_ai.exceptions import ToolFailed as Failed
 from pydantic_ai.messages import ToolReturn, ToolReturnPart, is_multi_modal_content
 from pydantic_ai.tools import ToolDenied
-from pydantic_ai.toolsets import FunctionToolset, ToolsetTool, WrapperToolset
+from pydantic_ai.toolsets import AbstractToolset, FunctionToolset, ToolsetTool, WrapperToolset
 
 from agentflow.agents.answers import READS_ON, edited, keeps, read_result, shortened
-from agentflow.agents.approval import ToolCall, decided, refusal
+from agentflow.agents.approval import Approval, ToolCall, denial, refusal, seal
+from agentflow.agents.consent import ArgumentsChanged, agreed, consent_of, let_through, stopped
 from agentflow.agents.events import plain, shown
 from agentflow.agents.units import SETTINGS, Loop, ToolSettings, call_place, calling, loops
 from agentflow.engine.context import recording
@@ -41,16 +42,15 @@ class Attended(WrapperToolset[Any]):
         if loop is None or recording() is None or ctx.tool_call_id is None:
             with settings.telling():
                 return await self._run(name, tool_args, ctx, tool)
-        call = ToolCall(ctx.tool_call_id, name, self.agent, tool_args, plain(tool_args), tool.tool_def.parameters_json_schema)
+        schema, target = tool.tool_def.parameters_json_schema, settings.target or _home(tool)
+        call = ToolCall(ctx.tool_call_id, name, self.agent, tool_args, plain(tool_args), schema, target, settings.idempotent)
         key = call_place(ctx.run_step, name, call.id)
         loop.settled.add(call.id)
         try:
-            arguments = await self._allowed(loop, call, settings, ctx, tool)
-            if isinstance(arguments, ToolDenied):
-                await loop.tell(loop.key(f"{key}/told"), name, events.ToolDenied(call.id, arguments.message))
-                return arguments
-            with settings.telling():
-                result: Any = await self._called(loop, call, arguments, ctx, tool)
+            result = await self._through(loop, call, settings, ctx, tool)
+            if isinstance(result, _Denied):
+                await loop.tell(loop.key(f"{key}/told"), name, events.ToolDenied(call.id, result.shown))
+                return ToolDenied(result.message) if result.stop is None else await loop.task.stop(result.stop)
         except (ApprovalRequired, CallDeferred):
             loop.settled.discard(call.id)
             raise
@@ -65,15 +65,33 @@ class Attended(WrapperToolset[Any]):
         if settings.inline:
             await loop.tell(loop.key(f"{key}/told"), name, events.ToolOutput(call.id, shown(plain(_returned(result)))))
         result = _limited(loop, result, settings.limit)
-        changed = call.id in loop.edited or arguments != call.arguments
-        return _beside(result, edited(name, plain(arguments))) if changed else result
+        return _beside(result, edited(name, loop.consents[call.id].call.shown)) if call.id in loop.edited else result
 
-    async def _called(self, loop: Loop, call: ToolCall, arguments: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]) -> Any:
-        if not ToolSettings.of(tool.tool_def.metadata).inline:
-            return await self._run(call.tool, arguments, ctx, tool)
-        token = calling.set(loop.key(call_place(ctx.run_step, call.tool, call.id)))
+    async def _through(
+        self, loop: Loop, call: ToolCall, settings: ToolSettings, ctx: RunContext[Any], tool: ToolsetTool[Any]
+    ) -> Any | _Denied:
+        """The result of a call with the arguments that people agreed to, who are asked again when it comes to its tool with others."""
+        arguments = await self._allowed(loop, call, settings, ctx, tool)
+        place = loop.key(call_place(ctx.run_step, call.tool, call.id)) if settings.inline else None
+        while not isinstance(arguments, _Denied):
+            try:
+                with settings.telling():
+                    return await self._called(place, call.tool, arguments, ctx, tool)
+            except ArgumentsChanged as changed:
+                seen = loop.consents[call.id]
+                now = replace(call, arguments=changed.arguments, shown=plain(changed.arguments), supersedes=seen.waitpoint)
+                final = await self._asked(loop, now, seen.approval, ctx, tool)
+                if isinstance(final, _Denied):
+                    return final
+                loop.consents[call.id] = replace(loop.consents[call.id], final=final)
+        return arguments
+
+    async def _called(self, place: str | None, name: str, arguments: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]) -> Any:
+        if place is None:
+            return await self._run(name, arguments, ctx, tool)
+        token = calling.set(place)
         try:
-            return await self._run(call.tool, arguments, ctx, tool)
+            return await self._run(name, arguments, ctx, tool)
         finally:
             calling.reset(token)
 
@@ -83,16 +101,67 @@ class Attended(WrapperToolset[Any]):
 
     async def _allowed(
         self, loop: Loop, call: ToolCall, settings: ToolSettings, ctx: RunContext[Any], tool: ToolsetTool[Any]
-    ) -> dict[str, Any] | ToolDenied:
-        if settings.approval is None or ctx.tool_call_approved:
+    ) -> dict[str, Any] | _Denied:
+        if not ctx.tool_call_approved:
+            return dict(call.arguments) if settings.approval is None else await self._asked(loop, call, settings.approval, ctx, tool)
+        seen = loop.consents.get(call.id)
+        if seen is None:
             return dict(call.arguments)
-        key = loop.key(f"{call_place(ctx.run_step, call.tool, call.id)}/approval")
-        answer = await decided(loop.task, key, call, settings.approval)
+        if _read(seen.call.shown, ctx, tool) == call.shown:
+            waitpoint = None if call.idempotent else seen.waitpoint
+            loop.consents[call.id] = replace(seen, call=call, seal=seal(call), waitpoint=waitpoint)
+            return dict(call.arguments)
+        return await self._asked(loop, replace(call, supersedes=seen.waitpoint), seen.approval, ctx, tool)
+
+    async def _asked(
+        self, loop: Loop, call: ToolCall, approval: Approval, ctx: RunContext[Any], tool: ToolsetTool[Any]
+    ) -> dict[str, Any] | _Denied:
+        answer = await agreed(loop.task, loop.key(f"{call_place(ctx.run_step, call.tool, call.id)}/approval"), call, approval)
         if not answer.approved:
-            return ToolDenied(refusal(answer))
-        if not answer.edits or not settings.approval.can_edit:
-            return dict(call.arguments)
-        return tool.args_validator.validate_python(answer.edits, context=ctx.validation_context)
+            return _Denied(refusal(answer), denial(answer), stopped(answer) if answer.stop else None)
+        arguments = dict(call.arguments)
+        loop.edited.discard(call.id)
+        if answer.edits and approval.can_edit:
+            arguments = tool.args_validator.validate_python(answer.edits, context=ctx.validation_context)
+            if arguments != call.arguments:
+                loop.edited.add(call.id)
+        loop.consents[call.id] = consent_of(call, approval, answer, plain(arguments))
+        return arguments
+
+
+@dataclass
+class Sealed(WrapperToolset[Any]):
+    """The last thing before a tool: what people have not seen does not get through."""
+
+    async def call_tool(self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]) -> Any:
+        loop = None if recording() is None else loops.get()
+        consent = None if loop is None else loop.consents.get(ctx.tool_call_id or "")
+        return await super().call_tool(name, let_through(consent, tool_args, plain), ctx, tool)
+
+
+@dataclass(frozen=True, slots=True)
+class _Denied:
+    """A no, as the model is told it and as people are. `stop`: why the run ends with it, if it does."""
+
+    message: str
+    shown: str
+    stop: str | None
+
+
+def _read(given: Any, ctx: RunContext[Any], tool: ToolsetTool[Any]) -> Any:
+    """Arguments that people saw as the model wrote them, as the tool would get them."""
+    try:
+        return plain(tool.args_validator.validate_python(given, context=ctx.validation_context))
+    except ValidationError:
+        return given
+
+
+def _home(tool: ToolsetTool[Any]) -> str:
+    """The toolset that a tool is of, such as a server."""
+    found: AbstractToolset[Any] = getattr(tool, "source_toolset", tool.toolset)
+    while found.id is None and isinstance(found, WrapperToolset):
+        found = found.wrapped
+    return found.id or ""
 
 
 def _shows_cut(ctx: RunContext[Any]) -> bool:

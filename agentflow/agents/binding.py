@@ -23,7 +23,7 @@ from agentflow.agents.durability import Durability, patience
 from agentflow.agents.handoff import Speaker
 from agentflow.agents.messages import closed, written
 from agentflow.agents.models import chosen
-from agentflow.agents.options import AgentOptions, instructions_of
+from agentflow.agents.options import AgentOptions, instructions_of, models_of
 from agentflow.agents.prompt import Prompt
 from agentflow.agents.recalling import recalled
 from agentflow.agents.steering import Steering
@@ -38,7 +38,7 @@ def build(name: str, output: Any, options: AgentOptions, tools: list[PydanticToo
     """The pydantic-ai agent behind ours. Raises `ConfigurationError` for a model that does not exist."""
     retry, idle_timeout = patience(options)
     made: PydanticAgent[Any, Any] = PydanticAgent(
-        chosen(options["model"], options.get("base_url")),
+        chosen(models_of(options), options.get("base_url")),
         name=name,
         output_type=output,
         instructions=instructions_of(options),
@@ -77,7 +77,7 @@ async def converse(speaker: Speaker, prompt: Prompt, turns: int | None, compact:
 
 async def close(agent: PydanticAgent[Any, Any], options: AgentOptions) -> None:
     """Close the connections to those models that were given by name; others belong to who made them."""
-    given = options["model"]
+    given = models_of(options)
     one_by_one = [given] if isinstance(given, (str, Model)) else given
     models = agent.model.models if isinstance(agent.model, FallbackModel) and len(one_by_one) > 1 else [agent.model]
     for one, model in zip(one_by_one, models, strict=True):
@@ -90,7 +90,7 @@ def bind(tool: Definition) -> PydanticTool[Any]:
     """The pydantic-ai tool of one of ours. A task runs in the agent's own code, which starts the child; all else is a step."""
     task = tool.task
     function = tool.body if task is None else _child(task, final=tool.errors != "raise")
-    settings = ToolSettings(inline=task is not None, approval=tool.approval, options=tool.options, errors=tool.errors, limit=tool.limit)
+    settings = ToolSettings(task is not None, tool.approval, tool.options, tool.errors, tool.limit, tool.idempotent, tool.home)
     description, strict = tool.description or None, tool.strict or None
     return PydanticTool(_unmistaken(function), name=tool.name, description=description, strict=strict, metadata={SETTINGS: settings})
 

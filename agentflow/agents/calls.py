@@ -7,16 +7,19 @@ import inspect
 import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from agentflow.adapters import arguments, is_narrated
 from agentflow.agents.answers import edited, shortened, told
-from agentflow.agents.approval import ToolCall, decided, refusal
+from agentflow.agents.approval import ToolCall, denial, refusal
+from agentflow.agents.consent import Consent, Known, agreed, consent_of, stopped, told_by_people
 from agentflow.agents.definition import Definition
 from agentflow.engine.calls import in_thread
 from agentflow.engine.context import StepCall, StepOptions, TaskContext, current_step
+from agentflow.engine.waits import Decision
 from agentflow.errors import InvalidPayload, RunError, TellModel
 from agentflow.serde import ANY, digest, dumps, result_codec
 from agentflow.streams.events import Event, ToolDenied, ToolError, ToolInput, ToolOutput
@@ -58,17 +61,17 @@ async def answer(run: TaskContext, found: Definition | None, call: Call) -> Answ
 
 async def _perform(run: TaskContext, found: Definition, call: Call) -> Answer:
     payload = given = _checked(found, call.arguments or "{}")
+    consent: Consent | None = None
     if found.approval is not None:
-        asked = ToolCall(call.id, call.tool, run.task, found.payload.arguments(payload)[1], json.loads(payload), found.payload.schema)
-        decision = await decided(run, f"{call.key}/approval", asked, found.approval)
+        asked = _asked(run, found, call, payload)
+        decision = await agreed(run, f"{call.key}/approval", asked, found.approval)
         if not decision.approved:
-            said = refusal(decision)
-            await _tell(run, call, ToolDenied(call.id, said))
-            return Answer(said, failed=True)
+            return await _denied(run, call, decision)
         if decision.edits and found.approval.can_edit:
             payload = _checked(found, dumps(dict(decision.edits)))
+        consent = consent_of(asked, found.approval, decision, json.loads(payload))
     if found.task is None:
-        ended = await _step(run, found, call, payload)
+        ended = await _step(run, found, call, payload, consent)
         if ended["kind"] == "tool_failed":
             return Answer(ended["message"], failed=True)
         result = ended["result"]
@@ -77,6 +80,16 @@ async def _perform(run: TaskContext, found: Definition, call: Call) -> Answer:
         await _tell(run, call, ToolOutput(call.id, result))
     text = shortened(run, result if isinstance(result, str) else dumps(result), found.limit)
     return Answer(text if payload == given else f"{text}\n\n{edited(call.tool, json.loads(payload))}")
+
+
+def _asked(run: TaskContext, found: Definition, call: Call, payload: str) -> ToolCall:
+    arguments, shown = found.payload.arguments(payload)[1], json.loads(payload)
+    return ToolCall(call.id, call.tool, run.task, arguments, shown, found.payload.schema, found.home, found.idempotent)
+
+
+async def _denied(run: TaskContext, call: Call, decision: Decision) -> Answer:
+    await _tell(run, call, ToolDenied(call.id, denial(decision)))
+    return Answer(refusal(decision), failed=True) if not decision.stop else await run.stop(stopped(decision))
 
 
 async def plainly(found: Definition, arguments: str) -> Answer:
@@ -104,7 +117,7 @@ async def _child(found: Definition, call: Call, payload: str) -> Any:
     return json.loads(task.codec.encode(child, what=f"the result of {call.tool}"))
 
 
-async def _step(run: TaskContext, found: Definition, call: Call, payload: str) -> Any:
+async def _step(run: TaskContext, found: Definition, call: Call, payload: str, consent: Consent | None) -> Any:
     """A step records what the model is told, be it a result or an error, the way that pydantic-ai's calls are recorded."""
 
     async def body() -> Any:
@@ -117,8 +130,21 @@ async def _step(run: TaskContext, found: Definition, call: Call, payload: str) -
         current_step().publish(ToolError(call.id, {"code": "failed", "message": message}))
         return {"kind": "tool_failed", "message": message}
 
+    known = await told_by_people(run, call.key, consent)
+    done = StepCall(found.name, body, ANY, digest(payload), found.options, rescue)
+    if known is not None:
+        done = replace(done, body=partial(_retold, call, known))
+    elif consent is not None:
+        done = replace(done, consent=consent.waitpoint)
     with _working(run):
-        return await run.step(call.key, StepCall(found.name, body, ANY, digest(payload), found.options, rescue))
+        return await run.step(call.key, done)
+
+
+async def _retold(call: Call, known: Known) -> Any:
+    """In place of a call whose end people know."""
+    failed = None if known.failed is None else ToolError(call.id, {"code": "failed", "message": known.failed})
+    current_step().publish(failed or ToolOutput(call.id, known.value))
+    return known.payload
 
 
 async def _tell(run: TaskContext, call: Call, event: Event) -> None:

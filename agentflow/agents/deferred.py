@@ -12,13 +12,16 @@ from pydantic_ai.durable_exec import ExternalEventError, ExternalEventWaiter
 from pydantic_ai.messages import ToolCallPart
 from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolApproved, ToolDenied
 
-from agentflow.agents.approval import Approval, ToolCall, decided, refusal
+from agentflow.agents.approval import Approval, ToolCall, decided, denial, refusal
+from agentflow.agents.consent import consent_of, stopped
 from agentflow.agents.events import plain, read
 from agentflow.agents.units import Loop, call_place
 from agentflow.engine.context import StepCall, StepOptions, WaitRequest, WaitResult
+from agentflow.engine.waits import Decision
 from agentflow.records import WaitKind, WaitState
 from agentflow.retry import Retry
 from agentflow.serde import ANY, decode_failure, loads
+from agentflow.streams import events
 from agentflow.streams.events import ToolOutput
 
 _ASK = StepOptions(retry=Retry(attempts=5))
@@ -47,10 +50,20 @@ class Questions:
     async def _approval(self, part: ToolCallPart, results: DeferredToolResults) -> None:
         call = ToolCall(part.tool_call_id, part.tool_name, self._agent, {}, read(part))
         answer = await decided(self._loop.task, self._loop.key(f"{self._place(part)}/approval"), call, Approval())
+        if not answer.approved:
+            results.approvals[call.id] = await self._denied(part, answer)
+            return
         edits = None if answer.edits is None else dict(answer.edits)
         if edits is not None and edits != call.shown:
             self._loop.edited.add(call.id)
-        results.approvals[call.id] = ToolApproved(override_args=edits) if answer.approved else ToolDenied(refusal(answer))
+        results.approvals[call.id] = ToolApproved(override_args=edits)
+        self._loop.consents[call.id] = consent_of(call, Approval(), answer, edits or call.shown)
+
+    async def _denied(self, part: ToolCallPart, answer: Decision) -> ToolDenied:
+        loop, call = self._loop, part.tool_call_id
+        loop.settled.add(call)
+        await loop.tell(loop.key(f"{self._place(part)}/told"), part.tool_name, events.ToolDenied(call, denial(answer)))
+        return ToolDenied(refusal(answer)) if not answer.stop else await loop.task.stop(stopped(answer))
 
     async def _result(self, part: ToolCallPart, details: dict[str, Any] | None, results: DeferredToolResults) -> None:
         key, name, call = self._loop.key(f"{self._place(part)}/result"), part.tool_name, part.tool_call_id

@@ -31,6 +31,7 @@ class Definition:
     """A task, agent, step or function with the rules of `ai.tool`. The signature is its schema, the docstring its description.
 
     `target` is what is called, `options` how a step or function is tried. A task becomes a child run and has its own options.
+    `idempotent`: a call may be carried out again after a crash in it, though people agreed to it once.
     """
 
     target: Any
@@ -41,12 +42,18 @@ class Definition:
     options: StepOptions = field(default=StepOptions(kind="tool"))
     errors: Errors = "raise"
     limit: int | None = LIMIT
+    idempotent: bool = False
 
     @property
     def task(self) -> Task[..., Any] | None:
         """The task that a call starts, if it is one."""
         target: object = self.target
         return cast("Task[..., Any]", target) if isinstance(target, Task) else None
+
+    @property
+    def home(self) -> str:
+        """What a call is done to, for who agrees to it: the task, if it is one."""
+        return "" if self.task is None else f"task:{self.task.name}"
 
     @property
     def function(self) -> Callable[..., Any]:

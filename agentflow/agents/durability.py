@@ -28,7 +28,7 @@ from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults
 from pydantic_ai.toolsets import AbstractToolset, FunctionToolset
 
 from agentflow.adapters import IDLE_TIMEOUT
-from agentflow.agents.attended import Attended
+from agentflow.agents.attended import Attended, Sealed
 from agentflow.agents.deferred import Questions, Waiter
 from agentflow.agents.failures import of_requests
 from agentflow.agents.models import MODEL_RETRY
@@ -154,7 +154,7 @@ class Durability(BaseDurabilityCapability[Any]):
 
     def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:
         """The toolsets as steps, also those that came after construction, and around them the questions to people."""
-        steps = toolset.visit_and_replace(self._as_steps) if self.in_durable_context else toolset
+        steps = toolset.visit_and_replace(lambda leaf: Sealed(self._as_steps(leaf))) if self.in_durable_context else toolset
         return Attended(steps, self.name)
 
     def _as_steps(self, leaf: AbstractToolset[Any]) -> AbstractToolset[Any]:
@@ -210,6 +210,7 @@ async def _tell_unmade(loop: Loop, run_id: str | None, messages: Sequence[ModelM
     # Ids of calls are unique in a turn only.
     loop.settled.clear()
     loop.edited.clear()
+    loop.consents.clear()
 
 
 def _ends_deferred(output: Any) -> bool:

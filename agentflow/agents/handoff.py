@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from agentflow.agents.definition import callable_name
 from agentflow.agents.deps import provided
+from agentflow.agents.prompting import brief
 from agentflow.engine.context import StepCall, StepOptions, current_step, recording
+from agentflow.engine.prices import speaking_by
 from agentflow.engine.task import defined
 from agentflow.errors import DefinitionError
 from agentflow.serde import ANY
@@ -36,6 +38,10 @@ class Talking(Protocol):
     @property
     def pydantic(self) -> pydantic_ai.Agent[Any, Any]:
         """The agent of pydantic-ai that does the talking."""
+        ...
+
+    def speaking(self, model: str | None) -> pydantic_ai.Agent[Any, Any]:
+        """The same, asking the model of this name."""
         ...
 
 
@@ -118,9 +124,17 @@ class Speaker:
         self.used, history = RunUsage(), message_history
         while True:
             async with provided(self.agent.agent_options.get("deps")) as deps:
-                result = await self.agent.pydantic.run(
-                    prompt, message_history=history, deps=deps, usage=self.used, usage_limits=usage_limits
-                )
+                told = await brief(self.agent.agent_options, prompt)
+                with speaking_by(told.ref):
+                    result = await self.agent.speaking(told.model).run(
+                        told.asked,
+                        message_history=history,
+                        deps=deps,
+                        usage=self.used,
+                        usage_limits=usage_limits,
+                        instructions=told.instructions,
+                        model_settings=cast("Any", told.settings),
+                    )
             if not isinstance(result.output, HandedOver):
                 return Said(result.output, result.all_messages(), [*self.said, *result.new_messages()])
             told = f"{result.output.by.removeprefix(TRANSFER)} has the word now."

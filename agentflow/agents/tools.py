@@ -34,6 +34,7 @@ class ToolOptions(TypedDict, total=False):
     timeout: Duration | None
     errors: Errors | None
     limit: int | None
+    idempotent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def as_tool(target: Any, **options: Unpack[ToolOptions]) -> Tool:
         asked = options["approval"]
         changed = replace(changed, approval=Approval() if asked is True else asked or None)
     changed = replace(changed, limit=options.get("limit", made.limit), says=options.get("description", made.says))
-    changed = replace(changed, strict=options.get("strict", made.strict))
+    changed = replace(changed, strict=options.get("strict", made.strict), idempotent=options.get("idempotent", made.idempotent))
     if changed.strict:
         _ = changed.schema
     return changed

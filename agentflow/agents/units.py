@@ -42,6 +42,7 @@ from pydantic_ai.toolsets import ToolsetTool
 from agentflow.agents.answers import Errors, told
 from agentflow.agents.approval import Approval
 from agentflow.agents.budget import said_so_far
+from agentflow.agents.consent import ArgumentsChanged, Consent, told_by_people
 from agentflow.agents.events import Narrator, plain, shown
 from agentflow.agents.failures import ModelFailed
 from agentflow.agents.handoff import TRANSFER
@@ -60,7 +61,7 @@ SETTINGS = "agentflow"
 """The key of our settings in a pydantic-ai tool's metadata."""
 
 _TOOL = StepOptions(kind="tool")
-_KNOWN = frozenset({"inline", "approval", "retry", "timeout", "errors", "limit"})
+_KNOWN = frozenset({"inline", "approval", "retry", "timeout", "errors", "limit", "idempotent"})
 
 narrator: ContextVar[Narrator | None] = ContextVar("agentflow_narrator", default=None)
 """Tells the model request that is running in this step's body."""
@@ -71,7 +72,7 @@ class ToolSettings:
     """What a tool's metadata says: `{"agentflow": {"approval": True, "retry": Retry(3), "timeout": "30s", "inline": False}}`.
 
     `inline` runs the tool in the agent's own code and not as a step: it may wait and start runs, and must be safe to run again.
-    `errors` and `limit` are those of `ai.tool`.
+    `errors`, `limit` and `idempotent` are those of `ai.tool`; `target` is what the tool is of.
     """
 
     inline: bool = False
@@ -79,6 +80,8 @@ class ToolSettings:
     options: StepOptions = _TOOL
     errors: Errors = "raise"
     limit: int | None = None
+    idempotent: bool = False
+    target: str = ""
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any] | None) -> ToolSettings:
@@ -96,14 +99,15 @@ class ToolSettings:
         timeout = found.get("timeout")
         options = StepOptions(kind="tool", retry=found.get("retry", NO_RETRY), timeout=None if timeout is None else microseconds(timeout))
         asked = Approval() if approval is True else approval
-        return cls(bool(found.get("inline")), asked, options, found.get("errors", "raise"), found.get("limit"))
+        errors, limit, idempotent = found.get("errors", "raise"), found.get("limit"), bool(found.get("idempotent"))
+        return cls(bool(found.get("inline")), asked, options, errors, limit, idempotent)
 
     @contextmanager
     def telling(self) -> Generator[None]:
         """Turn an error of a tool into what the model is told of it, if it is for the model."""
         try:
             yield
-        except (ModelRetry, ToolFailed, ApprovalRequired, CallDeferred, ValidationError):
+        except (ModelRetry, ToolFailed, ApprovalRequired, CallDeferred, ValidationError, ArgumentsChanged):
             raise
         except Exception as error:
             raise ToolFailed(told(error, self.errors)) from error
@@ -121,6 +125,7 @@ class Loop:
     taken: Counter[str] = field(default_factory=Counter[str])
     settled: set[str] = field(default_factory=set[str])
     edited: set[str] = field(default_factory=set[str])
+    consents: dict[str, Consent] = field(default_factory=dict[str, Consent])
     hidden: frozenset[str] = frozenset()
     told: Narrator | None = None
     spent: bool = False
@@ -234,18 +239,7 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
         async def body() -> Any:
             nonlocal ran
             ran = True
-            try:
-                with durable_unit_scope():
-                    result = await self._run(params)
-            except StepFailed as failed:
-                # Hidden from pydantic-ai alone: retries, the record and viewers see what was raised.
-                if isinstance(failed.__cause__, ValidationError):
-                    raise failed.__cause__ from None
-                raise
-            payload = self._operation.result_codec.dump(result)
-            if isinstance(self._operation.operation_id, ToolsetCallToolId):
-                _tell_outcome(params.ctx.tool_call_id, payload)
-            return payload
+            return await self._carried_out(params)
 
         def rescue(error: Exception) -> Any:
             payload = {"kind": "tool_failed", "message": told(error, unit.errors or "raise")}
@@ -254,8 +248,11 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
 
         size = partial(request_size, params) if isinstance(params, ModelRequestParams) else None
         call = StepCall(unit.name, body, ANY, unit.digest, unit.options, None if unit.errors is None else rescue, size)
+        key = loop.key(unit.place)
+        if isinstance(params, ToolsetCallToolParams) and isinstance(self._operation.operation_id, ToolsetCallToolId):
+            call = await _once(loop, key, call, params.ctx.tool_call_id or "")
         try:
-            payload = await loop.task.step(loop.key(unit.place), call)
+            payload = await loop.task.step(key, call)
         except ModelFailed as failed:
             raise failed.restored() from failed
         record_durable_unit(executed=ran)
@@ -267,6 +264,20 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
                 f"The record of {unit.name} cannot be read: {error.errors()[0]['msg']}.",
                 hint="It was written by another version of pydantic-ai, or its type has changed.",
             ) from None
+
+    async def _carried_out(self, params: Any) -> Any:
+        try:
+            with durable_unit_scope():
+                result = await self._run(params)
+        except StepFailed as failed:
+            # Hidden from pydantic-ai alone: retries, the record and viewers see what was raised.
+            if isinstance(failed.__cause__, ValidationError):
+                raise failed.__cause__ from None
+            raise
+        payload = self._operation.result_codec.dump(result)
+        if isinstance(self._operation.operation_id, ToolsetCallToolId):
+            _tell_outcome(params.ctx.tool_call_id, payload)
+        return payload
 
     async def _run(self, params: Any) -> Any:
         server = server_of(self._operation.operation_id)
@@ -337,6 +348,23 @@ def _tell_outcome(call: str, payload: Any) -> None:
         publish(ToolError(call, {"code": "retried" if kind == "model_retry" else "failed", "message": payload["message"]}))
     elif kind == "validation_error":
         publish(ToolError(call, {"code": "retried", "message": "; ".join(one["msg"] for one in payload["errors"])}))
+
+
+async def _once(loop: Loop, key: str, call: StepCall, call_id: str) -> StepCall:
+    """The call, which is carried out once where people agreed to it: how it ended that began before, they are asked."""
+    consent = loop.consents.get(call_id)
+    if consent is None:
+        return call
+    known = await told_by_people(loop.task, key, consent)
+    if known is None:
+        return replace(call, consent=consent.waitpoint)
+    return replace(call, body=partial(_retold, call_id, known.payload))
+
+
+async def _retold(call: str, payload: Any) -> Any:
+    """In place of a call whose end people know."""
+    _tell_outcome(call, payload)
+    return payload
 
 
 def _name(operation: object) -> str:

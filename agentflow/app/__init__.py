@@ -3,51 +3,53 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextvars import Token
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, Unpack
 
+from agentflow.app.auditing import Audit
 from agentflow.app.bridge import Bridge
+from agentflow.app.launching import Beginning, Launching
+from agentflow.app.outbox import Outbox, Reach, Told, by_name
+from agentflow.app.pages import page_of
 from agentflow.app.prompts import Prompts
 from agentflow.app.queues import Queues
 from agentflow.app.refill import Refill
+from agentflow.app.registry import registry, warm
 from agentflow.app.runs import Runs
 from agentflow.app.spawning import spawning
 from agentflow.app.threads import Thread, Threads
 from agentflow.app.waitpoints import GroupsOf, Waitpoints
 from agentflow.app.waking import Waking
 from agentflow.app.workers import Workers
+from agentflow.channels.people import People
 from agentflow.clock import Clock, Duration, SystemClock
 from agentflow.database import open_database
 from agentflow.database.migrate import migrate
-from agentflow.database.port import Database, Transaction
+from agentflow.database.port import Database
 from agentflow.engine.bystander import Bystander
 from agentflow.engine.calls import in_thread
 from agentflow.engine.context import StartCall, StartOptions
 from agentflow.engine.executor import Middleware
-from agentflow.engine.host import Host, Services
+from agentflow.engine.host import ENVIRONMENT, Host, Services
 from agentflow.engine.maintenance import Maintenance
-from agentflow.engine.placing import new_run, place
 from agentflow.engine.queue import check_weight, declared
 from agentflow.engine.starting import Launcher, TaskName, launcher, opened, start_call, start_options
 from agentflow.engine.task import Task
 from agentflow.engine.worker import Worker, WorkerSettings
-from agentflow.errors import ConfigurationError, DuplicateName, StorageError, UnknownTask
+from agentflow.errors import ConfigurationError, UnknownTask
 from agentflow.handle import RunHandle
 from agentflow.serde import ANY, check_keys, dumps
 from agentflow.settings import find_settings, kept
-from agentflow.storage import queues, runs, workers
+from agentflow.storage import queues, workers
 from agentflow.storage.pins import Held, Wanted
-from agentflow.storage.runs import NewRun, Started
 from agentflow.storage.statements import MIGRATIONS
 from agentflow.streams.log import Streams
 
 T = TypeVar("T")
-Beginning = Callable[[NewRun, int], Transaction[Started]]
-"""Makes the transaction that starts a run, or finds the one that counts for it, at a time."""
 
 
 class Agentflow:
@@ -55,8 +57,10 @@ class Agentflow:
 
     `tasks`: the tasks and agents this process knows. `database`: a path or `sqlite:///…`; `redis`: a URL; without them both are embedded
     in `directory`. `worker`: whether this process works (`WorkerSettings` to say how), or only starts and follows runs. `middleware`:
-    functions `async (run, call_next)` around every run's code; `environment`: whose prompts hold here ("prod"). What is not given is taken
-    from `AGENTFLOW_DATABASE`, `AGENTFLOW_REDIS`, `AGENTFLOW_DIRECTORY`, `AGENTFLOW_ENVIRONMENT` and `AGENTFLOW_RETENTION`, then from `[tool.agentflow]` in pyproject.toml.
+    functions `async (run, call_next)` around every run's code. `channels` are where people are told that a run waits for them
+    (`agentflow.channels`), `people` who is where on them; `environment` says which prompts hold here ("prod"). What is not given is taken
+    from `AGENTFLOW_DATABASE`, `AGENTFLOW_REDIS`, `AGENTFLOW_DIRECTORY`, `AGENTFLOW_RETENTION` and `AGENTFLOW_ENVIRONMENT`, then from
+    `[tool.agentflow]` in pyproject.toml.
 
     Raises `DuplicateName` when two tasks share a name.
 
@@ -75,11 +79,11 @@ class Agentflow:
         worker: bool | WorkerSettings = True,
         middleware: Sequence[Middleware] = (),
         clock: Clock | None = None,
-        environment: str | None = None,
+        **reach: Unpack[Reach],
     ) -> None:
-        self.tasks = _registry(tasks)
-        found = find_settings({"redis": redis, "directory": None if directory is None else str(directory), "environment": environment})
-        self.environment = found.environment
+        self.tasks = registry(tasks)
+        found = find_settings({"redis": redis, "directory": None if directory is None else str(directory)})
+        self.environment = reach.get("environment") or found.environment or ENVIRONMENT
         self.directory = Path(found.directory)
         self.clock: Clock = clock or SystemClock()
         self._database = database or found.database
@@ -90,6 +94,8 @@ class Agentflow:
         self.public_url = found.public_url if self._settings is None else self._settings.public_url or found.public_url
         self._middleware = middleware
         self.groups: GroupsOf | None = None
+        self.channels = by_name(reach.get("channels", ()))
+        self.people = reach.get("people") or People()
         self._open: _Open | None = None
         self._token: Token[Launcher | None] | None = None
         self._bridge: Bridge | None = None
@@ -103,14 +109,17 @@ class Agentflow:
         worker: bool | WorkerSettings | None = None,
         retention: Duration | None = None,
         groups: GroupsOf | None = None,
+        environment: str | None = None,
     ) -> Self:
         """Change what the app was made with, before it is opened; None leaves it as it is. Raises `ConfigurationError` when it is open.
 
-        `groups` tells, maybe awaited, which groups somebody who decides is in: where it raises, they are in none.
+        `groups` tells, maybe awaited, which groups somebody who decides is in: where it raises, they are in none. `environment` says which
+        prompts hold here, by default "prod".
         """
         if self._open is not None:
             raise ConfigurationError("An open app cannot be configured.", hint="Do it before `async with app:`.")
         self.groups = groups or self.groups
+        self.environment = environment or self.environment
         self._database = database or self._database
         self._redis_url = redis or self._redis_url
         self.directory = self.directory if directory is None else Path(directory)
@@ -162,6 +171,7 @@ class Agentflow:
             self._open = _Open(self, database, streams)
             if self._open.worker is not None:
                 self._open.worker.spawning = spawning(self, by_url=isinstance(given, str))
+                await self.prompts.deploy("worker")
             await self._open.begin()
             opened.add(self)
         except BaseException:
@@ -245,7 +255,7 @@ class Agentflow:
     @property
     def prompts(self) -> Prompts:
         """See which prompt is live where, release, go back, roll out."""
-        return Prompts(self.database, self.clock, self.environment)
+        return Prompts(self.database, self.clock, self.environment, self.start_json)
 
     async def prompt(self, wanted: Wanted) -> Held | None:
         """The version of a prompt for code that is in no run."""
@@ -255,6 +265,16 @@ class Agentflow:
     def waitpoints(self) -> Waitpoints:
         """Create tokens, see what is waited for, answer."""
         return self._opened.waitpoints
+
+    @property
+    def audit(self) -> Audit:
+        """Who decided what, in a chain that shows what was changed since."""
+        return self._opened.waitpoints.audit
+
+    @property
+    def outbox(self) -> Outbox:
+        """What sends messages about waitpoints."""
+        return self._opened.outbox
 
     @property
     def workers(self) -> Workers:
@@ -275,7 +295,7 @@ class Agentflow:
         known = self.tasks.get(name)
         if known is not None:
             call = known.using(**(options or {})).call(known.payload.check(payload))
-            return RunHandle(await self._opened.launch(call, begin), self.runs, known.codec)
+            return RunHandle(await self._opened.launching.launch(call, begin), self.runs, known.codec)
         record = await self.database.read(workers.task(name))
         if record is None:
             served = {one.name for one in await self.database.read(workers.tasks())} | set(self.tasks)
@@ -290,11 +310,11 @@ class Agentflow:
             for limits in await self.database.read(queues.find(record.queue)):
                 check_weight(limits, chosen.weight)
         call = start_call(TaskName(name, record.queue, record.version, record.hooked), payload, chosen)
-        return RunHandle(await self._opened.launch(call, begin), self.runs, ANY)
+        return RunHandle(await self._opened.launching.launch(call, begin), self.runs, ANY)
 
     async def launch(self, call: StartCall) -> str:
         """Store a run; returns its id. With a free slot here it starts without a trip through the queue."""
-        return await self._opened.launch(call)
+        return await self._opened.launching.launch(call)
 
     def run_sync(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine from blocking code (scripts, Django, Flask); the app stays open in a thread until the process ends.
@@ -306,94 +326,54 @@ class Agentflow:
         return self._bridge.run(work)
 
 
-def _registry(tasks: Iterable[Task[..., Any]] | Mapping[str, Task[..., Any]]) -> Mapping[str, Task[..., Any]]:
-    if isinstance(tasks, Mapping):
-        return cast("Mapping[str, Task[..., Any]]", tasks)
-    known: dict[str, Task[..., Any]] = {}
-    for one in tasks:
-        if known.setdefault(one.name, one).function is not one.function:
-            raise DuplicateName(f"Two tasks are called {one.name!r}.", hint="Give one of them another name: @task(name=...).")
-    return known
-
-
-def _warm(tasks: Iterable[Task[..., Any]]) -> None:
-    for task in tasks:
-        task.warm()
-
-
 class _Open:
     """What exists only while an app is open."""
 
     def __init__(self, app: Agentflow, database: Database, streams: Streams) -> None:
         self.database = database
         self.streams = streams
-        self._prompts = Prompts(database, app.clock, app.environment)
         self._clock = app.clock
         self._tasks = app.tasks
-        self._late: set[asyncio.Task[None]] = set()
         self.warming: asyncio.Task[Any] | None = None
-        settings = None if app.settings is None else replace(app.settings, public_url=app.public_url, environment=app.environment)
+        known = frozenset(app.channels)
+        settings = app.settings and replace(app.settings, public_url=app.public_url, channels=known, environment=app.environment)
         self.worker = None if settings is None else Worker(database, streams, app.clock, app.tasks, settings)
         self.host: Host = self.worker or Bystander(streams)
+        self.launching = Launching(database, app.clock, self.host)
         if self.worker is not None:
             self.worker.middleware = app.middleware
             self.maintenance = self.worker.maintenance
             self.maintenance.upkeep.retention = app.keeps
         else:
             grace = WorkerSettings()
-            services = Services(database, streams, app.clock, self.host, grace.cancel_grace)
+            services = Services(database, streams, app.clock, self.host, grace.cancel_grace, channels=known)
             self.maintenance = Maintenance(services, app.tasks, grace.max_recoveries)
         self.runs = Runs(database, streams, app.clock, self.worker, self.maintenance, app.tasks)
         self.queues = Queues(database, streams, app.clock)
         self.waitpoints = Waitpoints(database, app.clock, Waking(database, self.worker), self.maintenance)
         self.waitpoints.groups = app.groups
+        self.waitpoints.links.server = app.public_url
+        self.outbox = Outbox(database, streams, app.clock, Told(app.channels, app.people, page_of(app)))
         self.workers = Workers(database, streams)
         self.refill = Refill(database, streams, app.clock)
         self.maintenance.on_death(self.refill.look)
 
     async def begin(self) -> None:
         if self.worker is not None:
-            await self._prompts.deploy("worker")
             await self.worker.start()
             self.refill.look(self._clock.now())
-            self.warming = self.worker.errand(in_thread(_warm, list(self._tasks.values())))
+            self.warming = self.worker.errand(in_thread(warm, list(self._tasks.values())))
+        self.outbox.start()
 
     async def end(self) -> None:
         try:
-            await asyncio.gather(*self._late)
+            await self.launching.done()
+            await self.outbox.close()
             if self.worker is not None:
                 await self.worker.drain()
                 await asyncio.gather(*(task.close() for task in self._tasks.values()))
+            await self.waitpoints.audit.close()
         finally:
             await asyncio.gather(self.runs.close(), self.refill.close())
             await self.streams.close()
             await self.database.close()
-
-    async def launch(self, call: StartCall, begin: Beginning | None = None) -> str:
-        now = self._clock.now()
-        new = new_run(call, now, scope="", host=self.host)
-        try:
-            started = await self._begun(new, now, begin)
-        except asyncio.CancelledError:
-            # It may be stored all the same, leased to this worker: nobody else would ever run it.
-            late = asyncio.ensure_future(self._place_late(new))
-            self._late.add(late)
-            late.add_done_callback(self._late.discard)
-            raise
-        except BaseException:
-            place(self.host, new, None)
-            raise
-        place(self.host, new, started)
-        return started.run.id
-
-    async def _begun(self, new: NewRun, now: int, begin: Beginning | None) -> Started:
-        if begin is not None:
-            return await self.database.transact(begin(new, now))
-        return await runs.start_simply(self.database, new, now) or await self.database.transact(runs.start(new, now))
-
-    async def _place_late(self, new: NewRun) -> None:
-        try:
-            found = await self.database.transact(runs.find(new.id))
-        except StorageError:
-            found = None
-        place(self.host, new, None if found is None else Started(found, existed=False))

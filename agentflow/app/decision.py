@@ -14,12 +14,13 @@ from agentflow.storage.terms import unusable
 
 
 class DecisionBody(BaseModel):
-    """Yes or no, why, and what was changed."""
+    """Yes or no, why, and what was changed; `stop` ends the turn with the no."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     approved: bool
     reason: str | None = None
     edits: dict[str, Any] | None = None
+    stop: bool | None = None
 
     @classmethod
     def checked(cls, value: Any, asked: WaitpointRecord) -> str:
@@ -32,6 +33,9 @@ class DecisionBody(BaseModel):
             raise InvalidAnswer(
                 f"This answers no approval: {at}: {problem['msg']}.", hint='Send {"approved": true} or {"approved": false, "reason": "…"}.'
             ) from None
+        if read.stop and (read.approved or loads(asked.subject).get("kind") != "tool"):
+            hint = "Deny a tool call with `stop`; for anything else, cancel the run."
+            raise InvalidAnswer(f"This cannot stop the run of {asked.id}.", hint=hint)
         if read.edits and loads(asked.subject).get("can_edit") is False:
             # Approved without them, the call would run as the person did not want it.
             hint = "Approve them as they are, or deny them with a reason."

@@ -15,13 +15,15 @@ from agentflow.errors import AgentflowError
 from agentflow.records import RunRecord, RunState, WorkerRecord
 from agentflow.serde import decode_failure
 from agentflow.settings import shown
-from agentflow.storage import listing, versions, workers
+from agentflow.storage import listing, outbox, versions, workers
 from agentflow.storage.statements import SQL
 from agentflow.storage.versions import Crowd
 
 LIMIT = 200
 """How many runs of a kind are looked at."""
 QUIET = 60 * SECOND
+LATE = 300 * SECOND
+"""How old a message is that should have been sent by now."""
 LEAST_SPACE = 256 * 1024 * 1024
 
 
@@ -38,6 +40,7 @@ async def checkup(app: Agentflow) -> list[Finding]:
     found += await cut_off(app)
     found += await _paused(app)
     found += await _cancels(app, now)
+    found += await _untold(app, now)
     return found
 
 
@@ -176,6 +179,24 @@ def _difference(run: RunRecord) -> Finding:
     verbs = "`resume --continue` keeps the record, `resume --rerun` runs again from that step, `cancel` ends it"
     hint = f"Decide with `agentflow runs`: {verbs}."
     return Finding("problem", "paused", message, hint, {"difference": difference}, (run.id,))
+
+
+async def _untold(app: Agentflow, now: int) -> list[Finding]:
+    """Questions of which people could not be told: they stay open, so somebody has to look."""
+    found: list[Finding] = []
+    for one in await app.database.read(outbox.stuck(now - LATE)):
+        details = {"channel": one.channel, "messages": one.many, "waitpoint": one.waitpoint, "error": one.error}
+        where = f"as {one.waitpoint}: `agentflow approvals show {one.waitpoint}`"
+        if one.dead:
+            message = f"{many(one.many, 'message')} about open questions could not be sent on {one.channel!r}: {one.error}"
+            hint = f"Mend the channel, then `agentflow approvals remind` them ({where})."
+            found.append(Finding("problem", "undelivered", message, hint, details))
+        else:
+            why = one.error or "no live process has that channel"
+            message = f"{many(one.many, 'message')} about open questions wait for {one.channel!r}: {why}"
+            hint = f"They are tried again by themselves; look at the channel, and answer meanwhile ({where})."
+            found.append(Finding("warning", "delivery_late", message, hint, details))
+    return found
 
 
 async def _cancels(app: Agentflow, now: int) -> list[Finding]:

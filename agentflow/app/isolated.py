@@ -104,7 +104,8 @@ class Cell(Bystander):
             self._line.say(unable=f"the code on disk is version {task.options.version}, not {run.version}; have this worker leave")
             return
         branching = BranchingTasks(asyncio.get_running_loop())
-        services = Services(app.database, app.streams, app.clock, self, spec["grace"], spec["public_url"], spec["environment"])
+        known = (spec["public_url"], frozenset(spec["channels"]), spec["environment"])
+        services = Services(app.database, app.streams, app.clock, self, spec["grace"], *known)
         execution = self._execution = Execution(services, run, task, (self._know_memory, *app.middleware))
         # Code that works on beside its waits has only this process to do so.
         execution.session.stays = lambda: execution.busy
@@ -199,6 +200,8 @@ def _take_no_notice(number: int, frame: FrameType | None) -> None:
 
 
 async def _live(app: Agentflow, task: Task[..., Any], spec: dict[str, Any], line: Line) -> None:
+    # Its worker sends what is to be told: this process may end in the middle of it.
+    app.channels = {}
     async with app:
         await Cell(app, line).live(spec, task)
         line.say(left=True)

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Required, TypedDict, Unpack
+from typing import Any, Literal, Required, TypedDict, Unpack
 
 from agentflow.clock import Clock, Duration, microseconds
-from agentflow.database.port import Database, Row
+from agentflow.database.port import Database, Row, Transaction
 from agentflow.errors import ContractError, PromptError, StorageError
+from agentflow.handle import RunHandle
 from agentflow.prompts import contract
 from agentflow.prompts.body import Body, canonical
+from agentflow.prompts.filled import ref
 from agentflow.prompts.pinning import body_of
 from agentflow.prompts.registry import known
+from agentflow.records import UsageRecord
 from agentflow.serde import loads
-from agentflow.storage import bindings, pins, prompts
-from agentflow.storage.bindings import LIVE, BindingRecord, Move
-from agentflow.storage.pins import Held, HolderRecord, Wanted
+from agentflow.storage import bindings, pins, prompts, runs, usage
+from agentflow.storage.bindings import CODE, LIVE, BindingRecord, Move
+from agentflow.storage.pins import Held, HolderRecord, Holding, Wanted
 from agentflow.storage.prompts import Happening, NewVersion, Own, PromptEvent, VersionRecord
+from agentflow.storage.runs import NewRun, Started
 from agentflow.storage.statements import SQL
 
+Start = Callable[[str, str, Mapping[str, Any], Callable[[NewRun, int], Transaction[Started]]], Awaitable[RunHandle[Any]]]
 _log = logging.getLogger("agentflow.prompts")
 
 
@@ -74,7 +79,8 @@ class Prompts:
     >>> await app.prompts.release("support", to=5, actor="maria", reason="cites the policy")
     """
 
-    def __init__(self, database: Database, clock: Clock, environment: str) -> None:
+    def __init__(self, database: Database, clock: Clock, environment: str, start: Start) -> None:
+        self._start = start
         self._database = database
         self._clock = clock
         self.environment = environment
@@ -110,6 +116,11 @@ class Prompts:
         """The runs that hold a version, or any, and have not ended; 1,000 at most. Raises `PromptNotFound`."""
         await self.get(name)
         return await self._database.read(pins.holders(name, version))
+
+    async def usage(self, name: str, number: int, since: int = -1) -> UsageRecord:
+        """What the model calls of agents used that spoke by a version, after a moment. Raises `VersionNotFound`."""
+        version = await self.version(name, number)
+        return await self._database.read(usage.of_prompt(ref(name, number, version.hash), since))
 
     async def snapshot(self, env: str | None = None) -> Snapshot:
         """What is live in an environment."""
@@ -210,17 +221,46 @@ class Prompts:
         said = Happening(type="", actor=actor, reason=reason)
         return await self._database.transact(pins.upgrade(thread, name, said, self._clock.now()))
 
+    async def replay(self, run_id: str, prompts: Mapping[str, int] | Literal["current"] | None = None) -> RunHandle[Any]:
+        """Start a run as one was started, with the same input: by the versions which that held, by these instead, or by what is live now.
+
+        Raises `RunNotFound`, `UnknownTask` and `VersionNotFound`.
+
+        >>> run = await app.prompts.replay("run_0192…", prompts={"support": 5})
+        """
+        record = await self._database.read(runs.get(run_id))
+        held = Holding(None if prompts == "current" else record.key, {} if prompts is None or prompts == "current" else prompts)
+        options = {"tags": [one for one in record.tags if not one.startswith("thread:")], "metadata": loads(record.metadata)}
+        return await self._start(record.task, record.input, options, lambda new, now: pins.start(new, held, now))
+
     # -- what code asks ------------------------------------------------------------------------------------------------------------------
 
     async def deploy(self, actor: str) -> Sequence[BindingRecord]:
         """Register the prompts of this process; returns the bindings that stay with another version than the code has."""
-        mine = list(known.values())
-        if not mine:
+        mine = [one.own for one in list(known.values())]
+        changed = await self._database.read(bindings.undeployed(mine, self.environment)) if mine else []
+        if not changed:
             return ()
-        behind = await self._database.transact(bindings.deploy([one.own for one in mine], self.environment, actor, self._clock.now()))
+        behind = await self._database.transact(bindings.deploy(changed, self.environment, actor, self._clock.now()))
         for one in behind:
             _log.warning("%s: v%s is live in %s, the code has v%s", one.prompt, one.number, one.env, one.code)
+        for name, number, problem in await self.conflicts():
+            _log.warning("%s: the code cannot fill v%s, and goes by its own version: %s", name, number, problem)
         return behind
+
+    async def conflicts(self) -> list[tuple[str, int, str]]:
+        """What is live here and this code cannot fill: prompt, version, and why. For a check before a deploy."""
+        found: list[tuple[str, int, str]] = []
+        for one in await self._database.read(bindings.of_env(self.environment)):
+            mine = known.get(one.prompt)
+            current = one.at(self._clock.now())
+            for number in [] if mine is None or current.mode == CODE else current.weights or [current.number or 0]:
+                version = await self.version(one.prompt, number)
+                try:
+                    contract.check(body_of(version.body), loads(mine.own.contract if mine else "{}"), trusting=bool(mine and mine.trusting))
+                except PromptError as error:
+                    found.append((one.prompt, number, error.message))
+        return found
 
     async def live(self, wanted: Wanted) -> Held | None:
         """The version for code outside of runs; None where the registry cannot be read and the code has one."""
@@ -233,7 +273,15 @@ class Prompts:
             return None
 
     def _move(self, name: str, move: MoveOptions) -> Move:
-        return Move(**{"prompt": name, **move, "env": move.get("env") or self.environment})
+        return Move(
+            prompt=name,
+            env=move.get("env") or self.environment,
+            label=move.get("label", LIVE),
+            actor=move["actor"],
+            reason=move.get("reason", ""),
+            expect_rev=move.get("expect_rev"),
+            allowed=move.get("allowed", True),
+        )
 
     async def _check(self, name: str, which: int | str) -> None:
         """What the newest code cannot fill is not released."""

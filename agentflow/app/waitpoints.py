@@ -6,18 +6,24 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from typing import Any
 
+from agentflow.app.auditing import Audit
+from agentflow.app.batch import Choice, ballots
 from agentflow.app.delivering import Delivery, again, check_signature, no_callback, told
+from agentflow.app.linking import Links, LinkWish, ReviewLink
 from agentflow.app.waking import Waking
 from agentflow.clock import Clock, Duration, microseconds
 from agentflow.database.port import Database, Row, Transaction
 from agentflow.engine.maintenance import Maintenance
 from agentflow.errors import InvalidAnswer, WaitpointAlreadyAnswered, WaitpointTimedOut
-from agentflow.records import WaitKind, WaitpointRecord, WaitState
+from agentflow.records import DeliveryRecord, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, loads
-from agentflow.storage import callbacks, deciding, listing, runs, showing, waitpoints
+from agentflow.storage import batch, callbacks, deciding, inbox, ladder, listing, outbox, runs, showing, tries, waitpoints
+from agentflow.storage.batch import DecidedAll, OneRefused
 from agentflow.storage.deciding import Ballot, Decided
+from agentflow.storage.inbox import Inbox, InboxPage
 from agentflow.storage.policy import Voter
 from agentflow.storage.runs import Lessee
 from agentflow.storage.showing import Sight
@@ -57,6 +63,8 @@ class Waitpoints:
         self._waking = waking
         self._maintenance = maintenance
         self.groups: GroupsOf | None = None
+        self.links = Links(database, clock, self._voter)
+        self.audit = Audit(database)
 
     async def create(
         self,
@@ -94,15 +102,23 @@ class Waitpoints:
         """Waitpoints, newest first; by default those that are open."""
         return await self._database.read(listing.waitpoints(kind=kind, state=state, run_id=run_id, limit=limit))
 
+    async def inbox(self, wanted: Inbox, assignee: str | Voter | None = None) -> InboxPage:
+        """A page of what is open, newest first; `assignee`: what this person may decide about."""
+        voter = None if assignee is None else await self._voter(assignee)
+        return await self._database.read(inbox.page(wanted, voter))
+
     async def approve(
         self, waitpoint_id: str, *, by: str, reason: str | None = None, edits: dict[str, Any] | None = None
     ) -> WaitpointRecord:
         """Answer an approval with yes. Raises as `answer` does."""
         return await self.answer(waitpoint_id, {"approved": True, "reason": reason, "edits": edits}, by=by)
 
-    async def deny(self, waitpoint_id: str, *, by: str, reason: str | None = None) -> WaitpointRecord:
-        """Answer an approval with no. Raises as `answer` does."""
-        return await self.answer(waitpoint_id, {"approved": False, "reason": reason}, by=by)
+    async def deny(self, waitpoint_id: str, *, by: str, reason: str | None = None, stop: bool = False) -> WaitpointRecord:
+        """Answer an approval with no. Raises as `answer` does.
+
+        `stop`, for a tool call: the run that asked ends as cancelled, and all else that it asks people is superseded at once.
+        """
+        return await self.answer(waitpoint_id, {"approved": False, "reason": reason, **({"stop": True} if stop else {})}, by=by)
 
     async def answer(self, waitpoint_id: str, value: Any, *, by: str | Voter) -> WaitpointRecord:
         """End a waitpoint with a JSON value, and wake whoever waits for it. An approval that needs more people stays open: see `decide`.
@@ -126,10 +142,34 @@ class Waitpoints:
         if one.kind not in (WaitKind.APPROVAL, WaitKind.INPUT):
             ending = Ending(WaitState.ANSWERED, answer, voter.name)
             woken = await self._waking.transact(one.run_id, lambda who: waitpoints.end(one.id, ending, now, who), self._maintenance.woken)
+            self.audit.poke()
             return Decided(woken.waitpoint)
         choice = "answer" if one.kind is WaitKind.INPUT else "approve" if loads(answer)["approved"] else "deny"
         ballot = Ballot(voter=voter, choice=choice, answer=answer, seen=seen, key=idempotency_key)
         return await self._change(one, lambda who: deciding.decide(one.id, ballot, now, who))
+
+    async def decide_many(
+        self, choices: Sequence[Choice], *, by: str | Voter, whole: bool = True, idempotency_key: str | None = None
+    ) -> list[Decided]:
+        """Decide about several calls of one turn of one run: with `whole` all of them or none, else each by itself; see `Decided.refused`.
+
+        Raises `NotOneTurn` for others, and for what is of high risk; `WaitpointNotFound`, `InvalidAnswer`; with `whole` also as `decide`
+        does, with the id of the one that is in the way among its details.
+        """
+        asked = [await self.get(one.waitpoint_id) for one in choices]
+        batch.check_one_turn(asked)
+        made, now = ballots(choices, asked, await self._voter(by), idempotency_key), self._clock.now()
+        try:
+            done = await self._waking.transact(asked[0].run_id, lambda who: batch.decide(made, whole, now, who), self._tell_all)
+        except OneRefused as refused:
+            refused.error.details["waitpoint_id"] = refused.waitpoint_id
+            raise refused.error from None
+        self.audit.poke()
+        return list(done.each)
+
+    def _tell_all(self, done: DecidedAll) -> None:
+        for one in done.each:
+            self._tell(one)
 
     async def cancel(self, waitpoint_id: str, *, by: str, reason: str | None = None) -> WaitpointRecord:
         """Take a question back: its run goes on without an answer, an approval is a no. Raises as `answer` does."""
@@ -157,6 +197,46 @@ class Waitpoints:
         ballot = Ballot(voter=Voter(by), choice="reassign", answer=dumps({"to": to}))
         return (await self._change(one, lambda _: deciding.reassign(one.id, ballot, now))).waitpoint
 
+    async def link(
+        self,
+        waitpoint_id: str,
+        *,
+        actor: str | Voter,
+        expires: Duration = "7d",
+        choices: Sequence[str] | None = None,
+        by: str | Voter = "api",
+        replace: bool = False,
+    ) -> ReviewLink:
+        """Make a link with which one person, and nobody else, decides about an approval or fills in a form, in any browser.
+
+        `actor` is in whose name it decides. `expires` is a duration; it ends with the question at the latest. `choices` are those of
+        approve, deny and edit that it offers (all of them); a form has `answer`. `by` is who makes it. With `replace`, links that this
+        person was given before are closed.
+        The address is told here and never again: only a hash of it is kept. Whoever has it decides as the actor.
+
+        Raises `WaitpointNotFound`, `NotEligible`, `InvalidAnswer`, `WaitpointAlreadyAnswered` and `WaitpointTimedOut`.
+
+            link = await app.waitpoints.link(waiting.id, actor="user:maria", expires="1d")
+            await send_mail("maria@example.com", link.url)
+        """
+        made = await self.links.make(waitpoint_id, LinkWish(actor=actor, expires=expires, choices=choices, by=by, replace=replace))
+        self.audit.poke()
+        return made
+
+    async def remind(self, waitpoint_id: str, *, by: str) -> WaitpointRecord:
+        """Tell all who were told of an open question again.
+
+        Raises as `answer` does, and `RemindedAlready` within a minute of the last time.
+        """
+        climbed = await self._database.transact(ladder.remind(waitpoint_id, by, self._clock.now()))
+        self._maintenance.reminded(climbed)
+        return climbed.waitpoint
+
+    async def deliveries(self, waitpoint_id: str) -> list[DeliveryRecord]:
+        """The messages about a waitpoint on the app's channels, in order, and what became of each. Raises `WaitpointNotFound`."""
+        await self.get(waitpoint_id)
+        return await self._database.read(outbox.of_waitpoint(waitpoint_id))
+
     async def votes(self, waitpoint_id: str) -> list[Vote]:
         """All that people said to a waitpoint, in order: also what did not count, and why. Raises `WaitpointNotFound`."""
         await self.get(waitpoint_id)
@@ -164,6 +244,7 @@ class Waitpoints:
 
     async def _change(self, one: WaitpointRecord, make: Callable[[Lessee | None], Transaction[Decided]]) -> Decided:
         done = await self._waking.transact(one.run_id, make, self._tell)
+        self.audit.poke()
         if done.refused is not None:
             raise done.refused
         return done
@@ -171,6 +252,8 @@ class Waitpoints:
     def _tell(self, done: Decided) -> None:
         if done.refused is None and done.resolved:
             self._maintenance.woken(Woken(done.waitpoint, done.runs, done.leased, done.sights))
+        else:
+            self._maintenance.changed(done.waitpoint)
 
     async def _voter(self, by: str | Voter) -> Voter:
         """Who decides, with the groups that are known of them. Where those cannot be found out, they are in none."""
@@ -180,27 +263,29 @@ class Waitpoints:
         try:
             found = self.groups(voter.name)
             known = await found if inspect.isawaitable(found) else found
-            return Voter(voter.name, frozenset(known) | (voter.groups or frozenset()))
+            return changed(voter, groups=frozenset(known) | (voter.groups or frozenset()))
         except Exception:  # noqa: BLE001 - a user's function may raise anything, and nobody decides because of that
             _log.exception("the groups of %s are not known: they count as in none", voter.name)
-            return Voter(voter.name, voter.groups or frozenset())
+            return changed(voter, groups=voter.groups or frozenset())
 
     async def deliver(self, waitpoint_id: str, secret: str, delivery: Delivery) -> None:
         """What a machine sends to a callback. The same message again changes nothing.
 
         Raises `CallbackNotFound`, `SignatureInvalid`, `InvalidAnswer`, `CallbackConflict`, and `WaitpointTimedOut` when it is too late.
         """
-        opened, signing = await self._database.read(callbacks.opened_by(waitpoint_id, secret))
-        if not opened:
+        now = self._clock.now()
+        door = await self._database.read(callbacks.opened_by(waitpoint_id, secret, now))
+        if not door.opened:
+            await self._database.transact(tries.count(waitpoint_id, waitpoint_id if door.known else None, now))
             raise no_callback()
-        check_signature(delivery, signing, self._clock.now())
+        check_signature(delivery, door.signing, now)
         one = await self.get(waitpoint_id)
         if again(one, delivery):
             return
         try:
             if one.state is not WaitState.PENDING:
                 raise waitpoints.refusal(one)
-            await self.answer(waitpoint_id, delivery.value, by=delivery.by)
+            await self.answer(waitpoint_id, delivery.value, by=Voter(delivery.by, via="callback"))
         except (WaitpointAlreadyAnswered, WaitpointTimedOut) as error:
             if not again(await self.get(waitpoint_id), delivery):
                 raise told(error) from None

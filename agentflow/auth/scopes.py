@@ -14,6 +14,7 @@ READ_RUN = ("run:read:<id>", "run:read:tag:<tag>", "run:read:thread:<id>")
 WRITE_RUN = ("run:write:<id>", "run:write:thread:<id>")
 START = "task:start:<name>"
 ANSWER = ("waitpoint:answer:<id>", "waitpoint:answer:run:<id>")
+LINK = ("waitpoint:link:<id>", "waitpoint:link:run:<id>")
 INDEX = "index:read"
 READ_PROMPTS = "prompt:read"
 WRITE_PROMPTS = "prompt:write"
@@ -44,10 +45,12 @@ _FORMS = (
     _Form("task:start:", "task", _NAME),
     _Form("waitpoint:answer:run:", "waiting", _RUN),
     _Form("waitpoint:answer:", "waitpoint", _WAITPOINT),
+    _Form("waitpoint:link:run:", "linking", _RUN),
+    _Form("waitpoint:link:", "link", _WAITPOINT),
     _Form("prompt:release:", "release", _NAME),
 )
 _PLAIN = (INDEX, THOUGHTS, READ_PROMPTS, WRITE_PROMPTS)
-_ALL = (*READ_RUN, *WRITE_RUN, START, *ANSWER, THOUGHTS, INDEX, READ_PROMPTS, WRITE_PROMPTS, RELEASE)
+_ALL = (*READ_RUN, *WRITE_RUN, START, *ANSWER, *LINK, THOUGHTS, INDEX, READ_PROMPTS, WRITE_PROMPTS, RELEASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +58,9 @@ class Scopes:
     """What a token may do.
 
     `runs`, `tags`: the runs it reads; `written`, `written_tags`: those that it may cancel and send messages to; `tasks`: what it starts;
-    `waitpoints`, and all of the runs in `waiting`: what it answers; `prompts`: whether it sees prompts, `drafts`: whether it keeps versions
-    of them, and moves what is not protected; `releases`: the environments in which it moves what is live, protected or not.
+    `waitpoints`, and all of the runs in `waiting`: what it answers; `links` and `linking`: what it makes links for, for its subject;
+    `prompts`: whether it sees prompts, `drafts`: whether it keeps versions of them, and moves what is not protected; `releases`: the
+    environments in which it moves what is live, protected or not.
     """
 
     texts: tuple[str, ...]
@@ -67,6 +71,8 @@ class Scopes:
     tasks: frozenset[str] = frozenset()
     waitpoints: frozenset[str] = frozenset()
     waiting: frozenset[str] = frozenset()
+    links: frozenset[str] = frozenset()
+    linking: frozenset[str] = frozenset()
     index: bool = False
     thoughts: bool = False
     prompts: bool = False
@@ -102,6 +108,8 @@ class Scopes:
             tasks=named("task"),
             waitpoints=named("waitpoint"),
             waiting=named("waiting"),
+            links=named("link"),
+            linking=named("linking"),
             index=INDEX in pairs,
             thoughts=THOUGHTS in pairs,
             prompts=not {READ_PROMPTS, WRITE_PROMPTS}.isdisjoint(pairs) or bool(named("release")),

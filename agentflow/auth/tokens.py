@@ -56,8 +56,9 @@ def mint_token(
     """A token that a browser may have: good for `scopes` and nothing else, on every server that has this API key.
 
     Needs no server. `api_key`: at least 16 characters; of several, separated by commas, the first signs. `scopes`: `run:read:<id>`,
-    `run:read:tag:<tag>`, `run:read:thread:<id>`, `task:start:<name>`, `waitpoint:answer:<id>`, `waitpoint:answer:run:<id>`, `thoughts`
-    (see what the model thinks), `index:read` (list all runs). `expires`: a duration of at most 24 hours. `subject`: whose token it is; that
+    `run:read:tag:<tag>`, `run:read:thread:<id>`, `task:start:<name>`, `waitpoint:answer:<id>`, `waitpoint:answer:run:<id>`,
+    `waitpoint:link:<id>`, `waitpoint:link:run:<id>` (make review links for its subject), `thoughts` (see what the model thinks),
+    `index:read` (list all runs). `expires`: a duration of at most 24 hours. `subject`: whose token it is; that
     is who decides what is decided with it, and `groups` are those that they are in.
 
     Raises `InvalidScope`; `DefinitionError` for a duration or subject that cannot be; `ConfigurationError` for a key that cannot sign.

@@ -8,7 +8,23 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from agentflow.cli import approvals, dev, doctor, mcp, migrate, prompts, queues, runs, server, start, threads, worker, workers
+from agentflow.cli import (
+    approvals,
+    audit,
+    dev,
+    doctor,
+    linking,
+    mcp,
+    migrate,
+    prompts,
+    queues,
+    runs,
+    server,
+    start,
+    threads,
+    worker,
+    workers,
+)
 from agentflow.cli.screen import complain
 from agentflow.errors import AgentflowError
 
@@ -33,7 +49,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for module in (dev, server, worker, mcp, start, runs, threads, approvals, prompts, queues, workers, doctor, migrate):
+for module in (dev, server, worker, mcp, start, runs, threads, approvals, linking, audit, prompts, queues, workers, doctor, migrate):
     module.add_to(app)
 
 

@@ -141,6 +141,8 @@ def _recorded(one: JournalEntry) -> tuple[Any, ...]:
 def _value(one: JournalEntry) -> str:
     if one.value is None or one.value == "null":
         return ""
+    if one.begins:
+        return f"began, agreed to at {loads(one.value)['consent']}"
     if one.kind is EntryKind.TRY:
         return short(loads(one.value).get("error", {}).get("message", ""), 80)
     return short(decode_failure(one.value).message if one.kind is EntryKind.ERROR else one.value, 80)

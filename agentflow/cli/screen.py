@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from agentflow.errors import AgentflowError, DefinitionError
+from agentflow.errors import AgentflowError, DefinitionError, WaitpointError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,6 +31,9 @@ COLOURS = {
     "dead": "red",
 }
 _PIPE_WIDTH = 200
+_UNCOUNTED = {403: 3, 409: 4, 410: 5, 412: 6, 422: 7}
+# Control characters but line breaks and tabs, and what is invisible or turns the direction of the text around it.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]")
 
 
 def screen(*, errors: bool = False) -> Console:
@@ -95,12 +99,28 @@ def show_json(value: Any) -> None:
 
 
 def complain(error: AgentflowError) -> int:
-    """Tell of an error; returns the exit code: 2 where the command was wrong, 1 where it could not be done."""
+    """Tell of an error; returns the exit code."""
     made = screen(errors=True)
     made.print(text("✗ ", "bold red") + text(error.message, "red"), soft_wrap=True)
     if error.hint:
         made.print(text(f"  {error.hint}"), soft_wrap=True)
+    return exit_code(error)
+
+
+def exit_code(error: AgentflowError) -> int:
+    """2 where the command was wrong, one of its own where an answer to a question does not count, 1 where something could not be done."""
+    if isinstance(error, WaitpointError):
+        return _UNCOUNTED.get(error.http_status, 1)
     return 2 if isinstance(error, DefinitionError) else 1
+
+
+def visible(words: str) -> str:
+    """Text that says nothing to the terminal, and hides nothing: what cannot be seen is written as its number.
+
+    >>> visible("ok\u202etxt")
+    'ok<U+202E>txt'
+    """
+    return _UNSEEN.sub(lambda found: f"<U+{ord(found[0]):04X}>", words)
 
 
 def span(micros: int) -> str:

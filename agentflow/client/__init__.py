@@ -183,9 +183,12 @@ class ClientWaitpoints:
         """Answer an approval with yes. Raises `WaitpointAlreadyAnswered` and `WaitpointTimedOut`."""
         return await self._decide(waitpoint_id, {"approved": True, "reason": reason, "edits": edits}, by)
 
-    async def deny(self, waitpoint_id: str, *, by: str, reason: str | None = None) -> WaitpointRecord:
-        """Answer an approval with no. Raises `WaitpointAlreadyAnswered` and `WaitpointTimedOut`."""
-        return await self._decide(waitpoint_id, {"approved": False, "reason": reason}, by)
+    async def deny(self, waitpoint_id: str, *, by: str, reason: str | None = None, stop: bool = False) -> WaitpointRecord:
+        """Answer an approval with no; with `stop` the run whose tool call it is ends. Raises `WaitpointAlreadyAnswered` and
+
+        `WaitpointTimedOut`.
+        """
+        return await self._decide(waitpoint_id, {"approved": False, "reason": reason, **({"stop": True} if stop else {})}, by)
 
     async def answer(self, waitpoint_id: str, value: Any, *, by: str) -> WaitpointRecord:
         """End a token with a JSON value. Raises `WaitpointAlreadyAnswered` and `WaitpointTimedOut`."""
@@ -194,6 +197,11 @@ class ClientWaitpoints:
     async def cancel(self, waitpoint_id: str, *, by: str, reason: str | None = None) -> WaitpointRecord:
         """Take a question back: its run goes on without an answer. Raises as `answer` does."""
         return waitpoint_record(await self._client.ask("POST", f"/v1/waitpoints/{waitpoint_id}/cancel", {"by": by, "reason": reason}))
+
+    async def supersede(self, waitpoint_id: str, *, by: str, reason: str | None = None) -> WaitpointRecord:
+        """As `cancel`, and says that something else took the question's place."""
+        body = {"by": by, "reason": reason, "superseded": True}
+        return waitpoint_record(await self._client.ask("POST", f"/v1/waitpoints/{waitpoint_id}/cancel", body))
 
     async def reassign(
         self, waitpoint_id: str, *, by: str, users: list[str] | None = None, groups: list[str] | None = None

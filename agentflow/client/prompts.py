@@ -24,15 +24,6 @@ class Asking(Protocol):
         ...
 
 
-class Written(Protocol):
-    """A body of a prompt, as `json` text."""
-
-    @property
-    def json(self) -> str:
-        """Canonical JSON."""
-        ...
-
-
 class ClientPrompts:
     """`client.prompts`: see what is live where, and change it without a deploy. Raises what the app raises: `BindingConflict` …
 
@@ -59,12 +50,12 @@ class ClientPrompts:
         """A version by its number or hash. Raises `VersionNotFound`."""
         return _version(await self._client.ask("GET", f"{_path(name)}/versions/{which}"))
 
-    async def save(self, name: str, body: Written, *, by: str, note: str = "", contract: Mapping[str, Any] | None = None) -> VersionRecord:
-        """Keep a body as a version; `contract` is the JSON schema of the variables, for a prompt that is new.
+    async def save(self, name: str, body: str, *, by: str, note: str = "", contract: Mapping[str, Any] | None = None) -> VersionRecord:
+        """Keep a body, the JSON text that `Body.json` is, as a version; `contract` is the JSON schema of the variables, for a prompt that is new.
 
         Raises `PromptNotFound`, `ContractError`, `TemplateError`.
         """
-        said = {"body": from_json(body.json), "note": note, "contract": contract, "by": by}
+        said = {"body": from_json(body), "note": note, "contract": contract, "by": by}
         return _version(await self._client.ask("POST", f"{_path(name)}/versions", said))
 
     async def diff(self, name: str, before: int | str, after: int | str) -> dict[str, Any]:

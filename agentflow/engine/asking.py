@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, Unpack, cast
 
 from agentflow.clock import Duration, microseconds
 from agentflow.engine.context import WaitRequest, WaitResult
+from agentflow.engine.ladder import Telling, telling
 from agentflow.engine.waits import within_run
 from agentflow.errors import UnserializableValue, WaitpointError, WaitpointTimedOut
 from agentflow.records import WaitKind, WaitState
@@ -23,12 +24,14 @@ async def ask(
     assign: str | None = None,
     default: T | None = None,
     expires: Duration | None = "7d",
+    **told: Unpack[Telling],
 ) -> T:
     """Ask people to fill in a form, and wait for as long as it takes.
 
     `model` is what the answer must be: a pydantic model, a dataclass, any type that JSON can say. Its JSON schema is the form. An answer
     that does not fit is refused where it is given; what only the model's own validators refuse is asked for again, saying why. `title` and
     `body` are shown, `assign` names who is to answer ("user:maria"), `expires` is a duration after which `default` is the answer.
+    `notify`, `remind` and `escalate` are those of `approve`.
 
     Raises `WaitpointTimedOut` when nobody answered and there is no default, and `WaitpointError` when the question was taken back.
 
@@ -36,7 +39,7 @@ async def ask(
     """
     run, form = within_run("ask()"), codec(model)
     key = run.key("ask")
-    subject = {"title": title or _name(model), "body": body, "assign": assign}
+    subject = {"title": title or _name(model), "body": body, "assign": assign, **telling(told)}
     if default is not None:
         subject["default"] = loads(form.encode(default, what="the default of ask()"))
     due, schema = None if expires is None else microseconds(expires), json_schema(model)

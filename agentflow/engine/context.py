@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMap
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 from uuid import UUID
 
 from agentflow.errors import NotInRun
@@ -54,7 +54,8 @@ class StepCall:
 
     `rescue` is asked when the last try has failed, inside of the step: what it returns is recorded as the result; it raises the error that
     it does not make a result of. Another error of it is final: the body has run, and does not run again for that. `size` says what a model
-    call uses at most, for certain, of those limits it is asked about: `tokens`, in and out, and `usd`, in nano-USD.
+    call uses at most, for certain, of those limits it is asked about: `tokens`, in and out, and `usd`, in nano-USD. `consent` is where
+    people agreed to it, a waitpoint: then each try is recorded before it begins.
     """
 
     name: str
@@ -64,6 +65,7 @@ class StepCall:
     options: StepOptions = StepOptions()
     rescue: Callable[[Exception], Any] | None = None
     size: Measure | None = None
+    consent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +95,13 @@ class CallbackAddress:
 
 @dataclass(frozen=True, slots=True)
 class WaitResult:
-    """How a waitpoint ended; `answer` is JSON text."""
+    """How a waitpoint ended; `answer` and `subject`, what was asked, are JSON text."""
 
     id: str
     state: WaitState
     answer: str | None
     answered_by: str | None
+    subject: str = "{}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,10 +202,7 @@ class ThreadScope(Protocol):
         ...
 
     async def history(self) -> list[str]:
-        """What was said before this run, a summary of the older part first if there is one: recorded as a position, so that a replay sees
-
-        the same.
-        """
+        """What was said before this run, a summary of the older part first: recorded as a position, so that a replay sees the same."""
         ...
 
     async def append(self, messages: Sequence[str]) -> None:
@@ -306,6 +306,10 @@ class TaskContext(Protocol):
         """The recorded result of a step, or run it and record it."""
         ...
 
+    def unsettled(self, key: str) -> int:
+        """How many tries of a step with `consent` began of which nobody knows how they ended, or which failed in an earlier attempt."""
+        ...
+
     def over(self, call: str) -> None:
         """The code follows this model call of several steps no further: budgets wait for it no longer."""
         ...
@@ -340,6 +344,10 @@ class TaskContext(Protocol):
 
     async def above(self, target: Literal["root", "parent"]) -> str | None:
         """The id of the run that started this one, or of the one at the top of its family; None when that is this very run."""
+        ...
+
+    async def stop(self, reason: str) -> NoReturn:
+        """Have this run cancelled, as others can: raises the cancellation here."""
         ...
 
     async def caught_up(self) -> None:

@@ -68,7 +68,8 @@ class Host(Protocol):
 @dataclass(frozen=True, slots=True)
 class Services:
     """What every run needs from the process that it lives in. `cancel_grace` is microseconds that cleaning up may take, `public_url` the
-    server's address as machines outside reach it, `environment` the one whose prompts hold here."""
+    server's address as machines outside reach it, `channels` the names of those on which people can be told, `environment` the one whose
+    prompts hold here."""
 
     database: Database
     streams: Streams
@@ -76,4 +77,5 @@ class Services:
     host: Host
     cancel_grace: int
     public_url: str | None = None
+    channels: frozenset[str] = frozenset()
     environment: str = ENVIRONMENT

@@ -160,6 +160,7 @@ class Isolated:
             "grace": self._grace,
             "public_url": self._services.public_url,
             "environment": self._services.environment,
+            "channels": sorted(self._services.channels),
         }
 
     async def _watch(self, process: Process) -> None:

@@ -13,12 +13,13 @@ from agentflow.engine.executor import call_hooks
 from agentflow.engine.host import Services
 from agentflow.engine.stopping import ask_to_stop
 from agentflow.engine.task import Task
-from agentflow.engine.telling import tell_answer, tell_end
+from agentflow.engine.telling import tell_answer, tell_end, tell_people, tell_rung
 from agentflow.engine.upkeep import Upkeep
 from agentflow.errors import StorageError, WaitpointError
-from agentflow.records import RunRecord, RunState
+from agentflow.records import RunRecord, RunState, WaitpointRecord, WaitState
 from agentflow.serde import dumps
-from agentflow.storage import rows, runs, transitions, waitpoints, workers
+from agentflow.storage import audit, ladder, outbox, rows, runs, transitions, waitpoints, workers
+from agentflow.storage.ladder import Climbed
 from agentflow.storage.statements import SQL
 from agentflow.storage.transitions import Ended
 from agentflow.storage.waitpoints import Ending, Woken
@@ -113,7 +114,16 @@ class Maintenance:
         """Do what is due now, at most `ROUND` of each kind; what is left over is due again at once."""
         now = self._clock.now()
         self._failed = False
-        for part in (self._promote, self._end_waits, self._expire, self._force_cancels, self._cancel_children, self._recover, self._hooks):
+        for part in (
+            self._promote,
+            self._end_waits,
+            self._climb,
+            self._expire,
+            self._force_cancels,
+            self._cancel_children,
+            self._recover,
+            self._hooks,
+        ):
             await self._guarded(part(now))
         await self._database.execute(SQL.idempotency.sweep(now=now, limit=ROUND))
 
@@ -134,10 +144,22 @@ class Maintenance:
     async def _end_waits(self, now: int) -> None:
         due = await self._database.read(waitpoints.due(now, ROUND))
         await asyncio.gather(*(self._guarded(self._end_wait(waitpoint_id, ending, now)) for waitpoint_id, ending in due))
+        if any(ending.state is WaitState.TIMED_OUT for _, ending in due):
+            await self._database.transact(audit.seal())
 
     async def _end_wait(self, waitpoint_id: str, ending: Ending, now: int) -> None:
         with suppress(WaitpointError):
             self.woken(await self._database.transact(waitpoints.end(waitpoint_id, ending, now)))
+
+    async def _climb(self, now: int) -> None:
+        # One after the other: the rungs of a question are in order.
+        for waitpoint_id, seq in await self._database.read(ladder.due(now, ROUND)):
+            await self._guarded(self._climb_one(waitpoint_id, seq, now))
+
+    async def _climb_one(self, waitpoint_id: str, seq: int, now: int) -> None:
+        climbed = await self._database.transact(ladder.climb(waitpoint_id, seq, now))
+        if climbed is not None:
+            tell_rung(self._services.streams, climbed)
 
     async def _expire(self, now: int) -> None:
         for row in await self._database.fetch(SQL.runs.expired(now=now, limit=ROUND)):
@@ -223,9 +245,20 @@ class Maintenance:
         tell_end(self._services.streams, ended, epoch)
         for run in ended.woken:
             self._services.host.announce(run)
+        if ended.run.state is not RunState.COMPLETED and self._services.channels:
+            # It may have taken questions with it of which people were told.
+            self._services.streams.signal(outbox.TOLD, "")
         task = self._tasks.get(ended.run.task)
         if ended.run.state is not RunState.COMPLETED or (task is not None and task.hooks):
             self.look()
+
+    def reminded(self, climbed: Climbed) -> None:
+        """Tell that people were reminded of a waitpoint."""
+        tell_rung(self._services.streams, climbed)
+
+    def changed(self, one: WaitpointRecord) -> None:
+        """Tell of a waitpoint that is for others now."""
+        tell_people(self._services.streams, one)
 
     def woken(self, woken: Woken) -> None:
         """Tell of a waitpoint that ended, and of the runs that this woke."""

@@ -47,7 +47,9 @@ class Prompting:
         self._choosing = asyncio.Lock()
 
     async def held(self, wanted: Wanted) -> Held:
-        """The version that the run holds."""
+        """The version that the run holds, or this call alone."""
+        if wanted.pin == "step":
+            return await self._once(wanted)
         grip = self._grips.get(wanted.key)
         if grip is not None and grip.entry is None and grip.epoch == self._session.epoch:
             return grip.held
@@ -59,12 +61,21 @@ class Prompting:
                 await self._look(wanted, grip)
             return grip.held
 
+    async def _once(self, wanted: Wanted) -> Held:
+        key = (branch.get() or self._root).key(f"{wanted.key}:step")
+        entry = self._ask(key)
+        if entry is not None:
+            return await self._recorded(wanted, entry)
+        return await self._changed(wanted, key, lambda place: self._session.transact(lambda lease: pins.resolve_once(lease, wanted, place)))
+
     async def _grip(self, wanted: Wanted) -> _Grip:
         entry, records = self._ask(f"{wanted.key}#0"), 1
         while entry is not None and (later := self._replay.ask(f"{wanted.key}#{records}")) is not None:
             entry, records = later, records + 1
         if entry is None:
-            held = await self._changed(wanted, 0, lambda place: self._session.transact(lambda lease: pins.resolve(lease, wanted, place)))
+            held = await self._changed(
+                wanted, f"{wanted.key}#0", lambda place: self._session.transact(lambda lease: pins.resolve(lease, wanted, place))
+            )
             grip = _Grip(held, self._session.epoch, 1)
         else:
             grip = _Grip(await self._recorded(wanted, entry), 0, records, entry)
@@ -110,7 +121,7 @@ class Prompting:
         session, held = self._session, grip.held
         if await self._unfit(wanted, held) or await self._working(lambda: session.read(lambda: pins.stale(session.run.key, wanted, held))):
             after = await self._changed(
-                wanted, grip.records, lambda place: session.transact(lambda lease: pins.adopt(lease, wanted, held, place))
+                wanted, f"{wanted.key}#{grip.records}", lambda place: session.transact(lambda lease: pins.adopt(lease, wanted, held, place))
             )
             if after is not None:
                 grip.held, grip.records = after, grip.records + 1
@@ -123,10 +134,9 @@ class Prompting:
             return True
         return False
 
-    async def _changed(self, wanted: Wanted, records: int, change: Callable[[Place], Coroutine[Any, Any, T]]) -> T:
+    async def _changed(self, wanted: Wanted, key: str, change: Callable[[Place], Coroutine[Any, Any, T]]) -> T:
         session, now = self._session, self._session.services.clock.now()
         session.seq += 1
-        key = f"{wanted.key}#{records}"
         entry = JournalEntry(session.seq, EntryKind.VALUE, key, None, None, session.code, session.run.attempt, 1, now, now, session.epoch)
         place = Place(env=session.services.environment, thread=session.run.thread, branch=self._here, entry=entry)
         try:

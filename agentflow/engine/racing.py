@@ -14,7 +14,7 @@ from agentflow.engine.context import recording
 from agentflow.engine.replay import Replay
 from agentflow.engine.session import Session
 from agentflow.engine.stopping import ask_to_stop
-from agentflow.engine.telling import resolved
+from agentflow.engine.telling import resolved, tell_people
 from agentflow.errors import DefinitionError, RunNotFound
 from agentflow.records import EntryKind, JournalEntry, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, loads
@@ -190,6 +190,7 @@ class Racing:
             if one.kind is WaitKind.APPROVAL:
                 session.publish(resolved(one))
                 await session.tell_above(one)
+            tell_people(session.services.streams, one)
         for run in gone.woken:
             session.services.host.announce(run)
         await self._stop_children(gone.waits)

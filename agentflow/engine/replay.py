@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from agentflow.control import RunPaused
@@ -34,6 +35,8 @@ class Replay:
     def __init__(self, entries: Iterable[JournalEntry], attempt: int, waits: Iterable[str] = (), pending: Iterable[str] = ()) -> None:
         self._found: dict[str, JournalEntry] = {}
         self._tries: dict[str, JournalEntry] = {}
+        self._unsettled: Counter[str] = Counter()
+        self._last: dict[str, int] = {}
         self._asked: set[str] = set()
         self._accepted: set[str | None] = set()
         self.last = 0
@@ -43,13 +46,29 @@ class Replay:
                 self._accepted.add(entry.code)
                 continue
             if entry.kind is EntryKind.TRY:
-                if entry.attempt == attempt:
-                    self._tries[entry.key] = entry
+                self._try(entry, attempt)
             elif entry.kind is not EntryKind.ERROR or entry.attempt == attempt:
                 self._found[entry.key] = entry
         self._ahead = {key for key in self._found if not is_patch(key)} | {_PAUSE.sub("", key) for key in waits}
         # A try that was cancelled and only told what it used has no number: nobody need ask for the step again.
-        self._begun = {key for key, one in self._tries.items() if one.tries} | {_PAUSE.sub("", key) for key in pending}
+        self._begun = (
+            {key for key, one in self._tries.items() if one.tries} | set(+self._unsettled) | {_PAUSE.sub("", key) for key in pending}
+        )
+
+    def _try(self, entry: JournalEntry, attempt: int) -> None:
+        if entry.begins:
+            self._unsettled[entry.key] += 1
+            self._last[entry.key] = entry.tries
+            return
+        if entry.tries >= self._last.pop(entry.key, entry.tries + 1):
+            # It failed, and is known to have; one that was cancelled has the number of the try before.
+            self._unsettled[entry.key] -= 1
+        if entry.attempt == attempt:
+            self._tries[entry.key] = entry
+
+    def unsettled(self, key: str) -> int:
+        """How many tries of a step began of which no end is recorded that counts in this attempt."""
+        return 0 if key in self._found else self._unsettled[key]
 
     @property
     def ahead(self) -> bool:

@@ -7,7 +7,7 @@ import random
 import uuid
 from collections.abc import Callable, Coroutine, MutableMapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from agentflow.clock import SECOND
 from agentflow.control import RunPaused
@@ -17,6 +17,7 @@ from agentflow.engine.callbacks import Doors
 from agentflow.engine.calls import finishing
 from agentflow.engine.context import ReceiveCall, StartCall, StepCall, WaitRequest, WaitResult, scope
 from agentflow.engine.conversation import Conversation, Place
+from agentflow.engine.ladder import check_channels, heed
 from agentflow.engine.metadata import Metadata
 from agentflow.engine.meter import Meter
 from agentflow.engine.patching import Patches
@@ -32,7 +33,7 @@ from agentflow.engine.tries import Tries, recorded
 from agentflow.errors import DefinitionError, DuplicateName, TellModel
 from agentflow.records import EntryKind, JournalEntry, WaitKind, WaitpointRecord, WaitState, new_id
 from agentflow.serde import decode_failure, dumps, loads
-from agentflow.storage import showing, waitpoints
+from agentflow.storage import showing, transitions, waitpoints
 from agentflow.storage.inputs import is_given_back
 from agentflow.storage.runs import Lease, NewRun, Started, start_detached
 from agentflow.storage.statements import SQL
@@ -145,6 +146,9 @@ class RunContext:
             self._session.latch(paused)
             raise
 
+    def unsettled(self, key: str) -> int:
+        return self._replay.unsettled(key)
+
     async def wait(self, key: str, request: WaitRequest) -> WaitResult:
         self._replay.ask(key)
         return await self._ended(self._find(key) or await self._working(lambda: self._create(key, request), waits=True))
@@ -187,6 +191,14 @@ class RunContext:
             self._top = (await self._session.services.database.fetch(SQL.runs.root(run=run.key)))[0]["id"]
         return None if self._top == run.id else self._top
 
+    async def stop(self, reason: str) -> NoReturn:
+        session, now = self._session, self._session.services.clock.now()
+        by = now + session.services.cancel_grace
+        await self._working(lambda: session.transact(lambda _: transitions.ask_cancel(self.run_id, reason, by, now)))
+        session.on_cancel(reason)
+        while True:
+            await session.control(waits=True)
+
     async def caught_up(self) -> None:
         await self._caught_up()
 
@@ -225,7 +237,7 @@ class RunContext:
             finally:
                 here.parked = False
             self.known[one.key or one.id] = one
-        return WaitResult(one.id, one.state, one.answer, one.answered_by)
+        return WaitResult(one.id, one.state, one.answer, one.answered_by, one.subject)
 
     async def _working(self, work: Callable[[], Coroutine[Any, Any, Any]], *, waits: bool = False) -> Any:
         # Whoever is cancelled here, the work goes on: a run that it leased to this worker must be taken over.
@@ -237,6 +249,7 @@ class RunContext:
 
     async def _create(self, key: str, request: WaitRequest) -> WaitpointRecord:
         session, now = self._session, self._session.services.clock.now()
+        check_channels(request.subject, session.services.channels)
         new = self._new_waitpoint(key, request, now)
         one = await session.transact(lambda lease: waitpoints.create(lease, new, now))
         self.known[key] = one
@@ -246,6 +259,7 @@ class RunContext:
         elif request.kind is WaitKind.CHILD:
             await self._tell_of_below(one)
         session.services.host.hint(new.due_at)
+        heed(session.services, request.subject, now)
         await self._racing.opened(one)
         return one
 

@@ -10,10 +10,14 @@ from agentflow.engine.context import WaitResult
 from agentflow.engine.waits import silence
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import decode_failure, loads
+from agentflow.storage import outbox
+from agentflow.storage.ladder import BY, Climbed
 from agentflow.storage.showing import Sight
 from agentflow.storage.transitions import Ended
 from agentflow.storage.waitpoints import Woken
 from agentflow.streams.events import (
+    ApprovalEscalated,
+    ApprovalReminded,
     ApprovalRequested,
     ApprovalResolved,
     ChildFinished,
@@ -64,8 +68,9 @@ def last_words(run: RunRecord) -> list[Event]:
 
 
 def tell_answer(streams: Streams, woken: Woken) -> None:
-    """Show an approval's answer to the readers of its run."""
+    """Show an approval's answer to the readers of its run, and have those told who were told of the question."""
     one = woken.waitpoint
+    tell_people(streams, one)
     if one.kind is not WaitKind.APPROVAL or one.run_id is None:
         return
     epoch = max((run.epoch for run in [*woken.runs, *woken.leased] if run.id == one.run_id), default=0)
@@ -85,6 +90,23 @@ def tell_end(streams: Streams, ended: Ended, epoch: int) -> None:
         tell_above(streams, one, sights)
     for event in last_words(ended.run):
         streams.publish(ended.run.id, epoch, event)
+
+
+def tell_people(streams: Streams, one: WaitpointRecord) -> None:
+    """Something about a waitpoint is to be told on channels, perhaps: have whoever sends it look."""
+    if outbox.is_told(one.subject):
+        streams.signal(outbox.TOLD, "")
+
+
+def tell_rung(streams: Streams, climbed: Climbed) -> None:
+    """Show the readers of a run that people were reminded, or others brought in."""
+    one = climbed.waitpoint
+    tell_people(streams, one)
+    if one.kind is not WaitKind.APPROVAL or one.run_id is None:
+        return
+    by = None if climbed.by == BY else climbed.by
+    event = ApprovalReminded(one.id, by) if climbed.to is None else ApprovalEscalated(one.id, climbed.to)
+    streams.publish(one.run_id, climbed.epoch, event)
 
 
 def child_finished(wait: WaitResult | WaitpointRecord, child: str, step: str | None, call: str | None = None) -> ChildFinished:

@@ -7,13 +7,14 @@ import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context
+from dataclasses import replace
 from typing import Any
 
 from agentflow.clock import SECOND
 from agentflow.control import LeaseLost
 from agentflow.engine.context import StepCall, StepOptions, WaitRequest, scope
 from agentflow.engine.meter import Meter
-from agentflow.engine.prices import priced
+from agentflow.engine.prices import priced, spoken_by
 from agentflow.engine.session import Session, Work
 from agentflow.errors import AgentflowError, BudgetExceeded, StepFailed, StepTimeout
 from agentflow.records import EntryKind, Failure, JournalEntry, WaitKind
@@ -30,7 +31,19 @@ LONG_DELAY = 5 * SECOND
 class Scope:
     """What the body of one try of a step can reach."""
 
-    __slots__ = ("_alive", "_began", "_elsewhere", "_session", "_transcript", "attempt", "id", "idempotency_key", "parts", "used")
+    __slots__ = (
+        "_alive",
+        "_began",
+        "_elsewhere",
+        "_prompt",
+        "_session",
+        "_transcript",
+        "attempt",
+        "id",
+        "idempotency_key",
+        "parts",
+        "used",
+    )
 
     def __init__(self, session: Session, began: StepStarted, now: int) -> None:
         self.id = began.step
@@ -40,6 +53,7 @@ class Scope:
         self.used: list[Usage] = []
         self._session = session
         self._began = began
+        self._prompt = spoken_by.get()
         self._transcript: Transcript | None = None
         self._elsewhere: dict[str, list[Event]] = {}
         self._alive = now
@@ -56,7 +70,7 @@ class Scope:
             return
         self._alive = self._session.services.clock.now()
         if isinstance(event, Usage):
-            event = priced(event)
+            event = replace(priced(event), prompt=event.prompt or self._prompt)
             self.used.append(event)
         if (part := getattr(event, "part", None) or getattr(event, "call", None)) and part not in self.parts:
             self.parts.append(part)
@@ -130,6 +144,9 @@ class Tries:
     async def _try(self, tries: int) -> Any:
         session, call = self._session, self._call
         started = session.services.clock.now()
+        if call.consent is not None:
+            # Consumed by the step's record; without one, whoever finds this knows that the body may have done its work.
+            await session.append(EntryKind.TRY, self._key, dumps({"consent": call.consent}), Work(started, call.digest, tries))
         began = StepStarted(self._key, call.name, call.options.kind, tries)
         session.publish(began)
         here = Scope(session, began, started)

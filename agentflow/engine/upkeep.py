@@ -77,6 +77,7 @@ class Upkeep:
             await self._bury(owner, position, before)
             await self._rounds(owner, lambda: upkeep.forget_tokens(before, self._size))
         await self._rounds(owner, lambda: upkeep.forget_starts(now, self._size))
+        await self._rounds(owner, lambda: upkeep.forget_tries(now, self._size))
         await self._rounds(owner, lambda: upkeep.expire_usage(now, self._size))
         await self._blobs(owner, now)
         due = now + self.every

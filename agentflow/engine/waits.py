@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, Unpack
 
 from agentflow.clock import SECOND, Duration, microseconds
 from agentflow.engine.context import TaskContext, WaitRequest, WaitResult, recording, scope
+from agentflow.engine.ladder import Telling, telling
 from agentflow.errors import DefinitionError, NotInRun, WaitpointTimedOut
 from agentflow.records import WaitKind, WaitState
 from agentflow.serde import decode_failure, loads
@@ -53,7 +54,10 @@ async def sleep_until(when: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What people decided. `by` is who, `expired` whether nobody did in time; `edits` is what they changed."""
+    """What people decided. `by` is who, `expired` whether nobody did in time; `edits` is what they changed.
+
+    `stop`: with the no to a tool call they ended the turn. `digest` is that of what they were asked about, if it has one.
+    """
 
     approved: bool
     by: str | None = None
@@ -61,6 +65,8 @@ class Decision:
     edits: Mapping[str, Any] | None = None
     expired: bool = False
     waitpoint_id: str = field(default="", compare=False)
+    stop: bool = False
+    digest: str | None = field(default=None, compare=False)
 
     @property
     def denied(self) -> bool:
@@ -68,8 +74,8 @@ class Decision:
         return not self.approved
 
 
-class Asking(TypedDict, total=False):
-    """Who decides, and what silence means. See `approve`."""
+class Asking(Telling, total=False):
+    """Who decides, who is told, and what silence means. See `approve`."""
 
     groups: Sequence[str]
     users: Sequence[str]
@@ -88,7 +94,12 @@ async def approve(title: str, *, body: Any = None, expires: Duration | None = "7
     Edits count together with a yes to the same edits. `expires` is a duration after which the answer is no; `on_timeout` makes it
     "approve", or "fail", which raises `WaitpointTimedOut`. `risk` is shown.
 
+    `notify` says where people are told, as a channel of the app and an address there: "slack:#ops", "email:user:maria", or "email" for all
+    who may decide. They are told again after each duration in `remind`, and after that of each `(duration, "group:ops")` in `escalate`
+    those may decide, too. A message that cannot be sent decides nothing: the question stays open.
+
     >>> decision = await approve("Publish?", body=draft, groups=["editors"], need=2, expires="3d")
+    >>> decision = await approve("Refund?", groups=["cashiers"], notify=["slack:#cash"], remind=["4h"], escalate=[("1d", "group:finance")])
     """
     run = within_run("approve()")
     return await ask_approval(run, run.key("approve"), {"title": title, "body": body, **asked(asking)}, expires)
@@ -99,7 +110,9 @@ def asked(asking: Asking) -> dict[str, Any]:
     need, users = asking.get("need", 1), list(asking.get("users", ()))
     if need < 1 or (users and not asking.get("groups") and len(set(users) - {asking.get("requester")}) < need):
         raise DefinitionError(f"Nobody could decide this: {need} are needed.", hint="Name more users, or need fewer.")
-    return {**asking, "groups": list(asking.get("groups", ())), **({"users": users} if users else {})}
+    told = telling(asking)
+    rest = {name: value for name, value in asking.items() if name not in Telling.__annotations__}
+    return {**rest, "groups": list(asking.get("groups", ())), **({"users": users} if users else {}), **told}
 
 
 async def ask_approval(run: TaskContext, key: str, subject: Mapping[str, Any], expires: Duration | None) -> Decision:
@@ -114,18 +127,22 @@ def decision(result: WaitResult) -> Decision:
     """The decision behind an approval that has ended: fails closed."""
     default = silence(result.answer) if result.state is WaitState.TIMED_OUT else None
     if default == "approve":
-        return Decision(True, by=result.answered_by, expired=True, waitpoint_id=result.id)
+        digest = loads(result.subject).get("digest")
+        return Decision(True, by=result.answered_by, expired=True, waitpoint_id=result.id, digest=digest)
     if default == "fail":
         raise WaitpointTimedOut(f"Nobody decided about {result.id} in time.", hint="Ask again.", waitpoint_id=result.id)
     if result.state is not WaitState.ANSWERED:
         return Decision(False, reason=result.state.value, expired=result.state is WaitState.TIMED_OUT, waitpoint_id=result.id)
     answer = loads(result.answer or "{}")
+    agreed = answer.get("approved") is True
     return Decision(
-        answer.get("approved") is True,
+        agreed,
         by=result.answered_by,
         reason=answer.get("reason"),
         edits=answer.get("edits"),
         waitpoint_id=result.id,
+        stop=not agreed and answer.get("stop") is True,
+        digest=loads(result.subject).get("digest"),
     )
 
 

@@ -15,6 +15,7 @@ class WorkerSettings:
     `retention`: for how long finished runs are kept, as `"12h"`, or `"forever"`; None is what AGENTFLOW_RETENTION says, or 30 days.
     `public_url`: your server's address as machines outside reach it, for callbacks; None is what AGENTFLOW_PUBLIC_URL says.
     `environment` is set by the app: whose prompts hold here.
+    `channels`: names of those that the app has; it says so itself.
     `isolate=False` runs isolated tasks in the worker's own process, for tests and debuggers.
     """
 
@@ -32,3 +33,4 @@ class WorkerSettings:
     isolate: bool = True
     public_url: str | None = None
     environment: str = ENVIRONMENT
+    channels: frozenset[str] = frozenset()

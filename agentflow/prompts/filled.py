@@ -36,8 +36,7 @@ class Filled:
     @property
     def ref(self) -> str:
         """`name@v3#9f2c1a`; without a number where the version was never registered."""
-        number = "" if self.number is None else f"@v{self.number}"
-        return f"{self.name}{number}#{self.hash.removeprefix('sha256:')[:6]}"
+        return ref(self.name, self.number, self.hash)
 
     @property
     def text(self) -> str:
@@ -77,6 +76,16 @@ class Filled:
 
     def _model(self) -> dict[str, str]:
         return {} if self.model is None else {"model": self.model.rpartition(":")[2]}
+
+
+def ref(name: str, number: int | None, hash: str) -> str:
+    """What people and traces call a version.
+
+    >>> ref("support", 3, "sha256:9f2c1a77…")
+    'support@v3#9f2c1a'
+    """
+    told = "" if number is None else f"@v{number}"
+    return f"{name}{told}#{hash.removeprefix('sha256:')[:6]}"
 
 
 @dataclass(frozen=True, slots=True)

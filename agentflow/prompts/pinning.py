@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Literal
 
 from agentflow.engine.context import recording, scope
 from agentflow.engine.starting import around
@@ -15,17 +17,31 @@ from agentflow.prompts.filled import Version
 from agentflow.storage.pins import Wanted
 from agentflow.storage.prompts import Own
 
+Pin = Literal["run", "thread", "step"]
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+"""What a label may be called."""
 _overrides: dict[str, int | str | Own] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choosing:
-    """What a caller says of the version. `version`: a number or a hash; `sticky`: what a rollout goes by; `pin`: run or thread."""
+    """What a caller says of the version. `version`: a number or a hash; `sticky`: what a rollout goes by; `pin`: what holds it.
+
+    Raises `DefinitionError` for what cannot be.
+    """
 
     label: str = "live"
     version: int | str | None = None
     sticky: str | None = None
-    pin: str = "run"
+    pin: Pin = "run"
+
+    def __post_init__(self) -> None:
+        if self.pin not in ("run", "thread", "step"):
+            raise DefinitionError(f"pin={self.pin!r} is not understood.", hint="Say run, thread or step.")
+        if not NAME.fullmatch(self.label):
+            raise DefinitionError(f"{self.label!r} is no label.", hint="Use letters, digits, - _ and ., at most 64.")
+        if isinstance(self.version, str) and not self.version.startswith("sha256:"):
+            raise DefinitionError(f"version={self.version!r} is no version.", hint="Give a number, or a hash: sha256:….")
 
 
 async def version_for(wanted: Wanted) -> Version:

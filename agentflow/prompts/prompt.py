@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, Unpack, cast
 
@@ -14,7 +13,7 @@ from agentflow.errors import DefinitionError, PromptError
 from agentflow.prompts import contract
 from agentflow.prompts.body import Body, Message, Slot, canonical
 from agentflow.prompts.filled import Filled, Version
-from agentflow.prompts.pinning import Choosing, body_of, overridden, version_for
+from agentflow.prompts.pinning import Choosing, Pin, body_of, overridden, version_for
 from agentflow.prompts.registry import known
 from agentflow.storage.pins import Wanted
 from agentflow.storage.prompts import Own
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 P = ParamSpec("P")
-RESERVED = frozenset({"sticky", "slots", "label", "version"})
+RESERVED = frozenset({"sticky", "slots", "label", "version", "pin"})
 """What `get` takes beside the variables."""
 
 
@@ -71,6 +70,7 @@ class Prompt(Generic[P]):
         )
         self.trusting = options.get("trusting", False)
         contract.check(self.body, self.contract, trusting=self.trusting)
+        self.own = Own(name, self.body.hash, self.body.json, canonical(self.contract), self.description)
         known[name] = self
 
     def values(self, *args: Any, **variables: Any) -> dict[str, Any]:
@@ -89,11 +89,6 @@ class Prompt(Generic[P]):
             told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
             raise PromptError(f"{self.name} cannot be filled: {told}.", hint="See its variables.", errors=error.errors()) from None
 
-    @cached_property
-    def own(self) -> Own:
-        """The prompt as it is registered."""
-        return Own(self.name, self.body.hash, self.body.json, canonical(self.contract), self.description)
-
     async def get(
         self,
         *args: Any,
@@ -101,19 +96,21 @@ class Prompt(Generic[P]):
         slots: Mapping[str, Sequence[Any]] | None = None,
         label: str = "live",
         version: int | str | None = None,
+        pin: Pin = "run",
         **variables: Any,
     ) -> Filled:
         """Fill in the version that the run holds: chosen when it first asks, recorded, and the same after retries, crashes and deploys.
 
         A run takes what the runs above it hold; else what is live under `label`: what somebody released, or what the code has. `version` (a
         number or a hash) is taken whatever is live. Where several are live side by side, `sticky`, as the id of a tenant, keeps the choice.
-        `slots` are the messages for `slot("history")` and its like. Outside of a run it is what is live now.
+        `slots` are the messages for `slot("history")` and its like. `pin="thread"`: the next runs of the thread take the same, until it is
+        upgraded. `pin="step"`: each call takes what is live then, and records it. Outside of a run it is what is live now.
 
         Raises `PromptError` for variables that do not fit, `VersionNotFound`, `VersionRevoked`, and `NotInRun` inside a step.
 
             p = await support.get(name=t.name, issue=t.text, sticky=t.tenant)
         """
-        values, choosing = self.values(*args, **variables), Choosing(label=label, version=version, sticky=sticky)
+        values, choosing = self.values(*args, **variables), Choosing(label=label, version=version, sticky=sticky, pin=pin)
         return (await version_for(self.wanted(values, slots, choosing))).fill(values, slots)
 
     def wanted(self, values: Mapping[str, Any], slots: Mapping[str, Sequence[Any]] | None, choosing: Choosing) -> Wanted:
@@ -230,6 +227,7 @@ class _Maker:
 
 
 prompt = _Maker()
+"""Define prompts: `prompt("support", vars=…, messages=[…])`, `@prompt.fn("title")`. `prompt.override({…})` chooses versions in tests."""
 
 
 def _annotation(one: inspect.Parameter) -> Any:

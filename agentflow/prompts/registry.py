@@ -9,14 +9,13 @@ from agentflow.storage.prompts import Own
 
 
 class Coded(Protocol):
-    """A prompt that code has; `trusting` lets text from outside stand in its system messages."""
+    """A prompt that code has.
+
+    `trusting` lets text from outside stand in its system messages, `own` is it as it is registered.
+    """
 
     trusting: bool
-
-    @property
-    def own(self) -> Own:
-        """As it is registered."""
-        ...
+    own: Own
 
 
 known: WeakValueDictionary[str, Coded] = WeakValueDictionary()

@@ -24,6 +24,7 @@ from agentflow.server.openapi import described
 from agentflow.server.projections import durable_streams
 from agentflow.server.projections.durable_streams_answers import ASKED, TOLD
 from agentflow.server.pulse import Pace, Pulse
+from agentflow.server.review import routes as review
 from agentflow.server.routes import OPERATIONS
 
 # A browser takes a star in a name for a letter, so headers are named one by one.
@@ -72,6 +73,7 @@ def create_asgi(
         routes=[
             *(_route(service, operations, path) for path in dict.fromkeys(one.path for one in operations)),
             *durable_streams.routes(service),
+            *review.routes(service),
         ],
         middleware=[_cors(cors_origins)] if cors_origins else [],
         exception_handlers={HTTPException: refused},

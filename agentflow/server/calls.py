@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -18,6 +19,7 @@ from agentflow.server.errors import (
     BodyTooLarge,
     Forbidden,
     InvalidRequest,
+    NoSuchRoute,
     RequestError,
     UnsupportedMediaType,
     failed,
@@ -100,6 +102,9 @@ class Operation:
         """The answer to a request, whatever happens."""
         try:
             caller = await self._caller(service, request)
+            if any("\x00" in str(one) for one in request.path_params.values()):
+                # No database stores it in a text, so nothing has such a name.
+                raise NoSuchRoute("There is nothing at this path.", hint="GET /v1/openapi.json lists what there is.")
             if self.raw:
                 call = Call(service, request, Nothing(), Nothing(), caller)
                 await self.needs.permit(call)
@@ -115,18 +120,29 @@ class Operation:
             return unexpected(error, request)
 
     async def _caller(self, service: Service, request: Request) -> Caller:
-        _check_host(service, request)
+        check_host(service, request)
         if self.needs.open:
             return NOBODY
         return await identified(service.app, service.keys, request, by_ticket=self.needs.tickets)
 
 
-def answer(model: BaseModel, status: int = 200) -> Response:
+def answer(model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A model as JSON."""
-    return Response(model.model_dump_json(by_alias=True), status, media_type="application/json")
+    return Response(model.model_dump_json(by_alias=True), status, headers=headers, media_type="application/json")
 
 
-def _check_host(service: Service, request: Request) -> None:
+def tagged(request: Request, model: BaseModel) -> Response:
+    """A model as JSON with an ETag of all that it says; nothing, when the caller has it already."""
+    body = model.model_dump_json(by_alias=True)
+    tag = f'"{blake2b(body.encode("utf-8", "replace"), digest_size=12).hexdigest()}"'
+    headers = {"etag": tag, "cache-control": "no-cache"}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type="application/json")
+
+
+def check_host(service: Service, request: Request) -> None:
+    """Raise `Forbidden` for a name that the server does not answer to."""
     if service.hosts and request.url.hostname not in service.hosts:
         raise Forbidden(
             f"This server does not answer to {request.url.hostname!r}.",
@@ -135,6 +151,11 @@ def _check_host(service: Service, request: Request) -> None:
 
 
 def _query(request: Request, model: type[Model]) -> Model:
+    named = [name for name, _ in request.query_params.multi_items()]
+    if len(set(named)) < len(named):
+        twice = sorted({name for name in named if named.count(name) > 1})
+        problems = [{"at": name, "problem": "Should be there once"} for name in twice]
+        raise InvalidRequest(f"The query has {', '.join(twice)} more than once.", hint="Send each parameter once.", problems=problems)
     try:
         return model.model_validate(dict(request.query_params))
     except ValidationError as error:

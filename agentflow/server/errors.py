@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import to_json
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agentflow.errors import AgentflowError, RunError
+from agentflow.server.models import Problem
 
 _log = logging.getLogger("agentflow.server")
 
@@ -91,6 +93,19 @@ class TooManyStreams(RequestError):
     http_status = 429
 
 
+class NoSuchChannel(NoSuchRoute):
+    """No channel of that kind has that name."""
+
+    code = "channel_not_found"
+
+
+class TryAgain(RequestError):
+    """It could not be done in time; the same request again does it once."""
+
+    code = "try_again"
+    http_status = 503
+
+
 class InternalError(RequestError):
     """The server has a defect; its log tells more."""
 
@@ -104,10 +119,18 @@ _HEADERS = {401: {"www-authenticate": "Bearer"}, 429: {"retry-after": "5"}}
 
 def failed(error: AgentflowError, headers: dict[str, str] | None = None) -> Response:
     """The answer that tells of an error."""
-    shape = {"code": error.code, "message": error.message, "hint": error.hint, "details": error.details}
-    body = to_json(shape, inf_nan_mode="null", fallback=str)
+    body = to_json(_shape(error), inf_nan_mode="null", fallback=str)
     status = status_of(error)
     return Response(body, status, headers=headers or _HEADERS.get(status), media_type="application/json")
+
+
+def problem_of(error: AgentflowError) -> Problem:
+    """An error among answers."""
+    return Problem.model_validate_json(to_json(_shape(error), inf_nan_mode="null", fallback=str))
+
+
+def _shape(error: AgentflowError) -> dict[str, Any]:
+    return {"code": error.code, "message": error.message, "hint": error.hint, "details": error.details}
 
 
 def status_of(error: AgentflowError) -> int:
@@ -116,9 +139,9 @@ def status_of(error: AgentflowError) -> int:
     return 409 if type(error) is RunError else error.http_status
 
 
-def unexpected(error: Exception, request: Request) -> Response:
-    """The answer for a defect of our own: the log has the details, the caller has not."""
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+def unexpected(error: Exception, request: Request, place: str | None = None) -> Response:
+    """The answer for a defect of our own: the log has the details, the caller has not. `place` stands for a path that is a secret."""
+    _log.error("%s %s failed", request.method, place or request.url.path, exc_info=error)
     return failed(InternalError("The server failed to answer.", hint="Its log says why."))
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agentflow.records import RunState, WaitKind, WaitState
+from agentflow.records import DeliveryState, RunState, WaitKind, WaitState
 
 Time = int
 """Milliseconds since 1970."""
@@ -107,6 +107,33 @@ class DecidedWaitpoint(Waitpoint):
     have: int
 
 
+class Link(BaseModel):
+    """A link that one person decides with. `path` is a secret that is told once; `url` is null where no public address is set."""
+
+    id: str
+    waitpoint: str
+    actor: str
+    choices: list[str]
+    path: str
+    url: str | None
+    expires_at: Time
+
+
+class DecidedOne(BaseModel):
+    """What became of one decision among many; `waitpoint` is null, and `problem` says why, where it does not count (`refused`)."""
+
+    id: str
+    outcome: Literal["resolved", "recorded", "refused"]
+    waitpoint: DecidedWaitpoint | None
+    problem: Problem | None
+
+
+class DecidedMany(BaseModel):
+    """What became of each, in the order in which they were sent."""
+
+    results: list[DecidedOne]
+
+
 class VoteInfo(BaseModel):
     """What somebody said to a waitpoint; `why` it does not count."""
 
@@ -122,6 +149,28 @@ class VotePage(BaseModel):
     """All votes of a waitpoint, in order."""
 
     votes: list[VoteInfo]
+
+
+class DeliveryInfo(BaseModel):
+    """A message about a waitpoint: what it tells (`event`), where, and what became of it. `reference` is what the channel calls it."""
+
+    id: str
+    channel: str
+    address: str
+    person: str | None
+    event: str
+    state: DeliveryState
+    attempts: int
+    error: str | None
+    reference: str | None
+    created_at: Time
+    ended_at: Time | None
+
+
+class DeliveryPage(BaseModel):
+    """All messages about a waitpoint, in order."""
+
+    deliveries: list[DeliveryInfo]
 
 
 class RunDetail(Run):
@@ -179,9 +228,10 @@ class Journal(BaseModel):
 
 
 class WaitpointPage(BaseModel):
-    """Waitpoints, newest first."""
+    """Waitpoints, newest first; `next` is the `cursor` of the next page. A page may be short though more follows."""
 
     waitpoints: list[Waitpoint]
+    next: str | None
 
 
 class TaskInfo(BaseModel):

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from starlette.requests import Request
 
 from agentflow.app import Agentflow
-from agentflow.auth.scopes import ANSWER, INDEX, READ_PROMPTS, READ_RUN, RELEASE, START, WRITE_PROMPTS, WRITE_RUN, Scopes
+from agentflow.auth.scopes import ANSWER, INDEX, LINK, READ_PROMPTS, READ_RUN, RELEASE, START, WRITE_PROMPTS, WRITE_RUN, Scopes
 from agentflow.engine.starting import thread_tag
 from agentflow.server.callers import Caller
 from agentflow.server.errors import ScopeMissing
@@ -209,6 +209,23 @@ async def _answers_waitpoint(asked: Asked, scopes: Scopes) -> None:
         raise waitpoints.not_found(_path_id(asked))
 
 
+async def _answers_many(asked: Asked, scopes: Scopes) -> None:
+    if not scopes.waitpoints and not scopes.waiting:
+        raise missing(*ANSWER)
+    for id in dict.fromkeys(one.id for one in asked.body.decisions):
+        shown = await asked.app.waitpoints.shown_in(await asked.app.waitpoints.get(id))
+        if not any(asked.caller.answers(id, run_id) for run_id in (None, *(sight.run_id for sight in shown))):
+            raise waitpoints.not_found(id)
+
+
+async def _links_waitpoint(asked: Asked, scopes: Scopes) -> None:
+    if not scopes.links and not scopes.linking:
+        raise missing(*LINK)
+    runs_of = await _runs_of_waitpoint(asked)
+    if _path_id(asked) not in scopes.links and scopes.linking.isdisjoint(runs_of):
+        raise waitpoints.not_found(_path_id(asked))
+
+
 async def _reads_prompts(asked: Asked, scopes: Scopes) -> None:
     if not scopes.prompts:
         raise missing(READ_PROMPTS, WRITE_PROMPTS, RELEASE)
@@ -271,6 +288,10 @@ SEE_WAITPOINT = Need(check=_sees_waitpoint, scopes=(*ANSWER, *READ_RUN))
 """To see the waitpoint in the path: it, or the run that waits for it."""
 ANSWER_WAITPOINT = Need(check=_answers_waitpoint, scopes=ANSWER)
 """To answer the waitpoint in the path."""
+LINK_WAITPOINT = Need(check=_links_waitpoint, scopes=LINK)
+"""To make links for the waitpoint in the path."""
+ANSWER_MANY = Need(check=_answers_many, scopes=ANSWER)
+"""To answer each of the waitpoints in the body."""
 PROMPTS = Need(check=_reads_prompts, scopes=(READ_PROMPTS, WRITE_PROMPTS, RELEASE))
 """To see prompts and their versions, and what they would say."""
 DRAFTS = Need(check=_writes_prompts, scopes=(WRITE_PROMPTS,))

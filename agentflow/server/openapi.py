@@ -110,7 +110,7 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
 def _responses(operation: Operation) -> dict[str, Any]:
     answers = {str(status): _answer(operation, status) for status in operation.statuses}
     guarded = () if operation.needs.open else (401, 403)
-    shared = (413, 415, 422) if operation.method == "POST" else (422,)
+    shared = (400, 413, 415, 422) if operation.method == "POST" else (400, 422)
     every = sorted({*guarded, *shared, *operation.problems, 500})
     for status in every:
         answers[str(status)] = _content(HTTPStatus(status).phrase, "application/json", _ref(Problem))
@@ -119,11 +119,12 @@ def _responses(operation: Operation) -> dict[str, Any]:
 
 def _answer(operation: Operation, status: int) -> dict[str, Any]:
     phrase = HTTPStatus(status).phrase
-    if status == 204:
-        return {"description": "Nothing follows"}
-    if status == 304:
-        return {"description": phrase}
-    return _content(phrase, operation.media, {"type": "string"} if operation.answer is None else _ref(operation.answer))
+    if status in (204, 304):
+        return {"description": "Nothing follows" if status == 204 else phrase}
+    if operation.answer is None:
+        # A stream of frames: no schema says what is in it.
+        return {"description": phrase, "content": {operation.media: {}}}
+    return _content(phrase, operation.media, _ref(operation.answer))
 
 
 def _content(phrase: str, media: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from agentflow.records import RunState, WaitKind, WaitState
 
-Time = int
-"""Milliseconds since 1970."""
+Time = Annotated[int, Field(ge=0, le=253_402_300_799_999)]
+"""Milliseconds since 1970, to the end of the year 9999."""
+_LARGE = 2**31
 
 
 class Strict(BaseModel):
     """A body or query: names that are not known are errors."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="after")
+    def _check_texts(self) -> Self:
+        """Names and keys are stored as they are, and no database stores this character in a text; what is JSON may hold it."""
+        for name, one in type(self).model_fields.items():
+            value: Any = getattr(self, name)
+            texts: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value]
+            if one.annotation is not Any and any(isinstance(text, str) and "\x00" in text for text in texts):
+                raise ValueError(f"{name} holds a NUL character")
+        return self
 
 
 class Nothing(Strict):
@@ -43,8 +54,8 @@ class RunOptions(Strict):
     idempotency_scope: Literal["run", "global"] | None = None
     tags: list[str] | None = None
     metadata: dict[str, Any] | None = None
-    priority: int | None = None
-    weight: int | None = Field(None, ge=1)
+    priority: int | None = Field(None, ge=-_LARGE, le=_LARGE)
+    weight: int | None = Field(None, ge=1, le=_LARGE)
     concurrency_key: str | None = None
     dedupe_key: str | None = Field(None, min_length=1, max_length=512)
     debounce: DebounceOptions | None = None
@@ -105,15 +116,48 @@ class Decide(Strict):
     """An answer: `approved` (with `reason`, `edits`) for an approval, `value` for a token.
 
     `by` says who; else the header X-Agentflow-By. With a browser token its subject decides, and nobody else can be named.
-    `seen_digest` is the `subject.digest` of what was shown to them.
+    `seen_digest` is the `subject.digest` of what was shown to them. `stop`, with the no to a tool call: the run that asked is cancelled.
     """
 
-    approved: bool | None = None
+    approved: StrictBool | None = None
     reason: str | None = None
     edits: dict[str, Any] | None = None
+    stop: bool | None = None
     value: Any = None
     by: str | None = None
     seen_digest: str | None = None
+
+
+class MakeLink(Strict):
+    """For whom a link is, for how long (a duration; with the question at the latest), and what it offers; null for all there is.
+
+    A browser token makes links for its subject only, and need not name it.
+    `replace` closes the links that this person was given before. `by` as in `Decide`.
+    """
+
+    actor: str | None = Field(None, min_length=1, max_length=256)
+    expires: int | float | str = "7d"
+    choices: list[Literal["approve", "deny", "edit", "answer"]] | None = None
+    replace: bool = False
+    by: str | None = None
+
+
+class DecideOne(Strict):
+    """One decision among many, as in `Decide`."""
+
+    id: str = Field(min_length=1, max_length=128)
+    approved: StrictBool
+    reason: str | None = None
+    edits: dict[str, Any] | None = None
+    seen_digest: str | None = None
+
+
+class DecideMany(Strict):
+    """Decisions about calls of one turn of one run. `mode`: `all` or none of them, or `each` by itself. `by` as in `Decide`."""
+
+    decisions: list[DecideOne] = Field(min_length=1, max_length=100)
+    mode: Literal["all", "each"] = "all"
+    by: str | None = None
 
 
 class Withdraw(Strict):
@@ -121,6 +165,12 @@ class Withdraw(Strict):
 
     reason: str | None = None
     superseded: bool = False
+    by: str | None = None
+
+
+class Remind(Strict):
+    """Who reminds. `by` as in `Decide`."""
+
     by: str | None = None
 
 
@@ -139,7 +189,7 @@ class RunQuery(Strict):
     status: RunState | None = None
     tag: str | None = None
     parent: str | None = None
-    cursor: int | None = None
+    cursor: int | None = Field(None, ge=0, lt=2**63)
     limit: int = Field(50, ge=1, le=500)
 
 
@@ -187,9 +237,19 @@ class EventQuery(Strict):
 
 
 class WaitpointQuery(Strict):
-    """Which waitpoints; `state` is `pending` unless said otherwise, `any` for all."""
+    """Which waitpoints; `state` is `pending` unless said otherwise, `any` for all; `status` is another word for it.
+
+    `assignee`: those that this person may decide about, `me` for whoever asks. `risk` may be several, by commas. `thread` is the run's.
+    `cursor` is the `next` of the page before; of those that have ended there is one page.
+    """
 
     kind: WaitKind | None = None
     state: WaitState | Literal["any"] = WaitState.PENDING
+    status: WaitState | Literal["any"] | None = None
     run: str | None = None
+    thread: str | None = Field(None, max_length=255)
+    assignee: str | None = Field(None, min_length=1, max_length=256)
+    risk: str | None = Field(None, pattern="^(low|medium|high|critical)(,(low|medium|high|critical))*$")
+    tool: str | None = Field(None, max_length=256)
+    cursor: str | None = Field(None, pattern="^[0-9]{1,18}-wp_[0-9A-Za-z_]{1,128}$")
     limit: int = Field(100, ge=1, le=500)

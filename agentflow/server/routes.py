@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from agentflow.server import callbacks, inputs, listings, needs, queues, releases, runs, threads, tokens, waitpoints
+from agentflow.server import audits, callbacks, channels, inputs, listings, needs, queues, releases, runs, threads, tokens, waitpoints
 from agentflow.server.calls import Operation
 from agentflow.server.models import (
+    DecidedMany,
     DecidedWaitpoint,
+    DeliveryPage,
     EventPage,
     Health,
     Journal,
+    Link,
     MovedRun,
     QueueInfo,
     QueuePage,
@@ -26,11 +29,14 @@ from agentflow.server.requests import (
     CancelRun,
     CreateWaitpoint,
     Decide,
+    DecideMany,
     EventQuery,
     IndexQuery,
+    MakeLink,
     MoveRun,
     PauseQueue,
     Reassign,
+    Remind,
     RescheduleRun,
     ResumeRun,
     RunQuery,
@@ -48,6 +54,8 @@ _CURSOR = ("Last-Event-ID",)
 OPERATIONS = (
     *threads.OPERATIONS,
     *callbacks.OPERATIONS,
+    *audits.OPERATIONS,
+    *channels.OPERATIONS,
     *ai_sdk_routes.OPERATIONS,
     Operation(
         method="POST",
@@ -183,6 +191,8 @@ OPERATIONS = (
         summary="List waitpoints, newest first",
         query=WaitpointQuery,
         answer=WaitpointPage,
+        statuses=(200, 304),
+        problems=(400, 404),
     ),
     Operation(
         method="POST",
@@ -196,12 +206,24 @@ OPERATIONS = (
         headers=_KEY,
     ),
     Operation(
+        method="POST",
+        path="/v1/waitpoints/decisions",
+        handler=waitpoints.decide_many,
+        needs=needs.ANSWER_MANY,
+        summary="Answer several waitpoints of one turn",
+        body=DecideMany,
+        answer=DecidedMany,
+        problems=(404, 409, 410, 412, 429),
+        headers=("X-Agentflow-By", *_KEY),
+    ),
+    Operation(
         method="GET",
         path="/v1/waitpoints/{id}",
         handler=waitpoints.get_waitpoint,
         needs=needs.SEE_WAITPOINT,
         summary="Look at a waitpoint",
         answer=Waitpoint,
+        statuses=(200, 304),
         problems=(404,),
     ),
     Operation(
@@ -212,8 +234,20 @@ OPERATIONS = (
         summary="Answer a waitpoint",
         body=Decide,
         answer=DecidedWaitpoint,
-        problems=(404, 409, 410, 412),
+        problems=(400, 404, 409, 410, 412, 429),
         headers=("X-Agentflow-By", *_KEY),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/waitpoints/{id}/links",
+        handler=waitpoints.make_link,
+        needs=needs.LINK_WAITPOINT,
+        summary="Make a link with which one person decides",
+        body=MakeLink,
+        answer=Link,
+        statuses=(201,),
+        problems=(400, 404, 409, 410),
+        headers=("X-Agentflow-By",),
     ),
     Operation(
         method="POST",
@@ -236,6 +270,26 @@ OPERATIONS = (
         answer=Waitpoint,
         problems=(404, 409, 410),
         headers=("X-Agentflow-By",),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/waitpoints/{id}/remind",
+        handler=waitpoints.remind_people,
+        needs=needs.KEY,
+        summary="Remind people of a question",
+        body=Remind,
+        answer=Waitpoint,
+        problems=(404, 409, 410, 429),
+        headers=("X-Agentflow-By",),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/waitpoints/{id}/deliveries",
+        handler=waitpoints.list_deliveries,
+        needs=needs.KEY,
+        summary="See where people were told of a waitpoint",
+        answer=DeliveryPage,
+        problems=(404,),
     ),
     Operation(
         method="GET",

@@ -36,7 +36,7 @@ class ThreadsQuery(Strict):
 class ThreadQuery(Strict):
     """Which messages: `after` is the number of the last one that is known."""
 
-    after: int = Field(0, ge=0)
+    after: int = Field(0, ge=0, lt=2**63)
     limit: int = Field(PAGE, ge=1, le=5_000)
 
 
@@ -119,7 +119,7 @@ class RegenerateThread(Strict):
 class ForkThread(Strict):
     """`at`: the number of the last message that the new thread has; 0 for none. `id`: its id, by default a new one."""
 
-    at: int | None = Field(None, ge=0)
+    at: int | None = Field(None, ge=0, lt=2**63)
     id: str | None = Field(None, min_length=1, max_length=255)
 
 

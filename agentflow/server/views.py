@@ -6,9 +6,10 @@ from typing import Any
 
 from agentflow import records
 from agentflow.app.waitpoints import Vote
-from agentflow.records import JournalEntry, RunRecord, UsageRecord, WaitpointRecord, WorkerRecord
+from agentflow.records import DeliveryRecord, JournalEntry, RunRecord, UsageRecord, WaitpointRecord, WorkerRecord
 from agentflow.serde import decode_failure, loads
 from agentflow.server.models import (
+    DeliveryInfo,
     JournalRecord,
     Run,
     RunDetail,
@@ -111,6 +112,23 @@ def waitpoint_view(one: WaitpointRecord) -> Waitpoint:
 def vote_view(one: Vote) -> VoteInfo:
     """What somebody said."""
     return VoteInfo(actor=one.actor, choice=one.choice, said=one.said, counted=one.counted, why=one.why, at=_millis(one.at))
+
+
+def delivery_view(one: DeliveryRecord) -> DeliveryInfo:
+    """A message about a waitpoint."""
+    return DeliveryInfo(
+        id=one.id,
+        channel=one.channel,
+        address=one.address,
+        person=one.person,
+        event=one.event,
+        state=one.state,
+        attempts=one.attempts,
+        error=one.error,
+        reference=one.reference,
+        created_at=_millis(one.created_at),
+        ended_at=_maybe_millis(one.ended_at),
+    )
 
 
 def entry_view(entry: JournalEntry, used: UsageRecord | None) -> JournalRecord:

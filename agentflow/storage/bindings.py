@@ -134,6 +134,12 @@ def _weights(row: Row) -> dict[int, float]:
     return {int(number): weight for number, weight in loads(row["weights"]).items()}
 
 
+def undeployed(own: Iterable[Own], env: str) -> Transaction[list[Own]]:
+    """What code has and the registry does not know as that of the code in an environment."""
+    known = {row["name"]: (row["description"], row["contract"], row["hash"]) for row in (yield SQL.bindings.deployed(env=env))}
+    return [one for one in own if known.get(one.name) != (one.description, one.contract, one.hash)]
+
+
 @transaction
 def deploy(own: Iterable[Own], env: str, actor: str, now: int) -> Transaction[Sequence[BindingRecord]]:
     """Register what code has: bindings that follow the code move. Returns those that do not, and are behind it."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hmac
+from dataclasses import dataclass
 from hashlib import sha256
 
 from agentflow.database.port import Transaction, transaction
-from agentflow.storage import runs
+from agentflow.storage import runs, tries
 from agentflow.storage.runs import Lease
 from agentflow.storage.statements import SQL
 
@@ -25,15 +26,22 @@ def give(lease: Lease, waitpoint_id: str, secret: str, signing: str | None, now:
     yield SQL.callbacks.give(hash=hashed(secret), waitpoint=waitpoint_id, run=lease.run, signing=signing, now=now)
 
 
-def opened_by(waitpoint_id: str, secret: str) -> Transaction[tuple[bool, str | None]]:
-    """Whether a secret opens that callback, and the key with which its calls must be signed, if any.
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What a secret opens. `known`: there is a callback; `opened`: by this secret; `signing`: the key that calls must be signed with."""
 
-    It takes as long where there is no such callback.
-    """
+    known: bool
+    opened: bool
+    signing: str | None = None
+
+
+def opened_by(waitpoint_id: str, secret: str, now: int) -> Transaction[Door]:
+    """What a secret opens; it takes as long where there is no such callback. One that has had too many wrong secrets stays shut."""
     given, found = hashed(secret), False
     signing: str | None = None
+    locked = yield from tries.locked(waitpoint_id, now)
     rows = yield SQL.callbacks.of_waitpoint(waitpoint=waitpoint_id)
     for known, key in [(row["hash"], row["signing"]) for row in rows] or [(_NOBODY, None)]:
         if hmac.compare_digest(known, given):
             found, signing = True, key
-    return found, signing
+    return Door(bool(rows), found and not locked and bool(rows), signing)

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from agentflow.clock import SECOND
 from agentflow.database.port import Row, Transaction, transaction
 from agentflow.errors import IdempotencyConflict, WaitpointError, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, encode_failure, loads
-from agentflow.storage import waitpoints
-from agentflow.storage.policy import NotEligible, Policy, Said, SubjectChanged, Tally, Voter
+from agentflow.storage import audit, outbox, waitpoints
+from agentflow.storage.audit import Note
+from agentflow.storage.policy import NotEligible, Policy, Said, SubjectChanged, Tally, TooManyDecisions, Voter
 from agentflow.storage.runs import Lessee
 from agentflow.storage.showing import Sight
 from agentflow.storage.statements import SQL
@@ -23,6 +25,9 @@ from agentflow.storage.waitpoints import Ending
 
 MOST = 1_000
 """Votes of one waitpoint of which also those are kept that do not count."""
+OFTEN = 30
+"""So often one person may decide about one waitpoint within a minute; more is refused, and not kept."""
+_MINUTE = 60 * SECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,14 +62,19 @@ class Decided:
 @transaction
 def decide(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None = None) -> Transaction[Decided]:
     """Count a ballot, and end the waitpoint if that decides it. Raises `WaitpointNotFound` and `IdempotencyConflict`."""
-    one = yield from _locked(waitpoint_id)
+    one = yield from locked(waitpoint_id)
+    return (yield from decide_locked(one, ballot, now, lessee))
+
+
+def decide_locked(one: WaitpointRecord, ballot: Ballot, now: int, lessee: Lessee | None) -> Transaction[Decided]:
+    """As `decide`, for one whose run and row are locked, as a part of a transaction."""
     votes = yield SQL.votes.of_waitpoint(waitpoint=one.id)
     policy, counted = Policy.of(loads(one.subject)), [vote for vote in votes if vote["counted"]]
     for vote in votes:
         if ballot.key is not None and vote["key"] == ballot.key:
             return _again(one, vote, ballot, policy.tally(_said(counted)), now)
-    refused = _refused(one, ballot, policy, now)
-    if refused is None or len(votes) < MOST:
+    refused = _too_often(one, ballot.voter, votes, now) or _refused(one, ballot, policy, now)
+    if refused is None or (len(votes) < MOST and not isinstance(refused, TooManyDecisions)):
         yield from _keep(one, ballot, refused, now)
     if refused is not None:
         return Decided(one, refused=refused)
@@ -73,13 +83,17 @@ def decide(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None = 
     tally = policy.tally([*_said(counted), _word(ballot.voter.name, ballot.choice, ballot.answer)])
     if tally.end is None:
         return Decided(one, tally.need, len(tally.by))
-    return (yield from _end(one, Ending(WaitState.ANSWERED, ballot.answer, ", ".join(tally.by)), tally, now, lessee))
+    done = yield from _end(one, Ending(WaitState.ANSWERED, ballot.answer, ", ".join(tally.by)), tally, now, lessee)
+    if tally.end is False and one.run_id is not None and loads(ballot.answer).get("stop") is True:
+        others = yield from _supersede_others(one.run_id, ballot.voter.name, now)
+        done = replace(done, runs=[*done.runs, *others])
+    return done
 
 
 @transaction
 def withdraw(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None = None) -> Transaction[Decided]:
     """Take a question back: `choice` is cancel or supersede. Raises `WaitpointNotFound`."""
-    one = yield from _locked(waitpoint_id)
+    one = yield from locked(waitpoint_id)
     refused = None if one.state is WaitState.PENDING else waitpoints.refusal(one)
     yield from _keep(one, ballot, refused, now)
     if refused is not None:
@@ -94,14 +108,29 @@ def withdraw(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None 
 @transaction
 def reassign(waitpoint_id: str, ballot: Ballot, now: int) -> Transaction[Decided]:
     """Give an open question to others: the answer of the ballot says to whom. Raises `WaitpointNotFound`."""
-    one = yield from _locked(waitpoint_id)
+    one = yield from locked(waitpoint_id)
     refused = None if one.state is WaitState.PENDING else waitpoints.refusal(one)
     yield from _keep(one, ballot, refused, now)
     if refused is not None:
         return Decided(one, refused=refused)
     subject = dumps({**loads(one.subject), **loads(ballot.answer)["to"]})
     yield SQL.waitpoints.reassign(id=one.id, subject=subject)
+    yield SQL.links.revoke(waitpoint=one.id, actor=None, now=now)
+    if outbox.is_told(subject):
+        yield from outbox.tell(one.id, loads(subject), "reassigned", now)
     return Decided(replace(one, subject=subject), Policy.of(loads(subject)).need, 0)
+
+
+def _supersede_others(run_id: str, by: str, now: int) -> Transaction[list[RunRecord]]:
+    """Nobody is asked any more by a run that is stopped, and no late yes lets anything begin. Returns other runs that this woke."""
+    gone = Failure(code="superseded", type="WaitpointTimedOut", message=f"{by} stopped its run.")
+    woken: list[RunRecord] = []
+    for other in (yield from waitpoints.open_of_run(run_id)):
+        if other.kind in (WaitKind.APPROVAL, WaitKind.INPUT):
+            yield SQL.waitpoints.lock(id=other.id)
+            ended = yield from waitpoints.end_locked(other, Ending(WaitState.CANCELLED, encode_failure(gone), by), now, None)
+            woken += [run for run in ended.runs if run.id != run_id]
+    return woken
 
 
 def votes(waitpoint_id: str) -> Transaction[list[Row]]:
@@ -109,7 +138,8 @@ def votes(waitpoint_id: str) -> Transaction[list[Row]]:
     return list((yield SQL.votes.of_waitpoint(waitpoint=waitpoint_id)))
 
 
-def _locked(waitpoint_id: str) -> Transaction[WaitpointRecord]:
+def locked(waitpoint_id: str) -> Transaction[WaitpointRecord]:
+    """A waitpoint, with its run and its row locked, as a part of a transaction. Raises `WaitpointNotFound`."""
     one = yield from waitpoints.get(waitpoint_id)
     if one.run_id is not None:
         yield SQL.runs.lock(id=one.run_id)
@@ -120,19 +150,37 @@ def _locked(waitpoint_id: str) -> Transaction[WaitpointRecord]:
 def _refused(one: WaitpointRecord, ballot: Ballot, policy: Policy, now: int) -> WaitpointError | None:
     if one.state is not WaitState.PENDING:
         return waitpoints.refusal(one)
-    if one.due_at is not None and one.due_at <= now:
-        return WaitpointTimedOut(
-            f"The time of {one.id} is over.", hint="It can no longer be answered.", waitpoint_id=one.id, state="timed_out"
-        )
+    late = too_late(one, now)
+    if late is not None:
+        return late
     shown = loads(one.subject).get("digest")
     if ballot.seen is not None and shown is not None and ballot.seen != shown:
         message = f"What {one.id} asks about is not what was shown."
         return SubjectChanged(message, hint="Look at it again, then decide.", waitpoint_id=one.id, digest=shown)
-    why = policy.refuses(ballot.voter)
+    return not_eligible(one, ballot.voter, policy)
+
+
+def too_late(one: WaitpointRecord, now: int) -> WaitpointTimedOut | None:
+    """The error that tells of a question whose time is over, though nothing has ended it yet."""
+    if one.due_at is None or one.due_at > now:
+        return None
+    return WaitpointTimedOut(f"The time of {one.id} is over.", hint="It can no longer be answered.", waitpoint_id=one.id, state="timed_out")
+
+
+def not_eligible(one: WaitpointRecord, voter: Voter, policy: Policy) -> NotEligible | None:
+    """The error that tells somebody that they may not decide."""
+    why = policy.refuses(voter)
     if why is None:
         return None
-    message = f"{ballot.voter.name} may not decide about {one.id}{': they asked for it' if why == 'self_approval' else ''}."
+    message = f"{voter.name} may not decide about {one.id}{': they asked for it' if why == 'self_approval' else ''}."
     return NotEligible(message, hint="Somebody else has to.", waitpoint_id=one.id, reason=why)
+
+
+def _too_often(one: WaitpointRecord, voter: Voter, votes: Sequence[Row], now: int) -> TooManyDecisions | None:
+    if sum(vote["actor"] == voter.name and vote["at"] > now - _MINUTE for vote in votes) < OFTEN:
+        return None
+    message = f"{voter.name} has decided {OFTEN} times about {one.id} within a minute."
+    return TooManyDecisions(message, hint="Wait a minute.", waitpoint_id=one.id, retry_after=60)
 
 
 def _again(one: WaitpointRecord, vote: Row, ballot: Ballot, tally: Tally, now: int) -> Decided:
@@ -145,15 +193,25 @@ def _again(one: WaitpointRecord, vote: Row, ballot: Ballot, tally: Tally, now: i
 
 
 def _keep(one: WaitpointRecord, ballot: Ballot, refused: WaitpointError | None, now: int) -> Transaction[None]:
+    why = None if refused is None else refused.details.get("reason", refused.code)
+    counted = refused is None
     yield SQL.votes.put(
         waitpoint=one.id,
         actor=ballot.voter.name,
         choice=ballot.choice,
         body=ballot.answer,
         key=ballot.key,
-        counted=int(refused is None),
-        why=None if refused is None else refused.details.get("reason", refused.code),
+        counted=int(counted),
+        why=why,
         now=now,
+    )
+    subject = loads(one.subject)
+    detail = {"choice": ballot.choice, "said": loads(ballot.answer), "counted": counted, "why": why, "seen": ballot.seen}
+    shown = {name: subject[name] for name in ("title", "tool", "digest", "risk") if subject.get(name) is not None}
+    type = ballot.choice if ballot.choice in ("cancel", "supersede", "reassign") else "decision"
+    voter = ballot.voter
+    yield from audit.tell(
+        Note(type=type, waitpoint=one.id, run_id=one.run_id, actor=voter.name, via=voter.via, detail={**detail, "asked": shown}), now
     )
 
 

@@ -17,7 +17,7 @@ from agentflow.serde import dumps, loads
 from agentflow.storage import bindings, journal, prompts, runs
 from agentflow.storage.bindings import LIVE, Asker, Choice
 from agentflow.storage.prompts import Happening, Own, VersionRecord
-from agentflow.storage.runs import Lease
+from agentflow.storage.runs import Lease, NewRun, Started
 from agentflow.storage.statements import SQL
 
 HOLDERS = 1_000
@@ -30,10 +30,10 @@ _CHAIN = 8
 class Wanted:
     """A prompt that a run asks for.
 
-    `version` is a number or a hash that the caller insists on, `override` one that the process prefers to what is live,
-    `sticky` the key that a rollout goes by, `pin` whether the run's thread holds
-    the version too. `own` is what the code has. `fits` renders a body of canonical JSON for this caller and returns a hash of what it says;
-    it raises `PromptError` for a body that does not fit.
+    `version` is a number or a hash that the caller insists on, `override` one that the process prefers to what is live, `sticky` the key
+    that a rollout goes by. `pin` says what holds the version: the run and its family, the run's thread too, or this call alone (step).
+    `own` is what the code has. `fits` renders a body of canonical JSON for this caller and returns a hash of what it says; it raises
+    `PromptError` for a body that does not fit.
     """
 
     prompt: str
@@ -147,6 +147,8 @@ def adopt(lease: Lease, wanted: Wanted, held: Held, place: Place) -> Transaction
     version, reason = yield from _standing(before)
     version, reason, rendered = _fitting(wanted, version, own, reason or moved)
     if version.hash == held.hash:
+        # A run that was made of another one's record tells those below it what it holds.
+        yield from _own_pin(lease, wanted, held, now)
         return None
     after = _held(wanted, Choice(version), reason, rendered, place.branch)
     yield from _own_pin(lease, wanted, after, now)
@@ -154,10 +156,25 @@ def adopt(lease: Lease, wanted: Wanted, held: Held, place: Place) -> Transaction
     return after
 
 
+@transaction
+def resolve_once(lease: Lease, wanted: Wanted, place: Place) -> Transaction[Held]:
+    """Choose a version for one call and record it: nobody else holds it. Raises as `resolve`."""
+    yield from runs.held(lease)
+    now = place.entry.ended_at
+    own = None if wanted.own is None else (yield from prompts.ensure(wanted.own, "code", now))
+    choice = yield from _chosen(wanted, place, f"run:{lease.run}", own)
+    version, reason = yield from _standing(choice.version)
+    version, reason, rendered = _fitting(wanted, version, own, reason)
+    kept = choice if version.number == choice.version.number else Choice(version)
+    held = _held(wanted, kept, reason, rendered, place.branch)
+    yield from _record(lease, place.entry, held)
+    return held
+
+
 def stale(run: int, wanted: Wanted, held: Held) -> Transaction[bool]:
     """Whether a run may not go on with the version that it holds: `adopt` says what then."""
     pinned = yield SQL.pins.get(scope=f"run:{run}", prompt=wanted.prompt, label=wanted.scope)
-    if pinned and pinned[0]["hash"] != held.hash:
+    if not pinned or pinned[0]["hash"] != held.hash:
         return True
     found = yield SQL.prompts.hashed(prompt=wanted.prompt, hash=held.hash)
     return bool(found) and found[0]["revoked_at"] is not None
@@ -206,11 +223,15 @@ def live(wanted: Wanted, env: str, now: int) -> Transaction[Held]:
 
 
 def _kept(scope: str, run: int | None, wanted: Wanted, choice: Choice, now: int) -> Transaction[Choice]:
-    version = choice.version
+    return (yield from _kept_as(scope, run, (wanted.prompt, wanted.scope), choice, now))
+
+
+def _kept_as(scope: str, run: int | None, what: tuple[str, str], choice: Choice, now: int) -> Transaction[Choice]:
+    version, (prompt, label) = choice.version, what
     [row] = yield SQL.pins.keep(
         scope=scope,
-        prompt=wanted.prompt,
-        label=wanted.scope,
+        prompt=prompt,
+        label=label,
         number=version.number,
         hash=version.hash,
         variant=choice.variant,
@@ -306,6 +327,30 @@ def repin(run_id: str, prompt: str, to: int | str, said: Happening, now: int) ->
     told = Happening(type="run.repinned", actor=said.actor, reason=said.reason, before=run_id, after=str(version.number))
     yield from prompts.tell(prompt, told, now)
     return version
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a run holds from its start: what the run with that key holds, and versions of prompts by their numbers."""
+
+    of: int | None
+    versions: Mapping[str, int]
+
+
+@transaction
+def start(new: NewRun, holding: Holding, now: int) -> Transaction[Started]:
+    """Start a run that holds versions before it asks for them. Raises as `runs.start`, and `VersionNotFound`."""
+    started = yield from runs.start(new, now)
+    held: dict[tuple[str, str], Choice] = {}
+    if holding.of is not None:
+        for row in (yield SQL.pins.of_scope(scope=f"run:{holding.of}")):
+            held[row["prompt"], row["label"]] = yield from _pinned(row)
+    for prompt, number in holding.versions.items():
+        held[prompt, LIVE] = Choice((yield from prompts.find(prompt, number)))
+    run = started.run.key
+    for (prompt, label), choice in held.items():
+        yield from _kept_as(f"run:{run}", run, (prompt, label), choice, now)
+    return started
 
 
 @transaction

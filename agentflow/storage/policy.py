@@ -23,12 +23,20 @@ class SubjectChanged(WaitpointError):
     http_status = 412
 
 
+class TooManyDecisions(WaitpointError):
+    """One person decides about one question too often; `details["retry_after"]` is in seconds."""
+
+    code = "too_many_decisions"
+    http_status = 429
+
+
 @dataclass(frozen=True, slots=True)
 class Voter:
-    """Who decides. `groups`: those that they are known to be in; None when whoever lets them in vouches for them."""
+    """Who decides. `groups`: those that they are known to be in; None when whoever lets them in vouches for them. `via`: how they came."""
 
     name: str
     groups: frozenset[str] | None = None
+    via: str = "api"
 
 
 @dataclass(frozen=True, slots=True)

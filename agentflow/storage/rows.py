@@ -6,6 +6,8 @@ from dataclasses import fields
 
 from agentflow.database.port import Row
 from agentflow.records import (
+    DeliveryRecord,
+    DeliveryState,
     EntryKind,
     JournalEntry,
     MessageRecord,
@@ -91,6 +93,25 @@ def waitpoint(row: Row) -> WaitpointRecord:
         created_at=row["created_at"],
         ended_at=row["ended_at"],
         wake=row["wake"],
+    )
+
+
+def delivery(row: Row) -> DeliveryRecord:
+    """A row of `deliveries`."""
+    return DeliveryRecord(
+        waitpoint=row["waitpoint"],
+        seq=row["seq"],
+        channel=row["channel"],
+        address=row["address"],
+        person=row["person"],
+        event=row["event"],
+        state=DeliveryState(row["state"]),
+        attempts=row["attempts"],
+        due_at=row["due_at"],
+        reference=row["reference"],
+        error=row["error"],
+        created_at=row["created_at"],
+        ended_at=row["ended_at"],
     )
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from agentflow.database.port import Transaction, transaction
 from agentflow.records import Failure, JournalEntry, RunRecord, WaitpointRecord, WaitState
 from agentflow.serde import encode_failure
-from agentflow.storage import journal, rows, runs, waitpoints
+from agentflow.storage import audit, journal, outbox, rows, runs, waitpoints
+from agentflow.storage.audit import Note
 from agentflow.storage.runs import Lease
 from agentflow.storage.statements import SQL
 from agentflow.storage.waitpoints import Ending
@@ -45,7 +46,16 @@ def supersede(lease: Lease, entry: JournalEntry | None, dropped: Sequence[str], 
             )
         ):
             waits.append(rows.waitpoint(ended))
+            if waitpoints.is_question(ended):
+                yield from audit.tell(_told(waits[-1]), now)
+            if outbox.is_told(ended["subject"]):
+                yield from outbox.end(row["id"], now)
             woken += (yield from waitpoints.end_targets(row["id"], SUPERSEDED, now))[0]
     if entry is not None and not (yield SQL.journal.found(run=lease.run, seq=entry.seq)):
         yield from journal.record(lease, entry)
     return Superseded(waits, woken)
+
+
+def _told(one: WaitpointRecord) -> Note:
+    detail = {"state": WaitState.CANCELLED.value, "why": _GONE.message}
+    return Note(type="supersede", waitpoint=one.id, run_id=one.run_id, actor="system:race", via="run", detail=detail)

@@ -10,7 +10,8 @@ from agentflow.database.port import Database, Transaction, transaction
 from agentflow.errors import RunError
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState, may_become, new_id
 from agentflow.serde import encode_failure
-from agentflow.storage import blobs, inputs, rows, runs, showing, steering, waitpoints
+from agentflow.storage import audit, blobs, inputs, outbox, rows, runs, showing, steering, waitpoints
+from agentflow.storage.audit import Note
 from agentflow.storage.runs import Lease, Lessee, NewRun
 from agentflow.storage.showing import Sight
 from agentflow.storage.statements import SQL
@@ -90,7 +91,7 @@ def _end(run: RunRecord, end: End, spent: Spent, now: int) -> Transaction[Ended]
     if not found:
         raise LeaseLost(run.id)
     ended = rows.run(found[0])
-    others, unanswered = (yield from _cancel_waits(run.key, now)) if run.epoch > 0 else ((), ())
+    others, unanswered = (yield from _cancel_waits(run, now)) if run.epoch > 0 else ((), ())
     if run.idempotency_key is not None and end.state in (RunState.FAILED, RunState.EXPIRED):
         yield from _free_key(run)
     woken, leased = yield from waitpoints.end_targets(run.id, waitpoints.ending_of(ended), now, end.lessee)
@@ -99,14 +100,21 @@ def _end(run: RunRecord, end: End, spent: Spent, now: int) -> Transaction[Ended]
     return Ended(ended, [*woken, *others], leased, unanswered)
 
 
-def _cancel_waits(run: int, now: int) -> Transaction[tuple[list[RunRecord], list[tuple[WaitpointRecord, Sequence[Sight]]]]]:
+def _cancel_waits(run: RunRecord, now: int) -> Transaction[tuple[list[RunRecord], list[tuple[WaitpointRecord, Sequence[Sight]]]]]:
     """Nobody answers what the run has asked: runs that wait for the same answer are woken, to ask themselves.
 
     Returns them, and the questions, each with where else it is shown.
     """
     woken: list[RunRecord] = []
     unanswered: list[tuple[WaitpointRecord, Sequence[Sight]]] = []
-    for row in (yield SQL.waitpoints.cancel_of_run(run=run, now=now)):
+    for row in (yield SQL.waitpoints.cancel_of_run(run=run.key, now=now)):
+        if waitpoints.is_question(row):
+            detail = {"state": WaitState.CANCELLED.value, "why": "Its run has ended."}
+            yield from audit.tell(
+                Note(type="cancel", waitpoint=row["id"], run_id=run.id, actor="system:run", via="run", detail=detail), now
+            )
+        if outbox.is_told(row["subject"]):
+            yield from outbox.end(row["id"], now)
         if row["kind"] == WaitKind.APPROVAL:
             more, _ = yield from waitpoints.end_targets(row["id"], waitpoints.Ending(WaitState.CANCELLED), now)
             woken += more

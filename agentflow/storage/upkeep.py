@@ -133,6 +133,9 @@ def _delete(keys: Sequence[int]) -> Transaction[None]:
     yield SQL.callbacks.forget(runs=named)
     yield SQL.votes.forget(runs=named)
     yield SQL.pins.forget(runs=named)
+    yield SQL.links.forget(runs=named)
+    yield SQL.deliveries.forget(runs=named)
+    yield SQL.rungs.forget(runs=named)
     yield SQL.remains.add(runs=named)
     gone = {row["key"] for row in (yield SQL.remains.delete(runs=named))}
     for key in keys:
@@ -163,6 +166,12 @@ def forget_tokens(before: int, limit: int) -> Transaction[bool]:
     if gone:
         yield SQL.votes.forget_free(waitpoints=dumps(gone))
     return len(gone) == limit
+
+
+@transaction
+def forget_tries(now: int, limit: int) -> Transaction[bool]:
+    """Delete what was counted of wrong secrets long ago; True when there may be more."""
+    return len((yield SQL.tries.forget(before=now - _WIDE, now=now, limit=limit))) == limit
 
 
 @transaction

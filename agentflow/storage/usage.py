@@ -17,7 +17,8 @@ LONGEST = 31 * 86_400 * SECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallUsage:
-    """What one model call told. `cost` is nano-USD; None is not known. `calls` is 0 for the rest of a call that was counted before."""
+    """What one model call told. `cost` is nano-USD; None is not known. `calls` is 0 for the rest of a call that was counted before;
+    `prompt` is the version of a prompt that it was made by, as `support@v3#9f2c1a`."""
 
     provider: str | None = None
     model: str | None = None
@@ -27,6 +28,7 @@ class CallUsage:
     reasoning: int | None = None
     cost: int | None = None
     calls: int = 1
+    prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,12 @@ def put(run: int, seq: int, epoch: int, metered: Metered, now: int) -> Transacti
 def of_scope(scope: str, run: int | None = None, since: int = -1) -> Transaction[UsageRecord]:
     """What was used for a scope after a moment, by everybody or by one run."""
     [found] = yield SQL.usage.sum(scope=scope, run=run, since=since)
+    return _record(found)
+
+
+def of_prompt(ref: str, since: int = -1) -> Transaction[UsageRecord]:
+    """What the calls of one version of a prompt used after a moment."""
+    [found] = yield SQL.usage.of_prompt(prompt=ref, since=since)
     return _record(found)
 
 

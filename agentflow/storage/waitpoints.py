@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 from agentflow.control import LeaseLost
-from agentflow.database.port import Rows, Transaction, transaction
+from agentflow.database.port import Row, Rows, Transaction, transaction
 from agentflow.errors import WaitpointAlreadyAnswered, WaitpointNotFound, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState, new_id
 from agentflow.serde import decode_failure, dumps, encode_failure, loads
-from agentflow.storage import blobs, rows, runs, showing
+from agentflow.storage import audit, blobs, outbox, rows, runs, showing
+from agentflow.storage.audit import Note
 from agentflow.storage.runs import Lease, Lessee, NewRun, Started
 from agentflow.storage.showing import Sight
 from agentflow.storage.statements import SQL
@@ -112,6 +114,8 @@ def insert(lease: Lease, new: NewWaitpoint, ending: Ending | None, now: int) -> 
         # Either the lease is lost, or this very wait is there: the connection broke after it was committed.
         yield from runs.hold(lease)
         found = yield SQL.waitpoints.get(id=new.id)
+    elif ending is None and outbox.is_told(new.subject):
+        yield from outbox.begin(rows.waitpoint(found[0]), lease.run, now)
     if not found:
         raise LeaseLost(lease.run_id)
     if new.kind is WaitKind.APPROVAL:
@@ -192,8 +196,28 @@ def end(waitpoint_id: str, ending: Ending, now: int, lessee: Lessee | None = Non
     one = yield from get(waitpoint_id)
     if one.run_id is not None:
         yield SQL.runs.lock(id=one.run_id)
-    yield SQL.waitpoints.lock(id=waitpoint_id)
-    return (yield from end_locked(one, ending, now, lessee))
+    locked = yield SQL.waitpoints.lock(id=waitpoint_id)
+    done = yield from end_locked(one, ending, now, lessee)
+    if is_question(locked[0]):
+        yield from audit.tell(_told(one, ending), now)
+    return done
+
+
+def is_question(row: Row) -> bool:
+    """Whether somebody outside is to answer it: what ends it is audited. Neither a place in a thread nor a wait for a token is one."""
+    kind = row["kind"]
+    if kind in (WaitKind.APPROVAL, WaitKind.INPUT, WaitKind.TOKEN):
+        return True
+    return kind == WaitKind.CALLBACK and row["target"] is None and '"thread"' not in row["subject"]
+
+
+def _told(one: WaitpointRecord, ending: Ending) -> Note:
+    """What the audit tells of an end that is no vote of a person."""
+    by = ending.by or "nobody"
+    silent = ending.state is WaitState.TIMED_OUT
+    via = "timeout" if silent else "callback" if one.kind is WaitKind.CALLBACK else "api"
+    detail = {"state": ending.state.value, "answer": None if ending.answer is None else sha256(ending.answer.encode()).hexdigest()}
+    return Note(type="timeout" if silent else "answer", waitpoint=one.id, run_id=one.run_id, actor=by, via=via, detail=detail)
 
 
 def end_locked(one: WaitpointRecord, ending: Ending, now: int, lessee: Lessee | None) -> Transaction[Woken]:
@@ -209,6 +233,8 @@ def end_locked(one: WaitpointRecord, ending: Ending, now: int, lessee: Lessee | 
     found = yield SQL.waitpoints.end(id=one.id, state=ending.state.value, answer=answer, by=ending.by, now=now, wake=wake)
     if not found:
         raise refusal(rows.waitpoint((yield SQL.waitpoints.get(id=one.id))[0]))
+    if outbox.is_told(one.subject):
+        yield from outbox.end(one.id, now)
     more_woken, more_leased = yield from end_targets(one.id, ending, now, lessee)
     sights = (yield from showing.sights(one.id)) if one.kind is WaitKind.APPROVAL else ()
     return Woken(replace(rows.waitpoint(found[0]), answer=ending.answer), [*woken, *more_woken], [*leased, *more_leased], sights)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from agentflow.streams.parts import (
+    ApprovalEscalated,
+    ApprovalReminded,
     ApprovalRequested,
     ApprovalResolved,
     Data,
@@ -33,6 +35,8 @@ from agentflow.streams.parts import (
 
 __all__ = [
     "KINDS",
+    "ApprovalEscalated",
+    "ApprovalReminded",
     "ApprovalRequested",
     "ApprovalResolved",
     "ChildFinished",
@@ -204,7 +208,7 @@ class ChildFinished:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens and cost (US dollars) of one model request."""
+    """Tokens and cost (US dollars) of one model request; `prompt` is the version that it was made by, as `support@v3#9f2c1a`."""
 
     type: ClassVar[str] = "usage"
     step: str | None = None
@@ -215,6 +219,7 @@ class Usage:
     cached: int | None = None
     reasoning: int | None = None
     cost: float | None = None
+    prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +297,8 @@ KINDS = (
     ToolError,
     ToolDenied,
     ApprovalRequested,
+    ApprovalReminded,
+    ApprovalEscalated,
     ApprovalResolved,
     Data,
     StreamItem,
@@ -332,6 +339,8 @@ Event = (
     | ToolError
     | ToolDenied
     | ApprovalRequested
+    | ApprovalReminded
+    | ApprovalEscalated
     | ApprovalResolved
     | Data
     | StreamItem

@@ -158,6 +158,24 @@ class ApprovalRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalReminded:
+    """Whoever was told of the question is told again, by the time that was set for it or because somebody asked (`by`)."""
+
+    type: ClassVar[str] = "approval.reminded"
+    approval: str
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalEscalated:
+    """Nobody has decided in time: `to` may decide from now on, too, as `group:ops` or `user:maria`."""
+
+    type: ClassVar[str] = "approval.escalated"
+    approval: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
 class ApprovalResolved:
     """The answer, from whatever channel: approved, denied, expired or cancelled."""
 

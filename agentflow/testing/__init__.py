@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from agentflow.testing.clock import ManualClock
 from agentflow.testing.engine import Engine, Waiting
 from agentflow.testing.faults import CrashingDatabase
+from agentflow.testing.human import FakeHuman, fake_human
 from agentflow.testing.replay import ReplayReport
 
 if TYPE_CHECKING:
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
 __all__ = [
     "CrashingDatabase",
     "Engine",
+    "FakeHuman",
     "ManualClock",
     "ReplayReport",
     "ScriptedModel",
     "Waiting",
     "call",
+    "fake_human",
     "scripted_model",
     "text",
     "thinking",

@@ -7,9 +7,10 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, Unpack
 
 from agentflow.app import Agentflow
+from agentflow.app.outbox import Reach
 from agentflow.clock import SECOND
 from agentflow.database import open_database
 from agentflow.database.port import BlockingDatabase, Database, Query, Rows, T, Transaction
@@ -50,9 +51,9 @@ class Waiting:
         """Answer an approval with yes."""
         await self._engine.app.waitpoints.approve(self.id, by=by, reason=reason, edits=edits)
 
-    async def deny(self, *, by: str, reason: str | None = None) -> None:
-        """Answer an approval with no."""
-        await self._engine.app.waitpoints.deny(self.id, by=by, reason=reason)
+    async def deny(self, *, by: str, reason: str | None = None, stop: bool = False) -> None:
+        """Answer an approval with no, and stop the run if that is wanted."""
+        await self._engine.app.waitpoints.deny(self.id, by=by, reason=reason, stop=stop)
 
     async def answer(self, value: Any, *, by: str = "test") -> None:
         """Answer with a JSON value."""
@@ -78,6 +79,7 @@ class Engine:
         *,
         wrap: Callable[[Database], Database] | None = None,
         database: str | None = None,
+        **reach: Unpack[Reach],
     ) -> None:
         self.clock = ManualClock()
         self.clock.settle = self.settle
@@ -86,9 +88,11 @@ class Engine:
         self.settings = replace(settings or WorkerSettings(), isolate=False)
         self._redis = redis
         self._database = database
+        self._reach = reach
         self._activity = self._asked = 0
         # A test need not hold what it starts: without a name of its own, it would be gone with the next garbage collection.
         self._started: list[Task[..., Any]] = []
+        self.written: set[asyncio.Event] = set()
         self.wrap: Callable[[Database], Database] = wrap or (lambda database: database)
         self.app = self._app()
 
@@ -97,7 +101,9 @@ class Engine:
         opened = SqliteDatabase(self.directory / "test.db", slow_commit=60.0) if self._database is None else open_database(self._database)
         database = self.wrap(self.watched(opened))
         known = _Everything() if tasks is None else tasks
-        return Agentflow(known, database=database, redis=self._redis, directory=self.directory, worker=self.settings, clock=self.clock)
+        return Agentflow(
+            known, database=database, redis=self._redis, directory=self.directory, worker=self.settings, clock=self.clock, **self._reach
+        )
 
     def watched(self, database: Database) -> Database:
         """A database that `settle` waits for: for a second process in the same test."""
@@ -201,7 +207,8 @@ class Engine:
 
     async def _bodies(self, entries: list[JournalEntry]) -> dict[str, str]:
         """The bodies of the prompts that a run holds, by hash."""
-        held = [(one.key.split(":")[1], loads(one.value or "{}")["hash"]) for one in entries if one.key.startswith("prompt:")]
+        keys = [(one.key.rpartition("/prompt:")[2].removeprefix("prompt:"), one) for one in entries if "prompt:" in one.key]
+        held = [(key.partition(":")[0], loads(one.value or "{}")["hash"]) for key, one in keys]
         return {hash: (await self.app.prompts.version(name, hash)).body for name, hash in held}
 
     def calls(self, function: Step[..., Any] | Task[..., Any]) -> int:
@@ -219,6 +226,7 @@ class Engine:
         """The worker dies as by `kill -9`, and none is left."""
         app = self.app
         opened.discard(app)
+        await app.outbox.kill()
         if app.worker is not None:
             await app.worker.kill()
         await app.streams.close()
@@ -246,7 +254,7 @@ class Engine:
         return bool(self._asked)
 
     @contextmanager
-    def asking(self) -> Generator[None]:
+    def asking(self, *, writes: bool = False) -> Generator[None]:
         """The engine uses the database."""
         self._asked += 1
         try:
@@ -254,6 +262,8 @@ class Engine:
         finally:
             self._asked -= 1
             self._activity += 1
+            for event in self.written if writes else ():
+                event.set()
 
 
 class _Everything(Mapping[str, Task[..., Any]]):
@@ -305,11 +315,11 @@ class _Watched:
         self.dialect = database.dialect
 
     async def transact(self, transaction: Transaction[T]) -> T:
-        with self._engine.asking():
+        with self._engine.asking(writes=True):
             return await self._database.transact(transaction)
 
     async def execute(self, query: Query) -> Rows:
-        with self._engine.asking():
+        with self._engine.asking(writes=True):
             return await self._database.execute(query)
 
     async def fetch(self, query: Query) -> Rows:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from logging import getLogger
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from agentflow.clock import SECOND
@@ -143,6 +143,9 @@ class _DryContext:
             self._differs.append(key)
         return recorded(found, call)
 
+    def unsettled(self, key: str) -> int:
+        return self._replay.unsettled(key)
+
     def over(self, call: str) -> None:
         pass
 
@@ -151,7 +154,7 @@ class _DryContext:
         one = self.waited.get(key)
         if one is None:
             raise _Frontier
-        return WaitResult(one.id, one.state, one.answer, one.answered_by)
+        return WaitResult(one.id, one.state, one.answer, one.answered_by, one.subject)
 
     async def open(self, key: str, request: WaitRequest) -> str:
         one = self.waited.get(key)
@@ -191,10 +194,11 @@ class _DryContext:
         raise _Frontier
 
     async def prompt(self, wanted: Wanted) -> Held:
-        held = self._held.get(wanted.key)
+        once = wanted.pin == "step"
+        held = None if once else self._held.get(wanted.key)
         if held is None:
-            records, text = 0, self.find(f"{wanted.key}#0").value
-            while (later := self.look(f"{wanted.key}#{records + 1}")) is not None:
+            records, text = 0, self.find(self.key(f"{wanted.key}:step") if once else f"{wanted.key}#0").value
+            while not once and (later := self.look(f"{wanted.key}#{records + 1}")) is not None:
                 records, text = records + 1, later.value
             body = self.bodies.get(loads(text or "{}")["hash"]) or (wanted.own.body if wanted.own is not None else "")
             held = self._held[wanted.key] = Held.read(text or "{}", body)
@@ -209,6 +213,9 @@ class _DryContext:
 
     async def above(self, target: str) -> str | None:
         return self._run.parent_id
+
+    async def stop(self, reason: str) -> NoReturn:
+        raise _Frontier
 
     async def caught_up(self) -> None:
         """A replay says nothing."""

@@ -147,7 +147,7 @@ async def line_of_input() -> str:
 
 async def demonstrate(directory: str) -> int:
     """The whole demo; 0 when the run completed, the worker was killed, and no recorded step ran twice."""
-    model = release_notes.agent_options["model"]
+    model = release_notes.agent_options.get("model")
     say(f"model: {model if isinstance(model, str) else 'scripted'} ({WHY})", BOLD)
     app = Agentflow(TASKS, directory=directory, worker=False)
     url: asyncio.Future[str] = asyncio.get_running_loop().create_future()

@@ -39,6 +39,23 @@ export function renderHook<R, P = undefined>(
   return { result, rerender, unmount: () => unmount(root) };
 }
 
+/** Show something in the document. */
+export function render(shown: ReactNode): HTMLElement {
+  const box = document.body.appendChild(document.createElement("div"));
+  const root = createRoot(box);
+  open.add(root);
+  flushSync(() => root.render(shown));
+  return box;
+}
+
+/** Type into a control, as a person does. */
+export function type(control: Element | null, text: string): void {
+  if (control === null) throw new TypeError("There is nothing to type into.");
+  // React looks at the setter of the element's class to tell its own changes from those of people.
+  Object.getOwnPropertyDescriptor(Object.getPrototypeOf(control), "value")?.set?.call(control, text);
+  control.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
 /** Take down whatever a test has left. */
 export function cleanup(): void {
   for (const root of open) unmount(root);

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 from uuid import UUID
 
 from agentflow.control import Suspend
@@ -16,6 +17,7 @@ from agentflow.engine.context import CallbackAddress, ReceiveCall, StartCall, St
 from agentflow.errors import AgentflowError, StepFailed
 from agentflow.records import WaitKind, WaitState
 from agentflow.serde import dumps
+from agentflow.storage.pins import Held, Wanted
 from agentflow.streams.events import Event, StepRetrying
 
 PATIENCE = 10.0
@@ -55,6 +57,7 @@ class Journal:
     answers: dict[str, WaitResult] = field(default_factory=dict[str, WaitResult])
     events: list[Event] = field(default_factory=list[Event])
     digests: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    begun: Counter[str] = field(default_factory=Counter[str])
     touches: int = 0
 
     def of(self, kind: type[E]) -> list[E]:
@@ -108,6 +111,9 @@ class MemoryRun:
     async def random(self) -> float:
         return 0.5
 
+    async def prompt(self, wanted: Wanted) -> Held:
+        raise NotImplementedError("No agent here speaks by a prompt.")
+
     async def patch(self, name: str) -> bool:
         return True
 
@@ -128,6 +134,8 @@ class MemoryRun:
         tries = 0
         while True:
             tries += 1
+            if call.consent is not None:
+                self.journal.begun[key] += 1
             token = scope.set(Scope(key, tries, self))
             try:
                 return await call.body()
@@ -140,10 +148,19 @@ class MemoryRun:
                     raise
                 if delay is None:
                     raise StepFailed(f"{call.name}: {error}", type=type(error).__name__) from error
+                if call.consent is not None:
+                    self.journal.begun[key] -= 1
                 self.delays.append(delay)
                 self.journal.events.append(StepRetrying(key, tries + 1))
             finally:
                 scope.reset(token)
+
+    def unsettled(self, key: str) -> int:
+        return 0 if key in self.journal.results else self.journal.begun[key]
+
+    async def stop(self, reason: str) -> NoReturn:
+        self.cancelled = reason
+        raise asyncio.CancelledError(reason)
 
     def over(self, call: str) -> None:
         self.over_with.append(call)
@@ -209,9 +226,13 @@ class MemoryRun:
 
     def answer(self, key: str, value: Any, state: WaitState = WaitState.ANSWERED) -> None:
         """End what the run waits for."""
-        self.journal.answers[key] = WaitResult(f"wp_{key}", state, dumps(value), "maria")
+        self.journal.answers[key] = WaitResult(f"wp_{key}", state, dumps(value), "maria", self._subject(key))
         if (future := self._open.pop(key, None)) is not None:
             future.set_result(None)
+
+    def _subject(self, key: str) -> str:
+        asked = self.journal.waits.get(key)
+        return "{}" if asked is None else dumps(asked.subject)
 
     def evict(self) -> None:
         """The run leaves memory."""

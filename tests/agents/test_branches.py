@@ -19,11 +19,7 @@ from tests.agents.test_inputs import asked
 from tests.agents.test_steering import Gate, give, look
 from tests.agents.test_threads import words
 
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine_database(request: pytest.FixtureRequest) -> str | None:
-    """Where the engine under test keeps what is true."""
-    return None if request.param == "sqlite" else request.getfixturevalue("migrated_url")
+pytestmark = pytest.mark.both_databases
 
 
 class Counting:

@@ -11,10 +11,7 @@ from agentflow.testing.models import call, scripted_model, text
 TURNS = 200
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine_database(request: pytest.FixtureRequest) -> str | None:
-    """Where the engine under test keeps what is true."""
-    return None if request.param == "sqlite" else request.getfixturevalue("migrated_url")
+pytestmark = pytest.mark.both_databases
 
 
 async def test_the_records_of_a_long_run_grow_by_the_same_rows_and_bytes_each_turn(engine: Engine) -> None:

@@ -20,11 +20,7 @@ from agentflow.testing import Engine
 from agentflow.testing.models import call, scripted_model, text, thinking
 from tests.agents.test_threads import words
 
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine_database(request: pytest.FixtureRequest) -> str | None:
-    """Where the engine under test keeps what is true."""
-    return None if request.param == "sqlite" else request.getfixturevalue("migrated_url")
+pytestmark = pytest.mark.both_databases
 
 
 @step

@@ -21,10 +21,7 @@ from tests.faults.flaky import FlakyDatabase
 T = TypeVar("T")
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine_database(request: pytest.FixtureRequest) -> str | None:
-    """Where the engine under test keeps what is true."""
-    return None if request.param == "sqlite" else request.getfixturevalue("migrated_url")
+pytestmark = pytest.mark.both_databases
 
 
 @step
@@ -114,7 +111,7 @@ async def test_a_run_waits_for_its_turn_without_a_slot_and_says_for_whom(engine:
 
 async def test_who_answers_the_wait_for_a_turn_from_outside_changes_nothing(engine: Engine) -> None:
     support = Agent("support", model=scripted_model([call("refund", {"order": "o"}, id="c1")], [text("done")], [text("next")]))
-    support = Agent("support", model=support.agent_options["model"], tools=[ai.tool(refund, approval=True)])
+    support = Agent("support", model=support.agent_options.get("model", ""), tools=[ai.tool(refund, approval=True)])
     first = await engine.start(support.using(thread="t-7"), "go")
     [question] = await engine.waiting(first)
     second = await engine.start(support.using(thread="t-7"), "and?")

@@ -21,12 +21,6 @@ from agentflow.testing.models import call, scripted_model, text
 from tests.agents.loops import LETTING_OUT, LOOPS, TWICE, Make, claude_sdk
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine_database(request: pytest.FixtureRequest) -> str | None:
-    """Where the engine under test keeps what is true."""
-    return None if request.param == "sqlite" else request.getfixturevalue("migrated_url")
-
-
 @pytest.fixture(params=LOOPS, ids=lambda make: make.__name__)
 def loop(request: pytest.FixtureRequest) -> Make:
     """Who asks for the calls."""
@@ -168,6 +162,7 @@ async def _called() -> None:
             await asyncio.sleep(0)
 
 
+@pytest.mark.both_databases
 async def test_what_the_model_was_told_of_a_failure_stands_in_the_next_attempt(engine: Engine, loop: Make) -> None:
     made = loop([ai.tool(stock, errors="hide"), ai.tool(refund)], [("stock", {"order": "o-1"}), ("answers-refund", {"order": "o-2"})])
     failing = [True]
@@ -221,6 +216,7 @@ async def test_of_a_long_result_the_model_is_told_the_beginning_the_end_and_how_
     assert outputs == [LONG if target is report else [LONG]]
 
 
+@pytest.mark.both_databases
 async def test_a_model_reads_on_after_a_crash_and_the_tool_is_not_called_again(engine: Engine) -> None:
     read: list[str] = []
 
@@ -304,6 +300,7 @@ async def test_a_call_has_one_key_in_all_its_tries(engine: Engine, loop: Make) -
     assert all(key.startswith(f"{run.id}:") for key in keys)
 
 
+@pytest.mark.both_databases
 async def test_a_child_run_has_the_key_of_its_call_after_a_retry_and_a_crash(engine: Engine, loop: Make) -> None:
     keys.clear()
     made = loop([ai.tool(payout)], [("answers-payout", {"order": "o-1"})])

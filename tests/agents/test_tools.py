@@ -14,11 +14,13 @@ from pydantic_ai.messages import BinaryContent, ToolReturn, ToolReturnPart, User
 
 from agentflow import ai
 from agentflow.agents.agent import Agent
-from agentflow.agents.approval import Approval
+from agentflow.agents.answers import edited
+from agentflow.agents.approval import Approval, refusal
 from agentflow.agents.durability import Durability
 from agentflow.control import Suspend
 from agentflow.engine.step import step
 from agentflow.engine.task import task
+from agentflow.engine.waits import Decision
 from agentflow.errors import DefinitionError
 from agentflow.records import WaitState
 from agentflow.streams.events import ToolDenied, ToolError, ToolOutput
@@ -129,9 +131,9 @@ async def test_people_are_asked_about_all_calls_at_once_and_each_answer_goes_to_
     parts = model.requests[1].messages[-1].parts
     returned = [(part.tool_call_id, part.outcome, part.content) for part in parts if isinstance(part, ToolReturnPart)]
     assert returned == [
-        ("c5", "denied", "The call was denied: too late"),
+        ("c5", "denied", refusal(Decision(False, by="maria", reason="too late"))),
         ("c7", "success", "refunded 7"),
-        ("c9", "success", 'refunded 8\n\nA person changed the arguments of refund before it ran, to {"cents": 8}.'),
+        ("c9", "success", f"refunded 8\n\n{edited('refund', {'cents': 8})}"),
     ]
     assert not [part for part in parts if isinstance(part, UserPromptPart)]
     assert len(model.requests) == 2
@@ -225,7 +227,7 @@ def test_an_agent_with_a_wrong_option_or_no_model_is_an_error() -> None:
     with pytest.raises(DefinitionError, match="modell"):
         Agent("support", modell="x")  # pyright: ignore[reportCallIssue]
     with pytest.raises(DefinitionError, match="no model"):
-        Agent("support")  # pyright: ignore[reportCallIssue]
+        Agent("support")
 
 
 def test_a_tool_is_described_by_its_signature_and_docstring() -> None:

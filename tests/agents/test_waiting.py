@@ -22,17 +22,14 @@ from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, RunCont
 from pydantic_ai.usage import RequestUsage
 
 from agentflow import Agent, ai, step, task
+from agentflow.agents.answers import edited
 from agentflow.agents.durability import Durability
 from agentflow.records import RunState, WaitKind
 from agentflow.streams.events import ToolOutput
 from agentflow.testing import Engine
 from agentflow.testing.models import ScriptedModel, call, scripted_model, text
 
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine_database(request: pytest.FixtureRequest) -> str | None:
-    """Where the engine under test keeps what is true."""
-    return None if request.param == "sqlite" else request.getfixturevalue("migrated_url")
+pytestmark = pytest.mark.both_databases
 
 
 @step
@@ -66,7 +63,7 @@ async def test_two_tools_of_one_turn_wait_and_are_answered_in_reverse_after_a_re
     await engine.crash()
     await engine.app.waitpoints.approve(first.id, by="otto", edits={"account": "a", "cents": 2})
     assert await run.result() == "done"
-    changed = 'A person changed the arguments of transfer before it ran, to {"account": "a", "cents": 2}.'
+    changed = edited("transfer", {"account": "a", "cents": 2})
     assert returned(model) == {"c1": f"2 to a\n\n{changed}", "c2": "shipped o-1"}
     assert (engine.calls(ship_when_asked), len(model.requests)) == (1, 2)
 
@@ -91,7 +88,7 @@ async def test_a_tool_of_pydantic_ai_that_needs_approval_says_what_a_person_chan
     await asked["paying#0/turn:1/pay:c5/approval"].approve(by="maria", edits={"cents": 4})
     [again] = await engine.waiting(run)
     await engine.crash()
-    changed = 'A person changed the arguments of pay before it ran, to {"cents": 4}.'
+    changed = edited("pay", {"cents": 4})
     assert returned(model) == {"c5": f"paid 4\n\n{changed}", "c7": "paid 7"}
     await again.approve(by="maria")
     assert await run.result() == "done"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from datetime import date
+from typing import Annotated, Any, Literal
 
-from agentflow import Agent
+from pydantic import BaseModel, Field
+
+from agentflow import Agent, Approval, ai, approve, ask, step, task
 from agentflow.engine.task import Task
 from agentflow.testing import scripted_model
-from agentflow.testing.models import text
+from agentflow.testing.models import call, text
 from cookbook.support import follow_up, refund, support
 
 
@@ -33,4 +36,66 @@ def speaker_of(prompter: Prompter) -> Agent[str]:
     return Agent("speaker", model=model, instructions="You count.", description="Counts to six.")
 
 
-TASKS: tuple[Task[..., Any], ...] = (follow_up, refund, support)
+@task
+async def publish(title: str) -> str:
+    """Publish a post, once two people agree."""
+    decision = await approve(
+        title, body={"post": "The tides", "words": 420}, users=["ana", "bo", "maria"], need=2, risk="high", expires="2h"
+    )
+    return "published" if decision.approved else f"denied: {decision.reason}"
+
+
+@task
+async def wipe(index: str) -> str:
+    """Delete an index, if a person says so."""
+    body = {"index": index, "count": "12", "hosts": ["a, b"], "note": "ok\u202etxt.exe"}
+    decision = await approve(f"Delete the index {index}?", body=body, risk="critical", expires="3d")
+    return "deleted" if decision.approved else "kept"
+
+
+class Address(BaseModel):
+    """Where to."""
+
+    street: str = Field(min_length=3)
+    city: str
+
+
+class Shipping(BaseModel):
+    """How an order goes out."""
+
+    carrier: Literal["dhl", "ups"]
+    weight: Annotated[float, Field(gt=0, le=30, title="Weight in kg")]
+    on: date
+    parcels: int = 1
+    insured: bool = True
+    extras: list[Literal["gift wrap", "text message"]] = []
+    postcode: Annotated[str, Field(pattern=r"(?i)^[a-z]{2}-[0-9]{4}$", description="Like NO-0150")]
+    note: str | None = None
+    address: Address
+
+
+@task
+async def ship(order: str) -> str:
+    """Ask how to ship an order."""
+    found = await ask(Shipping, title=f"How should order {order} go out?", body={"order": order}, expires="2d")
+    return f"{found.carrier} {found.weight} {found.on} {found.parcels} {','.join(found.extras)} {found.postcode} {found.address.city}"
+
+
+@step
+async def transfer(account: str, cents: int, note: str = "") -> str:
+    """Send money."""
+    return f"sent {cents} to {account}: {note}"
+
+
+cashier = Agent(
+    "cashier",
+    model=scripted_model(
+        [call("transfer", {"account": "NO93 8601", "cents": 4_900, "note": "Refund for order o-81, agreed by phone"}, id="send")],
+        [text("The money is sent.")],
+    ),
+    instructions="You pay what people are owed.",
+    tools=[ai.tool(transfer, approval=Approval(risk="high", groups=["finance"], expires="4h"))],
+)
+
+
+TASKS: tuple[Task[..., Any], ...] = (follow_up, refund, support, publish, wipe, ship, cashier)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from agentflow.serde import loads
 from cookbook.support import follow_up, refund, support
 from tests.browser.conftest import Desk, driving
+from tests.browser.desk import cashier, publish, ship, wipe
 
 
 async def test_a_task_is_started_asks_is_answered_in_place_and_is_done(desk: Desk) -> None:
@@ -17,6 +19,40 @@ async def test_an_agent_is_watched_and_a_person_changes_what_it_asks_for_by_keys
     async with desk.served() as url, driving("agentToDone", url) as driver:
         await driver.told("start")
         await support.start("Order o-81 never came, I want my money back.")
+        driver.go_on()
+
+
+async def asked(desk: Desk, title: str) -> str:
+    """The id of the open question with that title."""
+    return next(one.id for one in await desk.app.waitpoints.list(kind="approval") if loads(one.subject)["title"] == title)
+
+
+async def test_an_inbox_is_worked_through_by_keys_and_tells_what_others_decide(desk: Desk) -> None:
+    async with desk.served() as url, driving("inbox", url) as driver:
+        await driver.told("start")
+        await refund.start("o-81", 20_000)
+        await publish.start("Publish The tides?")
+        await wipe.start("orders")
+        driver.go_on()
+        await driver.told("ana")
+        await desk.app.waitpoints.deny(await asked(desk, "Refund 200.00 to Maria?"), by="Ana", reason="It was paid before.")
+        driver.go_on()
+        await driver.told("bo")
+        await desk.app.waitpoints.approve(await asked(desk, "Publish The tides?"), by="bo")
+        driver.go_on()
+
+
+async def test_a_form_is_filled_in_wrong_first_and_then_right(desk: Desk) -> None:
+    async with desk.served() as url, driving("form", url) as driver:
+        await driver.told("start")
+        await ship.start("o-81")
+        driver.go_on()
+
+
+async def test_what_is_changed_is_seen_before_it_is_sent_on_a_phone(desk: Desk) -> None:
+    async with desk.served() as url, driving("pocket", url) as driver:
+        await driver.told("start")
+        await cashier.start("Pay o-81 back.")
         driver.go_on()
 
 

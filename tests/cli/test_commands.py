@@ -131,7 +131,7 @@ def test_the_same_idempotency_key_is_the_same_run(shop: Call) -> None:
         (("runs", "revive", "run_1"), 1, "There is no run 'run_1'"),
         (("runs", "list", "--status", "happy"), 2, "'happy' is no state"),
         (("approve", "wp_1"), 1, "wp_1"),
-        (("approvals", "decide", "wp_1"), 2, "--approve or --deny"),
+        (("approvals", "decide", "wp_1", "deny"), 1, "wp_1"),
         (("doctor", "--database", "mysql://x"), 2, "mysql:// is not supported"),
     ],
 )

@@ -66,6 +66,9 @@ async def test_questions_are_answered_and_whoever_is_late_is_told(client: Client
     with pytest.raises(WaitpointAlreadyAnswered) as late:
         await client.waitpoints.deny(waiting["id"], by="ben")
     assert late.value.http_status == 409
+    older = await client.start("publish", draft="y")
+    ended = await client.waitpoints.supersede((await site.waiting(older.id))["id"], by="ben", reason="a newer draft")
+    assert (ended.state.value, ended.answered_by, (await older.result())["approved"]) == ("cancelled", "ben", False)
     token = (await site.app.waitpoints.create()).id
     collecting = await client.start("collect", token=token)
     await client.waitpoints.answer(token, {"a": 1}, by="farm")

@@ -26,8 +26,8 @@ async def opened(tmp_path: Path, stream_server: str) -> AsyncIterator[tuple[Clie
         yield client, app, coded
 
 
-def said(text: str) -> Body:
-    return Body((Message("user", text),))
+def said(text: str) -> str:
+    return Body((Message("user", text),)).json
 
 
 async def test_a_version_is_saved_released_and_taken_back_as_the_app_does_it(opened: tuple[Client, Agentflow, Any]) -> None:
@@ -63,5 +63,5 @@ async def test_what_the_server_refuses_is_raised_as_what_it_is(opened: tuple[Cli
     with pytest.raises(TemplateError) as wrong:
         await prompts.save("mail/title", said("{{"), by="maria")
     assert (wrong.value.details["line"], wrong.value.details["column"]) == (1, 1)
-    contract = {"properties": {"x": {}}, "required": ["x"]}
+    contract: dict[str, Any] = {"properties": {"x": {}}, "required": ["x"]}
     assert (await prompts.save("new", said("{{x}}"), by="maria", contract=contract)).number == 1

@@ -18,9 +18,15 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import Proxy
 
 
+@pytest.fixture
+def template(request: pytest.FixtureRequest) -> str | None:
+    """The PostgreSQL database whose tables a test begins with: those of the storage."""
+    return request.getfixturevalue("migrated")
+
+
 @pytest.fixture(params=PLACES)
 def place(request: pytest.FixtureRequest) -> Generator[Place]:
-    """An empty database."""
+    """A database without rows."""
     with PLACES[request.param](request) as found:
         yield found
 

@@ -44,7 +44,7 @@ def _sqlite_on_a_slow_disk(request: pytest.FixtureRequest) -> Generator[Place]:
 @contextmanager
 def _postgres(request: pytest.FixtureRequest) -> Generator[Place]:
     server: PostgresServer = request.getfixturevalue("postgres")
-    with server.database() as url:
+    with _origin(request, server) as url:
         yield Place(url)
 
 
@@ -58,8 +58,14 @@ def _postgres_schema(request: pytest.FixtureRequest) -> Generator[Place]:
 @contextmanager
 def _pgbouncer(request: pytest.FixtureRequest) -> Generator[Place]:
     bouncer: PgBouncer = request.getfixturevalue("pgbouncer")
-    with bouncer.server.database() as url:
+    with _origin(request, bouncer.server) as url:
         yield Place(bouncer.url(url))
+
+
+def _origin(request: pytest.FixtureRequest, server: PostgresServer) -> AbstractContextManager[str]:
+    """A database with the tables that the test begins with, if any."""
+    template: str | None = request.getfixturevalue("template")
+    return server.database() if template is None else server.emptied(template)
 
 
 def _folder(request: pytest.FixtureRequest) -> Path:

@@ -26,6 +26,11 @@ PATIENCE = 60
 
 
 @pytest.fixture
+def template() -> None:
+    """None: these tests have tables of their own."""
+
+
+@pytest.fixture
 async def database(place: Place) -> AsyncIterator[Database]:
     opened = place.open()
     await migrate(opened, ledger.MIGRATIONS, SystemClock())

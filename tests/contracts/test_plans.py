@@ -72,6 +72,9 @@ UPKEEP: dict[str, Callable[[], Query]] = {
     "how many runs each worker holds": lambda: SQL.workers.held(),
     "what is put back": lambda: SQL.runs.serve(queues='["default"]', tasks=TASKS),
     "old calls of keys": lambda: SQL.usage.expire(now=NOW + 1_010, limit=256),
+    "messages that are due": lambda: SQL.deliveries.claim(holder="h", channels='["slack"]', until=NOW, limit=16, now=NOW),
+    "when a message is due": lambda: SQL.deliveries.next(channels='["slack"]'),
+    "reminders that are due": lambda: SQL.rungs.due(now=NOW, limit=256),
     "old starts": lambda: SQL.starts.forget(before=NOW, limit=256),
 }
 

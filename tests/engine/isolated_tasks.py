@@ -193,7 +193,7 @@ async def cleans_up(folder: str) -> None:
 async def asks(folder: str) -> str:
     """Waits for a person between two steps."""
     first = await mark(folder, "before")
-    decision = await approve("Go on?")
+    decision = await approve("Go on?", notify=["log"])
     second = await mark(folder, "after")
     return f"{decision.by} {first != second}"
 

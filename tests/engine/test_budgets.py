@@ -17,12 +17,6 @@ from agentflow.testing import Engine
 from tests.engine.speaking import speak, talk, used
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine_database(request: pytest.FixtureRequest) -> str | None:
-    """Where the engine under test keeps what is true."""
-    return None if request.param == "sqlite" else request.getfixturevalue("migrated_url")
-
-
 @task(budget=Budget(tokens=100, on_limit="fail"))
 async def failing(calls: list[int]) -> None:
     for tokens in calls:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import io
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 
 from agentflow import Agentflow, WorkerSettings
+from agentflow.channels import Console
 from agentflow.clock import SECOND
 from agentflow.errors import DefinitionError
 from agentflow.handle import RunHandle
@@ -53,6 +55,7 @@ def build(folder: Path, database: str, stream_server: str) -> Callable[..., Agen
 
     def make(tasks: Sequence[Any] = here.TASKS, **given: Any) -> Agentflow:
         own: dict[str, Any] = {"database": database, "redis": stream_server, "directory": folder, "worker": SETTINGS}
+        own["channels"] = [Console(name="log", stream=io.StringIO())]
         return Agentflow(tasks, **{**own, **given})
 
     return make
@@ -243,6 +246,8 @@ async def test_a_waiting_run_has_no_process_and_the_next_one_replays_what_is_rec
     assert await run.result(timeout=PATIENCE) == "maria True"
     assert said(folder) == ["before", "after"]
     assert (await app.runs.get(run.id)).epoch == 2
+    told = await app.waitpoints.deliveries(waiting.id)
+    assert [(one.channel, one.event) for one in told] == [("log", "requested"), ("log", "resolved")]
 
 
 @BOTH

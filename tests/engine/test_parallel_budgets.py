@@ -22,12 +22,6 @@ from tests.engine.speaking import speak, talk, used
 PATIENCE = 10.0
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine_database(request: pytest.FixtureRequest) -> str | None:
-    """Where the engine under test keeps what is true."""
-    return None if request.param == "sqlite" else request.getfixturevalue("migrated_url")
-
-
 class Together:
     """How many calls were under way at once. Each gives others some turns of the loop to begin beside it, or waits for them."""
 

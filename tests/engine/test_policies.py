@@ -27,12 +27,6 @@ def worker_settings() -> WorkerSettings:
     return WorkerSettings(hot_window=365 * 86_400_000_000)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine_database(request: pytest.FixtureRequest) -> str | None:
-    """Where the engine under test keeps what is true."""
-    return None if request.param == "sqlite" else request.getfixturevalue("migrated_url")
-
-
 @task
 async def publish_under(policy: dict[str, Any], expires: str = "3d") -> str:
     decision = await approve("Publish?", expires=expires, **policy)

@@ -22,12 +22,6 @@ def worker_settings(request: pytest.FixtureRequest) -> WorkerSettings:
     return WorkerSettings(hot_limit=1_000 if request.param == "in memory" else 0, hot_window=365 * 86_400_000_000)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine_database(request: pytest.FixtureRequest) -> str | None:
-    """Where the engine under test keeps what is true."""
-    return None if request.param == "sqlite" else request.getfixturevalue("migrated_url")
-
-
 class RaceReply(BaseModel):
     text: str
 

@@ -13,12 +13,6 @@ from agentflow.testing import Engine
 from tests.engine.speaking import approvals, speak, talk, used
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine_database(request: pytest.FixtureRequest) -> str | None:
-    """Where the engine under test keeps what is true."""
-    return None if request.param == "sqlite" else request.getfixturevalue("migrated_url")
-
-
 @task
 async def part(calls: list[int]) -> int:
     return await talk(calls)

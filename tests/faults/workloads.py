@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from anthropic.types import Message
 from pydantic_ai.messages import ModelMessage
 
 from agentflow import Budget, InputStream, Stream, ai, approve, context, current_step, sleep, step, task
@@ -22,7 +23,8 @@ class Workload:
 
     `sent` is what others send into its input stream, `said` what readers of its own streams must know in the end. `used` are the
     tokens that it and its children used, of which people were `asked` so often. `steers` is a thread, and what is said there to the run at
-    work, before a person answers it.
+    work, before a person answers it. `looked`: bodies that may be called once and no more, and what a person who looked says of one that
+    was cut off.
     """
 
     task: Task[..., Any]
@@ -34,6 +36,7 @@ class Workload:
     used: int = 0
     asked: int = 0
     steers: tuple[str, str] | None = None
+    looked: str | None = None
 
 
 numbers = InputStream[int]("numbers")
@@ -109,6 +112,31 @@ def talking() -> Workload:
     model = scripted_model(said(thinking("hm"), *calls), said(text("It is "), text("done.")))
     agent = Agent("support", model=model, tools=[look_up, ai.tool(refund, approval=True)])
     return Workload(agent, ("Where is o-1?",), "It is done.", called)
+
+
+def agreeing() -> Workload:
+    """An agent and a loop of one's own, each with calls that a person agrees to and that nobody may make twice."""
+    called: list[str] = []
+
+    @step
+    async def pay(order: str) -> str:
+        """Pay an order back."""
+        called.append(current_step().idempotency_key)
+        return "paid"
+
+    calls = [call("pay", {"order": f"o-{number}"}, id=f"c{number}") for number in (1, 2)]
+    cashier = Agent("cashier-once", model=scripted_model(calls, [text("done")]), tools=[ai.tool(pay, approval=True)])
+    blocks = [{"type": "tool_use", "id": "c3", "name": "pay", "input": {"order": "o-3"}}]
+    usage = {"input_tokens": 1, "output_tokens": 1}
+    said = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "tool_use", "usage": usage}
+    response = Message.model_validate({**said, "content": blocks})
+
+    @task(name="paying-once")
+    async def pays() -> list[str]:
+        results = await ai.run_tools(response, [ai.tool(pay, approval=True)])
+        return [await cashier("go"), *(one["content"] for one in results)]
+
+    return Workload(pays, (), ["done", "paid"], called, looked="paid")
 
 
 def conversing() -> Workload:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from agentflow import Agent, InputStream, Retry, Stream, ai, context, current_step, step, task
+from pydantic import BaseModel, Field
+
+from agentflow import Agent, InputStream, Retry, Stream, ai, approve, ask, context, current_step, step, task
 from agentflow.streams.events import TextDelta, TextEnd, TextStart
 from agentflow.testing.models import call, scripted_model, text, thinking
 from tests.server import tasks as served
@@ -10,6 +12,12 @@ from tests.server import tasks as served
 lines = InputStream[str]("lines")
 echoes = Stream[str]("echoes")
 WORDS = [f"word{number} " for number in range(200)]
+
+
+class Guests(BaseModel):
+    """Who comes."""
+
+    count: int = Field(ge=1, le=50)
 
 
 @step(retry=Retry(attempts=2, initial="10ms"))
@@ -58,4 +66,16 @@ async def parrot() -> int:
     return said
 
 
-TASKS = (*served.TASKS, speech, clerk, parrot)
+@task
+async def council() -> str | None:
+    """Have two of three people agree."""
+    return (await approve("Build it?", users=["ana", "bo", "cy"], need=2)).by
+
+
+@task
+async def headcount() -> int:
+    """Ask for a small number."""
+    return (await ask(Guests, title="How many come?")).count
+
+
+TASKS = (*served.TASKS, speech, clerk, parrot, council, headcount)

@@ -23,7 +23,7 @@ LAYERS = [
     "storage | streams",
     "handle",
     "engine | client",
-    "prompts | adapters",
+    "prompts | adapters | channels",
     "agents, ai",
     "settings | auth",
     "app | dashboard",
@@ -44,6 +44,7 @@ HOMES = {
     "agents": "agentflow.agents",
     "claude_agent_sdk": "agentflow.agents",
     "griffe": "agentflow.agents",
+    "aiosmtplib": "agentflow.channels",
     "mcp": "agentflow.server",
     "mcp_types": "agentflow.server",
     "starlette": "agentflow.server",
@@ -59,6 +60,7 @@ HOMES = {
 
 LAZY = [
     "agents",
+    "aiosmtplib",
     "anthropic",
     "asyncpg",
     "claude_agent_sdk",

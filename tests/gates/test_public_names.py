@@ -10,11 +10,12 @@ from types import ModuleType
 from typing import cast
 
 import agentflow
-from agentflow import adapters
+from agentflow import adapters, channels
 from tests.gates.sources import ROOT, python_files, tree_of
 
 PINNED = ROOT / "tests/gates/public_names.txt"
 ADAPTERS = ROOT / "tests/gates/adapter_names.txt"
+CHANNELS = ROOT / "tests/gates/channel_names.txt"
 
 
 def public_names() -> list[str]:
@@ -61,6 +62,11 @@ def test_public_names_are_pinned() -> None:
 def test_the_names_that_integrations_may_use_are_pinned_and_documented() -> None:
     written = [name for name in adapters.__all__ if getattr(getattr(adapters, name), "__doc__", "") or name in documented_assignments()]
     assert written == ADAPTERS.read_text(encoding="utf-8").split(), f"a change needs a line in {ADAPTERS.relative_to(ROOT)}"
+
+
+def test_the_names_of_channels_are_pinned_and_documented() -> None:
+    written = [name for name in channels.__all__ if (getattr(channels, name).__doc__ or "").strip()]
+    assert written == CHANNELS.read_text(encoding="utf-8").split(), f"a change needs a line in {CHANNELS.relative_to(ROOT)}"
 
 
 def test_public_names_are_sorted_and_said_once() -> None:

@@ -25,10 +25,7 @@ PATIENCE = 10.0
 NAMED, SPOKEN = "openai.responses#0/created", "openai.responses#0"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine_database(request: pytest.FixtureRequest) -> str | None:
-    """Where the engine under test keeps what is true."""
-    return None if request.param == "sqlite" else request.getfixturevalue("migrated_url")
+pytestmark = pytest.mark.both_databases
 
 
 @task

@@ -20,11 +20,7 @@ from agentflow.testing.contracts import REFUSED, TOOLS, Conversation, Integratio
 from tests.integrations.loops import on_anthropic, on_chat, on_responses
 from tests.integrations.scripted import ANTHROPIC, CHAT, RESPONSES, scripted
 
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine_database(request: pytest.FixtureRequest) -> str | None:
-    """Where the engine under test keeps what is true."""
-    return None if request.param == "sqlite" else request.getfixturevalue("migrated_url")
+pytestmark = pytest.mark.both_databases
 
 
 def played(turns: Sequence[Turn], pace: Pace | None) -> ScriptedModel:

@@ -33,10 +33,7 @@ CASSETTES: dict[Api, str] = {
 MODELS: dict[Api, str] = {"anthropic": "claude-sonnet-4-6", "openai": "gpt-5", "openai-chat": "gpt-4o"}
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine_database(request: pytest.FixtureRequest) -> str | None:
-    """Where the engine under test keeps what is true."""
-    return None if request.param == "sqlite" else request.getfixturevalue("migrated_url")
+pytestmark = pytest.mark.both_databases
 
 
 def get_user_country() -> str:

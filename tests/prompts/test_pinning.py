@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from agentflow import Retry, approve, prompt, sleep, slot, step, system, task, user
 from agentflow.engine.task import Task
-from agentflow.errors import NotInRun, PromptError, VersionNotFound
+from agentflow.errors import DefinitionError, NotInRun, PromptError, VersionNotFound
 from agentflow.prompts.body import Body, Message
 from agentflow.prompts.prompt import Prompt
 from agentflow.records import RunState
@@ -27,7 +27,7 @@ def greeting(text: str, name: str = "greeting") -> Prompt[Any]:
 
 
 hello = greeting("Hello {{name}}.")
-LIVE = {"actor": "maria", "reason": "better"}
+LIVE: Any = {"actor": "maria", "reason": "better"}
 
 
 def other(text: str) -> Body:
@@ -311,3 +311,65 @@ async def test_what_a_run_renders_anew_must_say_what_it_said(engine: Engine) -> 
     assert decode_failure(paused.error or "").code == "resume_incompatible"
     await engine.app.runs.resume(run.id)
     assert await run.result() == "Hello Bob."
+
+
+async def test_each_call_may_take_what_is_live_then_and_a_replay_takes_the_same(engine: Engine) -> None:
+    @task(name="pin_each_call")
+    async def newest() -> list[str]:
+        said = [(await hello.get(name="Ada", pin="step")).text]
+        await approve(title="Go on?", expires=None)
+        return [*said, (await hello.get(name="Ada", pin="step")).text]
+
+    run = await engine.start(newest)
+    [asked] = await engine.waiting(run)
+    await release(engine, "Hi {{name}}!")
+    await engine.crash()
+    await engine.app.waitpoints.approve(asked.id, by="maria")
+    assert await run.result() == ["Hello Ada.", "Hi Ada!"]
+    report = await engine.replay(run)
+    assert (report.diverges, report.answered) == (False, 2)
+
+
+async def test_a_run_that_is_taken_up_again_holds_what_it_held_and_so_do_the_runs_below_it(engine: Engine) -> None:
+    tries: list[int] = []
+
+    @task(name="pin_revived_child")
+    async def child() -> str:
+        return (await hello.get(name="child")).text
+
+    @task(name="pin_revived")
+    async def fails() -> list[str]:
+        mine = (await hello.get(name="Ada")).text
+        tries.append(1)
+        if len(tries) == 1:
+            raise ValueError("not yet")
+        return [mine, await child()]
+
+    run = await engine.start(fails)
+    await engine.until(run, RunState.FAILED)
+    await release(engine, "Hi {{name}}!")
+    again = await engine.app.runs.revive(run.id)
+    record = await engine.app.runs.ended(again.id, None)
+    assert loads(record.output or "null") == ["Hello Ada.", "Hello child."]
+
+
+async def test_children_at_the_same_time_hold_one_version(engine: Engine) -> None:
+    two = (await engine.app.prompts.save("greeting", other("Hi {{name}}!"), actor="maria")).number
+    await engine.app.prompts.rollout("greeting", weights={1: 0.5, two: 0.5}, sticky="key", **LIVE)
+
+    @task(name="pin_crowd_child")
+    async def child(number: int) -> str:
+        return (await hello.get(name="you", sticky=str(number))).text
+
+    @task(name="pin_crowd")
+    async def parent() -> list[str]:
+        return list(await asyncio.gather(*(child(number) for number in range(6))))
+
+    assert len(set(await (await engine.start(parent)).result())) == 1
+
+
+async def test_labels_and_pins_that_cannot_be_are_errors(engine: Engine) -> None:
+    cases: list[dict[str, Any]] = [{"label": "a:b"}, {"pin": "day"}, {"version": "v3"}]
+    for wrong in cases:
+        with pytest.raises(DefinitionError):
+            await hello.get(name="Ada", **wrong)

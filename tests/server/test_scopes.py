@@ -29,7 +29,7 @@ ALL = (*OPERATIONS, described(OPERATIONS))
 READERS = {"run", "tag", "thread"}
 WRITERS = {"written", "written thread"}
 PROMPTS = {"prompts", "drafts", "release"}
-EVERYBODY = {*READERS, *WRITERS, *PROMPTS, "task", "waitpoint", "waiting", "thoughts", "index"}
+EVERYBODY = {*READERS, *WRITERS, *PROMPTS, "task", "waitpoint", "waiting", "link", "linking", "thoughts", "index"}
 ALLOWED: dict[str, set[str]] = {
     "start_run": {"task"},
     "list_runs": {"index", "tag"},
@@ -48,10 +48,16 @@ ALLOWED: dict[str, set[str]] = {
     "create_waitpoint": set(),
     "get_waitpoint": {*READERS, "waitpoint", "waiting"},
     "decide_waitpoint": {"waitpoint", "waiting"},
+    "decide_many": {"waitpoint", "waiting"},
     "list_votes": {*READERS, "waitpoint", "waiting"},
+    "make_link": {"link", "linking"},
     "withdraw_waitpoint": set(),
     "reassign_waitpoint": set(),
+    "remind_people": set(),
+    "list_deliveries": set(),
+    "click_in_slack": EVERYBODY,
     "deliver": EVERYBODY,
+    "export_audit": set(),
     "list_tasks": set(),
     "list_workers": set(),
     "drain_worker": set(),
@@ -96,7 +102,7 @@ INDEX = {"stream_index": {"tag": "vip", "live": "0"}, "diff_versions": {"before"
 BODY: dict[str, Any] = {"messages": []}
 
 
-ABSENT = ("unknown_task", "thread_not_found", "callback_not_found", "prompt_not_found", "version_not_found")
+ABSENT = ("unknown_task", "thread_not_found", "callback_not_found", "channel_not_found", "prompt_not_found", "version_not_found")
 
 
 @dataclass
@@ -121,6 +127,8 @@ class Stage:
             "task": "task:start:greet",
             "waitpoint": f"waitpoint:answer:{self.waitpoint}",
             "waiting": f"waitpoint:answer:run:{self.run}",
+            "link": f"waitpoint:link:{self.waitpoint}",
+            "linking": f"waitpoint:link:run:{self.run}",
             "thoughts": "thoughts",
             "index": "index:read",
             "prompts": "prompt:read",
@@ -141,6 +149,8 @@ class Stage:
             "start_run": {"task": "greet", "payload": {"name": "ada"}},
             "move_run": {"to": None},
             "decide_waitpoint": {"value": 1},
+            "decide_many": {"decisions": [{"id": waitpoint, "approved": True}]},
+            "make_link": {"choices": ["answer"]},
             "mint_token": {"scopes": ["thoughts"]},
             "issue_ticket": {"run": run},
             "stream_runs": {"runs": {run: None}, "live": False},

@@ -19,6 +19,7 @@ USER = "postgres"
 _START_TIMEOUT = 30
 # What the kernel was given survives a killed server, and tests cut no power. Commits stay synchronous: else a kill would lose some.
 _SPEED = {"fsync": "off", "full_page_writes": "off"}
+_EMPTY, _REMEMBER = ((Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("empty.sql", "remember.sql"))
 _SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
@@ -41,6 +42,7 @@ class PostgresServer:
         self._settings = settings or {}
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
+        self._spare: dict[str, list[str]] = {}
         self._initialize()
 
     @classmethod
@@ -121,6 +123,23 @@ class PostgresServer:
         finally:
             if self._process is not None:
                 self.drop(name)
+
+    def remember(self, name: str) -> None:
+        """Note which rows a database has that others are made from, by `emptied`."""
+        self.query(_REMEMBER, name)
+
+    @contextmanager
+    def emptied(self, template: str) -> Generator[str]:
+        """The URL of a database with the tables and rows of `template`, which was remembered.
+
+        Whoever is done with one leaves it to the next: to empty tables takes a tenth of the time that a new database takes.
+        """
+        spare = self._spare.setdefault(template, [])
+        name = spare.pop() if spare else self.create(template)
+        yield self.url(name)
+        if self._process is not None:
+            self.query(_EMPTY, name)
+            spare.append(name)
 
     def query(self, text: str, database: str = "postgres") -> str:
         """Run a statement as the superuser, by `psql`; returns its rows, columns parted by `|`."""

@@ -36,7 +36,7 @@ def test_an_error_of_an_earlier_attempt_does_not_stand_in_the_way() -> None:
 
 
 def test_the_last_try_of_this_attempt_counts_on() -> None:
-    tries = [entry(1, "a#0", EntryKind.TRY, tries=1), entry(2, "a#0", EntryKind.TRY, tries=2)]
+    tries = [entry(1, "a#0", EntryKind.TRY, tries=1, digest=None), entry(2, "a#0", EntryKind.TRY, tries=2, digest=None)]
     assert Replay(tries, 1).tried("a#0") == tries[1]
     assert Replay(tries, 1).ask("a#0") is None
     assert Replay(tries, 2).tried("a#0") is None
@@ -72,3 +72,16 @@ def test_code_that_an_operator_accepted_may_ask_as_it_likes_and_no_other() -> No
     replay.check(entry(1, "a#0"), "d2", "c2")
     with pytest.raises(RunPaused):
         replay.check(entry(1, "a#0"), "d2", "c3")
+
+
+def test_a_try_that_began_is_unsettled_until_its_end_is_recorded_in_this_attempt() -> None:
+    began = entry(1, "a#0", EntryKind.TRY)
+    failed = entry(2, "a#0", EntryKind.TRY, digest=None)
+    assert Replay([began], 1).unsettled("a#0") == 1
+    assert Replay([began, failed], 1).unsettled("a#0") == 0
+    assert Replay([began, failed], 1).tried("a#0") == failed
+    assert Replay([began, failed, entry(3, "a#0", EntryKind.TRY)], 1).unsettled("a#0") == 1
+    assert Replay([began, entry(2, "a#0")], 1).unsettled("a#0") == 0
+    error = entry(2, "a#0", EntryKind.ERROR)
+    assert (Replay([began, error], 1).unsettled("a#0"), Replay([began, error], 2).unsettled("a#0")) == (0, 1)
+    assert Replay([began, entry(2, "", EntryKind.RESET, value="1", code=None)], 1).unsettled("a#0") == 0

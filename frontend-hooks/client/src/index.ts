@@ -19,4 +19,4 @@ export { type Frame, SseParser } from "./sse.ts";
 export type { SayOptions, Thread, ThreadInfo, ThreadMessage, ThreadPage, ThreadPart, ThreadsApi } from "./threads.ts";
 export type { MintedToken, Scope, TokensApi } from "./tokens.ts";
 export type * from "./view.ts";
-export type { Answer, WaitpointsApi } from "./waitpoints.ts";
+export type { Answer, AnswerOptions, WaitpointsApi } from "./waitpoints.ts";

@@ -8,6 +8,7 @@ export type Scope =
   | `run:read:${string}`
   | `task:start:${string}`
   | `waitpoint:answer:${string}`
+  | `waitpoint:link:${string}`
   | "thoughts"
   | "index:read"
   | (string & {});

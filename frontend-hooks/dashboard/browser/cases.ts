@@ -1,4 +1,5 @@
 import type { Page } from "playwright-core";
+import { ASKING } from "./asking.ts";
 import { contrast, names, width } from "./audit.ts";
 import type { Stage } from "./drive.ts";
 import { equal, shows } from "./expect.ts";
@@ -253,4 +254,16 @@ function ground({ page }: Stage): Promise<string> {
   return page.evaluate(() => getComputedStyle(document.body).backgroundColor);
 }
 
-export const CASES: Readonly<Record<string, Case>> = { startToDone, agentToDone, stop, reload, tabs, talk, key, fleet, away, everywhere };
+export const CASES: Readonly<Record<string, Case>> = {
+  startToDone,
+  agentToDone,
+  stop,
+  reload,
+  tabs,
+  talk,
+  key,
+  fleet,
+  away,
+  everywhere,
+  ...ASKING,
+};

@@ -1,5 +1,6 @@
 import { Frame } from "./frame.tsx";
 import { Gate } from "./gate.tsx";
+import { ApprovalPage } from "./pages/approval.tsx";
 import { ApprovalsPage } from "./pages/approvals.tsx";
 import { RunPage } from "./pages/run.tsx";
 import { RunsPage } from "./pages/runs.tsx";
@@ -30,6 +31,8 @@ function Page({ route }: { route: Route }) {
       return <RunPage key={route.id} id={route.id} />;
     case "approvals":
       return <ApprovalsPage />;
+    case "approval":
+      return <ApprovalPage key={route.id} id={route.id} />;
     case "tasks":
       return <TasksPage />;
     case "task":

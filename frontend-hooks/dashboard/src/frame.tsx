@@ -62,7 +62,7 @@ function Places({ route }: { route: Route }) {
   const waiting = useInbox().data?.length ?? 0;
   const places = [
     { name: "Runs", to: paths.runs(), on: route.page === "runs" || route.page === "run", icon: <RunsIcon /> },
-    { name: "Approvals", to: paths.approvals(), on: route.page === "approvals", icon: <ApprovalsIcon />, count: waiting },
+    { name: "Approvals", to: paths.approvals(), on: route.page.startsWith("approval"), icon: <ApprovalsIcon />, count: waiting },
     { name: "Agents", to: paths.tasks(), on: route.page === "tasks" || route.page === "task", icon: <AgentsIcon /> },
     { name: "Workers", to: paths.workers(), on: route.page === "workers", icon: <WorkersIcon /> },
   ];
@@ -148,7 +148,7 @@ const SHORTCUTS = [
   ["Enter", "open what is marked"],
   ["/", "filter"],
   ["u", "back to the list"],
-  ["a d e", "approve, deny, edit the marked approval"],
+  ["a d e", "approve, deny, edit the marked approval; Esc leaves it"],
   ["g r", "runs"],
   ["g a", "approvals"],
   ["g t", "agents and tasks"],
@@ -184,6 +184,7 @@ const TITLES: Record<Route["page"], string> = {
   runs: "Runs",
   run: "Run",
   approvals: "Approvals",
+  approval: "Approval",
   tasks: "Agents and tasks",
   task: "Start",
   workers: "Workers and queues",

@@ -12,6 +12,7 @@ import "./styles/controls.css";
 import "./styles/parts.css";
 import "./styles/runs.css";
 import "./styles/run.css";
+import "./styles/asking.css";
 import "./styles/waterfall.css";
 import "./styles/story.css";
 import "./styles/values.css";

@@ -6,6 +6,7 @@ export type Route =
   | { page: "runs"; query: string }
   | { page: "run"; id: string }
   | { page: "approvals" }
+  | { page: "approval"; id: string }
   | { page: "tasks" }
   | { page: "task"; name: string; thread: string | null }
   | { page: "workers" }
@@ -22,7 +23,7 @@ export function parse(address: string): Route {
     case "runs":
       return second ? { page: "run", id: second } : { page: "runs", query: url.searchParams.get("q") ?? "" };
     case "approvals":
-      return { page: "approvals" };
+      return second ? { page: "approval", id: second } : { page: "approvals" };
     case "tasks":
       return second ? { page: "task", name: second, thread: url.searchParams.get("thread") } : { page: "tasks" };
     case "workers":
@@ -45,6 +46,7 @@ export const paths = {
   runs: (query = "") => (query ? `runs?q=${encodeURIComponent(query)}` : "runs"),
   run: (id: string) => `runs/${encodeURIComponent(id)}`,
   approvals: () => "approvals",
+  approval: (id: string) => `approvals/${encodeURIComponent(id)}`,
   tasks: () => "tasks",
   task: (name: string, thread?: string) =>
     `tasks/${encodeURIComponent(name)}${thread === undefined ? "" : `?thread=${encodeURIComponent(thread)}`}`,

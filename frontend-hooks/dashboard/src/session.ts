@@ -4,6 +4,8 @@ import { useSyncExternalStore } from "react";
 
 const KEY = "agentflow.key";
 const NAME = "agentflow.name";
+const GROUPS = "agentflow.groups";
+const MINE = "agentflow.mine";
 const THEME = "agentflow.theme";
 
 export type Theme = "light" | "dark" | "system";
@@ -81,18 +83,30 @@ export function useAsked(): "no" | "first" | "again" {
   return useSyncExternalStore(subscribe, keyring.asks);
 }
 
-function currentName(): string {
-  return read(() => localStorage, NAME) ?? "";
+/** Something that this browser keeps as text. */
+function useKept(name: string): [string, (text: string) => void] {
+  const kept = useSyncExternalStore(subscribe, () => read(() => localStorage, name) ?? "");
+  const keep = (next: string) => {
+    write(() => localStorage, name, next.trim() || null);
+    changed();
+  };
+  return [kept, keep];
 }
 
 /** Under which name this browser answers; empty when nobody said. */
 export function useName(): [string, (name: string) => void] {
-  const name = useSyncExternalStore(subscribe, currentName);
-  const keep = (next: string) => {
-    write(() => localStorage, NAME, next.trim() || null);
-    changed();
-  };
-  return [name, keep];
+  return useKept(NAME);
+}
+
+/** Which groups they say they are in, by commas; that shows them what is theirs, and gives them no right. */
+export function useGroups(): [string, (groups: string) => void] {
+  return useKept(GROUPS);
+}
+
+/** Whether the inbox shows what is for them alone. */
+export function useMine(): [boolean, (mine: boolean) => void] {
+  const [kept, keep] = useKept(MINE);
+  return [kept !== "", (mine) => keep(mine ? "yes" : "")];
 }
 
 function currentTheme(): Theme {

@@ -1,11 +1,13 @@
 import type { AgentflowError, Answer, ApprovalView, ConnectionState, RunView } from "@agentflow/client";
 import { useCallback, useMemo, useState } from "react";
 import { type AgentMessage, assistantMessage, isUpToPeople, storedMessages, userMessage } from "./agent-messages.ts";
+import { standing } from "./deciding.ts";
 import { useLatest } from "./latest.ts";
 import { useLive } from "./live.ts";
 import { useAgentflow } from "./provider.tsx";
+import type { ApprovalStatus } from "./question.ts";
 import { runsTogether } from "./together.ts";
-import { type ApprovalStatus, approvalStatus, decided } from "./use-approval.ts";
+import { useDecide } from "./use-decision.ts";
 import { errorOf, useRequest } from "./use-request.ts";
 import { useOnEnd } from "./use-run.ts";
 import { useChanges } from "./use-thread.ts";
@@ -208,7 +210,8 @@ function useActs(scene: Scene, begin: Begin) {
   const detach = useCallback(() => {
     for (const turn of latest.current.turns) if (turn.runId !== null) client.watch(turn.runId).detach();
   }, [client, latest]);
-  const resolve = useCallback(async (id: string, answer: Answer) => approvalStatus(await decided(client.waitpoints, id, answer)), [client]);
+  const decide = useDecide();
+  const resolve = useCallback(async (id: string, { by, ...answer }: Answer) => standing(await decide(id, answer, { by })), [decide]);
   return { send, regenerate, stop, cancel, detach, resolve };
 }
 

@@ -1,86 +1,101 @@
-import type { AgentflowError, Answer, RunSnapshot, Waitpoint } from "@agentflow/client";
-import { useCallback, useEffect, useState } from "react";
+import type { Answer, RunSnapshot, VoteInfo, Waitpoint } from "@agentflow/client";
+import { useCallback, useEffect, useRef, useState } from "react";
 import { useRunStore, useSelected } from "./live.ts";
 import { useAgentflow } from "./provider.tsx";
-import { useAction } from "./use-action.ts";
+import { type ApprovalStatus, approvalStatus, progressOf, questionOf } from "./question.ts";
+import { type UseDecisionOptions, type UseDecisionResult, useDecision } from "./use-decision.ts";
 import { useRequest } from "./use-request.ts";
 
-/** Where an approval is. */
-export type ApprovalStatus = "pending" | "approved" | "denied" | "expired" | "cancelled";
-
-/** An approval, and the buttons for it. */
-export interface UseApprovalResult {
+/** An approval or a form, and the buttons for it. */
+export interface UseApprovalResult extends UseDecisionResult {
   readonly approval: Waitpoint | null;
   readonly status: ApprovalStatus | null;
   /** Approve; `input` changes what was proposed. When somebody was first, their answer stands and is shown. */
   readonly approve: (answer?: { readonly input?: Answer["edits"]; readonly reason?: string }) => Promise<ApprovalStatus>;
   readonly deny: (answer?: { readonly reason?: string }) => Promise<ApprovalStatus>;
+  /** Fill in a form. */
+  readonly answer: (value: unknown) => Promise<ApprovalStatus>;
+  /** What people said to it, in order; also what did not count, and why. */
+  readonly votes: readonly VoteInfo[];
+  /** How many people are needed, and have approved. */
+  readonly progress: { readonly need: number; readonly have: number };
   readonly isLoading: boolean;
   readonly isSubmitting: boolean;
   readonly resolvedBy: string | null;
   /** Milliseconds until it expires; null when it does not. */
   readonly expiresIn: number | null;
-  readonly error: AgentflowError | null;
+  readonly reload: () => void;
 }
 
 /**
- * One approval, anywhere: it needs no run on the page. An answer from elsewhere shows at once.
+ * One approval or form, anywhere: it needs no run on the page. An answer from elsewhere shows at once.
  *
- *     const { approval, status, approve, deny } = useApproval(approvalId);
+ *     const { approval, status, state, approve, deny, votes } = useApproval(approvalId);
  */
-export function useApproval(approvalId?: string | null): UseApprovalResult {
+export function useApproval(approvalId?: string | null, options: UseDecisionOptions = {}): UseApprovalResult {
   const client = useAgentflow();
   const load = useCallback(() => client.waitpoints.get(approvalId as string), [client, approvalId]);
   const { data, error, isLoading, reload } = useRequest(approvalId ? load : null);
   const status = data === null ? null : approvalStatus(data);
+  const { votes, reload: recount } = useVotes(approvalId, status);
   useElsewhere(data, status, reload);
-  const decide = useAction(async (answer: Answer): Promise<ApprovalStatus> => {
-    if (!approvalId) throw new TypeError("There is no approval to answer yet.");
-    const ended = await decided(client.waitpoints, approvalId, answer);
+  const onSettled: UseDecisionOptions["onSettled"] = (...settled) => {
     reload();
-    return approvalStatus(ended);
-  });
-  const { run } = decide;
+    recount();
+    options.onSettled?.(...settled);
+  };
+  const decision = useDecision(data, { ...options, onSettled });
+  const { decide, state } = decision;
   const approve = useCallback<UseApprovalResult["approve"]>(
-    ({ input, reason } = {}) => run({ approved: true, ...(input && { edits: input }), ...(reason && { reason }) }),
-    [run],
+    ({ input, reason } = {}) => decide({ approved: true, ...(input && { edits: input }), ...(reason && { reason }) }),
+    [decide],
   );
-  const deny = useCallback<UseApprovalResult["deny"]>(({ reason } = {}) => run({ approved: false, ...(reason && { reason }) }), [run]);
+  const deny = useCallback<UseApprovalResult["deny"]>(
+    ({ reason } = {}) => decide({ approved: false, ...(reason && { reason }) }),
+    [decide],
+  );
+  const need = data === null ? 1 : questionOf(data).need;
   return {
+    ...decision,
     approval: data,
     status,
     approve,
     deny,
+    answer: useCallback<UseApprovalResult["answer"]>((value) => decide({ value }), [decide]),
+    votes,
+    progress: { need, have: progressOf(votes) },
     isLoading,
-    isSubmitting: decide.isPending,
+    isSubmitting: state === "sending",
     resolvedBy: data?.answered_by ?? null,
     expiresIn: useTimeUntil(status === "pending" ? (data?.due_at ?? null) : null),
-    error: decide.error ?? error,
+    error: decision.error ?? error,
+    reload,
   };
 }
 
-/** What became of an approval. */
-export function approvalStatus(one: Waitpoint): ApprovalStatus {
-  if (one.state === "pending") return "pending";
-  if (one.state === "timed_out") return "expired";
-  if (one.state !== "answered") return "cancelled";
-  return (one.answer as { approved?: unknown } | null)?.approved === true ? "approved" : "denied";
+/**
+ * What people said to a waitpoint so far; null asks nothing. Who may not read that sees none of it.
+ *
+ *     const { votes } = useVotes(approval.id);
+ */
+export function useVotes(
+  id: string | null | undefined,
+  /** Looks again whenever this changes. */
+  at?: unknown,
+): { readonly votes: readonly VoteInfo[]; readonly reload: () => void } {
+  const client = useAgentflow();
+  const load = useCallback(() => client.waitpoints.votes(id as string), [client, id]);
+  const { data, reload } = useRequest(id ? load : null);
+  const seen = useRef(at);
+  useEffect(() => {
+    if (seen.current === at) return;
+    seen.current = at;
+    reload();
+  }, [at, reload]);
+  return { votes: data?.votes ?? NONE, reload };
 }
 
-/** Answers; when somebody was first, or it is too late, gives what stands. */
-export async function decided(
-  waitpoints: { decide(id: string, answer: Answer): Promise<Waitpoint>; get(id: string): Promise<Waitpoint> },
-  id: string,
-  answer: Answer,
-): Promise<Waitpoint> {
-  try {
-    return await waitpoints.decide(id, answer);
-  } catch (error) {
-    const status = (error as AgentflowError).status;
-    if (status !== 409 && status !== 410) throw error;
-    return waitpoints.get(id);
-  }
-}
+const NONE: readonly VoteInfo[] = [];
 
 /** Looks again when the run's stream tells of the answer. */
 function useElsewhere(approval: Waitpoint | null, status: ApprovalStatus | null, reload: () => void): void {

@@ -1,24 +1,27 @@
-import type { AgentflowError, Answer, IndexSnapshot, RunSnapshot, Waitpoint } from "@agentflow/client";
+import type { AgentflowError, IndexSnapshot, RunSnapshot, Waitpoint } from "@agentflow/client";
 import { useCallback, useEffect, useMemo, useRef } from "react";
+import { type Said, standing } from "./deciding.ts";
 import { useByValue } from "./latest.ts";
 import { type LiveStore, useLive } from "./live.ts";
 import { useAgentflow } from "./provider.tsx";
-import { type ApprovalStatus, approvalStatus, decided } from "./use-approval.ts";
+import { type ApprovalStatus, byUrgency, isFor, questionOf } from "./question.ts";
+import { useDecide } from "./use-decision.ts";
 import { useRequest } from "./use-request.ts";
 
-/** Whose approvals: of a run, of a thread, for a group or person; all unless given. */
+/** Whose approvals: of a run, of a thread, for a person and their groups; all unless given. */
 export interface ApprovalsFilter {
   readonly run?: string;
   readonly thread?: string;
-  readonly assignee?: string;
+  readonly assignee?: string | readonly string[];
 }
 
-/** The approvals that are open. */
+/** The approvals and forms that are open. */
 export interface UseApprovalsResult {
+  /** The most urgent first: by risk, then by deadline. */
   readonly pending: readonly Waitpoint[];
   readonly count: number;
   /** Answer one; gives what stands, also when somebody else was first. */
-  readonly resolve: (id: string, answer: Answer) => Promise<ApprovalStatus>;
+  readonly resolve: (id: string, said: Said & { readonly by?: string }) => Promise<ApprovalStatus>;
   readonly isLoading: boolean;
   readonly error: AgentflowError | null;
   readonly reload: () => void;
@@ -39,7 +42,8 @@ export function useApprovals(filter: ApprovalsFilter = {}): UseApprovalsResult {
   const snapshot = useLive(store);
   const load = useCallback(async () => {
     const query = wanted.run === undefined ? {} : { run: wanted.run };
-    return (await client.waitpoints.list({ kind: "approval", limit: 500, ...query })).waitpoints;
+    const pages = await Promise.all(KINDS.map((kind) => client.waitpoints.list({ kind, limit: 500, ...query })));
+    return pages.flatMap(({ waitpoints }, place) => waitpoints.filter((one) => one.kind === KINDS[place])).sort(byUrgency);
   }, [client, wanted]);
   const { data, error, isLoading, reload } = useRequest(load);
   const changed = snapshot !== null && ("runs" in snapshot ? snapshot.runs : snapshot.view.approvals);
@@ -54,23 +58,25 @@ export function useApprovals(filter: ApprovalsFilter = {}): UseApprovalsResult {
     [wanted, snapshot],
   );
   const pending = useMemo(
-    () => (data ?? []).filter((one) => isFor(one, wanted.assignee) && (ofThread === null || ofThread.has(one.run ?? ""))),
+    () => (data ?? []).filter((one) => isMeant(one, wanted.assignee) && (ofThread === null || ofThread.has(one.run ?? ""))),
     [data, wanted, ofThread],
   );
-  const resolve = useCallback(
-    async (id: string, answer: Answer) => {
-      const ended = await decided(client.waitpoints, id, answer);
+  const decide = useDecide();
+  const resolve = useCallback<UseApprovalsResult["resolve"]>(
+    async (id, { by, ...said }) => {
+      const one = data?.find((same) => same.id === id);
+      const seen = one === undefined ? undefined : (questionOf(one).digest ?? undefined);
+      const outcome = await decide(id, said, { by, seen });
       reload();
-      return approvalStatus(ended);
+      return standing(outcome);
     },
-    [client, reload],
+    [data, decide, reload],
   );
   return { pending, count: pending.length, resolve, isLoading: isLoading && data === null, error, reload };
 }
 
-/** Whether somebody, or a group, is asked; an approval that names nobody is for everybody. */
-function isFor(one: Waitpoint, assignee: string | undefined): boolean {
-  if (assignee === undefined) return true;
-  const { groups = [], assign } = (one.subject ?? {}) as { readonly groups?: readonly string[]; readonly assign?: string };
-  return (groups.length === 0 && assign === undefined) || groups.includes(assignee) || assign === assignee;
+const KINDS = ["approval", "input"] as const;
+
+function isMeant(one: Waitpoint, assignee: ApprovalsFilter["assignee"]): boolean {
+  return assignee === undefined || isFor(questionOf(one), typeof assignee === "string" ? [assignee] : assignee);
 }

@@ -1,7 +1,7 @@
 import type { Waitpoint } from "@agentflow/client";
-import { useApproval, useApprovals, useInput, useStream, useWaitToken } from "@agentflow/react";
+import { useApproval, useApprovals, useDecision, useInput, useStream, useWaitToken, WaitpointForm } from "@agentflow/react";
 import { expect, test } from "vitest";
-import { renderHook, waitFor } from "../../testing/render.tsx";
+import { render, renderHook, type, waitFor } from "../../testing/render.tsx";
 import type { Reply } from "../../testing/scripted.ts";
 import { log } from "../../testing/talk.ts";
 import { openSite, Page } from "./site.tsx";
@@ -75,6 +75,102 @@ test("who answers second is told what the first one said, and no error", async (
   answer(true, "maria");
   expect(await result.current.deny()).toBe("approved");
   await waitFor(() => expect(result.current).toMatchObject({ status: "approved", resolvedBy: "maria", error: null }));
+});
+
+test("a decision is about what was shown, and the same one tried again is the same", async () => {
+  keeps({ subject: { title: "Refund?", need: 2, digest: "d1" } });
+  void streams();
+  let tries = 0;
+  site.server.on("POST /v1/waitpoints/wp_1/decisions", (_, reply) => {
+    tries += 1;
+    if (tries === 1) return reply.problem(503, "storage_unavailable");
+    reply.json({ id: "wp_1", kind: "approval", state: "pending", subject: {}, outcome: "recorded", need: 2, have: 1 });
+  });
+  site.server.on("GET /v1/waitpoints/wp_1/votes", (_, reply) =>
+    reply.json({ votes: tries < 2 ? [] : [{ actor: "maria", choice: "approve", said: {}, counted: true, why: null, at: 1 }] }),
+  );
+  const { result } = renderHook(() => useApproval("wp_1", { by: "maria" }), wrapper);
+  await waitFor(() => expect(result.current.status).toBe("pending"));
+  await expect(result.current.approve()).rejects.toMatchObject({ status: 503 });
+  await waitFor(() => expect(result.current).toMatchObject({ state: "idle", error: { status: 503 } }));
+  const [first, second] = [result.current.approve(), result.current.approve()];
+  expect(await Promise.all([first, second])).toEqual(["pending", "pending"]);
+  await waitFor(() => expect(result.current).toMatchObject({ state: "recorded", error: null, progress: { need: 2, have: 1 } }));
+  const sent = site.server.to("POST /v1/waitpoints/wp_1/decisions");
+  expect(sent.map((one) => one.body)).toEqual([1, 2].map(() => ({ approved: true, by: "maria", seen_digest: "d1" })));
+  expect(sent[0]?.headers["idempotency-key"]).toMatch(/^[0-9a-f]{24}$/);
+  expect(sent[1]?.headers["idempotency-key"]).toBe(sent[0]?.headers["idempotency-key"]);
+});
+
+test.each([
+  [410, "waitpoint_timed_out", "expired", "late"],
+  [412, "subject_changed", "conflict", "changed"],
+  [403, "not_eligible", "idle", "not_allowed"],
+])("an answer of %i is how things are, and no error", async (status, code, state, why) => {
+  keeps();
+  void streams();
+  site.server.on("POST /v1/waitpoints/wp_1/decisions", (_, reply) => reply.problem(status, code));
+  const { result } = renderHook(() => useApproval("wp_1"), wrapper);
+  await waitFor(() => expect(result.current.status).toBe("pending"));
+  expect(await result.current.approve()).toBe("pending");
+  await waitFor(() => expect(result.current).toMatchObject({ state, refusal: { why }, error: null }));
+});
+
+test("a token that may not decide at all is an error", async () => {
+  keeps();
+  void streams();
+  site.server.on("POST /v1/waitpoints/wp_1/decisions", (_, reply) => reply.problem(403, "scope_missing"));
+  const { result } = renderHook(() => useApproval("wp_1"), wrapper);
+  await waitFor(() => expect(result.current.status).toBe("pending"));
+  await expect(result.current.deny()).rejects.toMatchObject({ code: "scope_missing" });
+});
+
+const UNFIT = {
+  code: "invalid_answer",
+  message: "No.",
+  hint: "",
+  details: { problems: [{ at: "cents", problem: "No more than 50 today" }] },
+};
+
+function Form({ asked }: { readonly asked: Waitpoint }) {
+  const decision = useDecision(asked);
+  return (
+    <>
+      <WaitpointForm waitpoint={asked} decision={decision} />
+      <output>{decision.state}</output>
+    </>
+  );
+}
+
+test("a form says at its field what it, and then the server, does not take", async () => {
+  const schema = { type: "object", properties: { cents: { type: "integer", minimum: 1 } }, required: ["cents"] };
+  const asked = { id: "wp_3", kind: "input", state: "pending", subject: { title: "How much?" }, schema } as Waitpoint;
+  site.server.on("GET /v1/waitpoints/wp_3", (_, reply) => reply.json(asked));
+  site.server.on("POST /v1/waitpoints/wp_3/decisions", ({ body }, reply) => {
+    if ((body as { value: { cents: number } }).value.cents > 50) return reply.json(UNFIT, 422);
+    reply.json({ ...asked, state: "answered", outcome: "resolved", need: 1, have: 1 });
+  });
+  const page = render(
+    <Page site={site}>
+      <Form asked={asked} />
+    </Page>,
+  );
+  const submit = (cents: string) => {
+    type(page.querySelector("input"), cents);
+    page.querySelector<HTMLElement>("[type=submit]")?.click();
+  };
+  const says = (problem: string) => waitFor(() => expect(page.querySelector("[role=alert]")?.textContent).toBe(problem));
+  submit("0");
+  await says("At least 1.");
+  expect(document.activeElement).toBe(page.querySelector("input"));
+  submit("80");
+  await says("No more than 50 today");
+  submit("8");
+  await waitFor(() => expect(page.querySelector("output")?.textContent).toBe("resolved"));
+  expect(page.querySelector("[role=alert]")).toBe(null);
+  expect(site.server.to("POST /v1/waitpoints/wp_3/decisions").map((one) => one.body)).toEqual(
+    [80, 8].map((cents) => ({ value: { cents } })),
+  );
 });
 
 test("an inbox shows what is open, and forgets what is answered", async () => {

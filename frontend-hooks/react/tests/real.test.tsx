@@ -4,6 +4,8 @@ import { AgentflowClient } from "@agentflow/client";
 import {
   AgentflowProvider,
   useApproval,
+  useApprovals,
+  useDecision,
   useDurableStream,
   useInput,
   useRun,
@@ -51,6 +53,54 @@ describe.skipIf(!url)("with a real server", () => {
     expect(await result.current.approval.approve()).toBe("approved");
     await waitFor(() => expect(result.current.isCompleted).toBe(true));
     await waitFor(() => expect(result.current.stream.text).toBe("It is paid."));
+  });
+
+  test("two people agree, and each of the others is told how it is", async () => {
+    const { result } = renderHook(() => {
+      const run = useTriggerRun<string>("council");
+      const id = run.run?.approvals[0]?.id;
+      const [ana, bo, cy, eve] = [
+        useApproval(id, { by: "ana" }),
+        useApproval(id, { by: "bo" }),
+        useApproval(id, { by: "cy" }),
+        useApproval(id, { by: "eve" }),
+      ];
+      return { ...run, ana, bo, cy, eve };
+    }, wrapper);
+    await result.current.trigger();
+    await waitFor(() => expect(result.current.cy.status).toBe("pending"));
+    await result.current.eve.approve();
+    await waitFor(() => expect(result.current.eve).toMatchObject({ state: "idle", refusal: { why: "not_allowed" }, error: null }));
+    expect(await result.current.ana.approve()).toBe("pending");
+    await waitFor(() => expect(result.current.ana).toMatchObject({ state: "recorded", progress: { need: 2, have: 1 } }));
+    expect(await result.current.bo.approve({ reason: "it is time" })).toBe("approved");
+    await waitFor(() => expect(result.current.bo).toMatchObject({ state: "resolved", status: "approved" }));
+    expect(await result.current.cy.deny()).toBe("approved");
+    await waitFor(() => expect(result.current.cy).toMatchObject({ state: "conflict", resolvedBy: "ana, bo" }));
+    await waitFor(() =>
+      expect(result.current.cy.votes.map((one) => [one.actor, one.counted])).toEqual([
+        ["eve", false],
+        ["ana", true],
+        ["bo", true],
+        ["cy", false],
+      ]),
+    );
+    await waitFor(() => expect(result.current.output).toBe("ana, bo"));
+  });
+
+  test("a form is refused at its field, and taken when it fits", async () => {
+    const { result } = renderHook(() => {
+      const run = useTriggerRun<number>("headcount");
+      const inbox = useApprovals(run.runId ? { run: run.runId } : {});
+      return { ...run, asked: inbox.pending.find((one) => one.run === run.runId) ?? null };
+    }, wrapper);
+    await result.current.trigger();
+    await waitFor(() => expect(result.current.asked?.kind).toBe("input"));
+    const { result: form } = renderHook(() => useDecision(result.current.asked), wrapper);
+    await form.current.decide({ value: { count: 80 } });
+    await waitFor(() => expect(form.current.refusal?.problems).toEqual({ count: "Should be at most 50" }));
+    expect(await form.current.decide({ value: { count: 8 } })).toBe("answered");
+    await waitFor(() => expect(result.current.output).toBe(8));
   });
 
   test("a run is sent messages, each of them once, and says them again in a stream of its own", async () => {

@@ -1,6 +1,6 @@
 // Written by tools/typescript.py from the Python definitions: change those, then run `make types`.
 
-import type { ApprovalRequested, ApprovalResolved, Data, File, MessageStarted, ReasoningDelta, ReasoningEnd, ReasoningStart, Source, StreamItem, TextDelta, TextEnd, TextStart, ToolDenied, ToolError, ToolInput, ToolInputDelta, ToolInputStart, ToolOutput } from "./parts.ts";
+import type { ApprovalEscalated, ApprovalReminded, ApprovalRequested, ApprovalResolved, Data, File, MessageStarted, ReasoningDelta, ReasoningEnd, ReasoningStart, Source, StreamItem, TextDelta, TextEnd, TextStart, ToolDenied, ToolError, ToolInput, ToolInputDelta, ToolInputStart, ToolOutput } from "./parts.ts";
 
 /** The run waits for a worker. */
 export interface RunQueued {
@@ -118,7 +118,7 @@ export interface ChildFinished {
   step?: string;
 }
 
-/** Tokens and cost (US dollars) of one model request. */
+/** Tokens and cost (US dollars) of one model request; `prompt` is the version that it was made by, as `support@v3#9f2c1a`. */
 export interface Usage {
   type: "usage";
   ts: number;
@@ -130,6 +130,7 @@ export interface Usage {
   cached?: number;
   reasoning?: number;
   cost?: number;
+  prompt?: string;
 }
 
 /** The run has its result. */
@@ -194,6 +195,8 @@ export type KnownEvent =
   | ToolError
   | ToolDenied
   | ApprovalRequested
+  | ApprovalReminded
+  | ApprovalEscalated
   | ApprovalResolved
   | Data
   | StreamItem

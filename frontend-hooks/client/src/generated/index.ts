@@ -3,6 +3,7 @@
 export type * from "./agui_capabilities.ts";
 export type * from "./agui_input.ts";
 export type * from "./ai_sdk_requests.ts";
+export type * from "./audits.ts";
 export type * from "./callbacks.ts";
 export type * from "./events.ts";
 export type * from "./inputs.ts";

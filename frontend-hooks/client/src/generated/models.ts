@@ -1,12 +1,45 @@
 // Written by tools/typescript.py from the Python definitions: change those, then run `make types`.
 
-import type { RunState, WaitKind, WaitState } from "./records.ts";
+import type { DeliveryState, RunState, WaitKind, WaitState } from "./records.ts";
+
+/** What became of each, in the order in which they were sent. */
+export interface DecidedMany {
+  results: readonly DecidedOne[];
+}
+
+/** What became of one decision among many; `waitpoint` is null, and `problem` says why, where it does not count (`refused`). */
+export interface DecidedOne {
+  id: string;
+  outcome: "resolved" | "recorded" | "refused";
+  waitpoint: DecidedWaitpoint | null;
+  problem: Problem | null;
+}
 
 /** A waitpoint after a decision: `resolved`, or `recorded` while it `have`s fewer people than it `need`s. */
 export interface DecidedWaitpoint extends Waitpoint {
   outcome: "resolved" | "recorded";
   need: number;
   have: number;
+}
+
+/** A message about a waitpoint: what it tells (`event`), where, and what became of it. `reference` is what the channel calls it. */
+export interface DeliveryInfo {
+  id: string;
+  channel: string;
+  address: string;
+  person: string | null;
+  event: string;
+  state: DeliveryState;
+  attempts: number;
+  error: string | null;
+  reference: string | null;
+  created_at: number;
+  ended_at: number | null;
+}
+
+/** All messages about a waitpoint, in order. */
+export interface DeliveryPage {
+  deliveries: readonly DeliveryInfo[];
 }
 
 /** Events and their places, `{"id", "event"}`. `next` is the cursor to go on after, `ended` says that there will be no more. */
@@ -40,6 +73,17 @@ export interface JournalRecord {
   started_at: number;
   ended_at: number;
   usage: UsageTotal | null;
+}
+
+/** A link that one person decides with. `path` is a secret that is told once; `url` is null where no public address is set. */
+export interface Link {
+  id: string;
+  waitpoint: string;
+  actor: string;
+  choices: readonly string[];
+  path: string;
+  url: string | null;
+  expires_at: number;
 }
 
 /** A run that was moved; `warning` says that no live worker takes it now. */
@@ -207,9 +251,10 @@ export interface Waitpoint {
   ended_at: number | null;
 }
 
-/** Waitpoints, newest first. */
+/** Waitpoints, newest first; `next` is the `cursor` of the next page. A page may be short though more follows. */
 export interface WaitpointPage {
   waitpoints: readonly Waitpoint[];
+  next: string | null;
 }
 
 /** A worker process; not `live` when its lease has ended. It holds `runs` of its `slots`, and asked for more at `claimed_at`. */

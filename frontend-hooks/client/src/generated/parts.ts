@@ -127,6 +127,22 @@ export interface ApprovalRequested {
   run?: string;
 }
 
+/** Whoever was told of the question is told again, by the time that was set for it or because somebody asked (`by`). */
+export interface ApprovalReminded {
+  type: "approval.reminded";
+  ts: number;
+  approval: string;
+  by?: string;
+}
+
+/** Nobody has decided in time: `to` may decide from now on, too, as `group:ops` or `user:maria`. */
+export interface ApprovalEscalated {
+  type: "approval.escalated";
+  ts: number;
+  approval: string;
+  to: string;
+}
+
 /** The answer, from whatever channel: approved, denied, expired or cancelled. */
 export interface ApprovalResolved {
   type: "approval.resolved";

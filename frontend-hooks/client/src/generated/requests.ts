@@ -25,11 +25,28 @@ export interface DebounceOptions {
 
 /** An answer: `approved` (with `reason`, `edits`) for an approval, `value` for a token. */
 export interface Decide {
-  approved?: boolean;
+  approved?: readonly boolean[];
   reason?: string;
   edits?: Readonly<Record<string, unknown>>;
+  stop?: boolean;
   value?: unknown;
   by?: string;
+  seen_digest?: string;
+}
+
+/** Decisions about calls of one turn of one run. `mode`: `all` or none of them, or `each` by itself. `by` as in `Decide`. */
+export interface DecideMany {
+  decisions: readonly DecideOne[];
+  mode?: "all" | "each";
+  by?: string;
+}
+
+/** One decision among many, as in `Decide`. */
+export interface DecideOne {
+  id: string;
+  approved: boolean;
+  reason?: string;
+  edits?: Readonly<Record<string, unknown>>;
   seen_digest?: string;
 }
 
@@ -51,6 +68,15 @@ export interface IndexQuery {
   live?: boolean;
 }
 
+/** For whom a link is, for how long (a duration; with the question at the latest), and what it offers; null for all there is. */
+export interface MakeLink {
+  actor?: string;
+  expires?: number | string;
+  choices?: readonly ("approve" | "deny" | "edit" | "answer")[];
+  replace?: boolean;
+  by?: string;
+}
+
 /** The version whose code is to take the run; null for whatever code its task has. `force`: also one that nobody has ever had. */
 export interface MoveRun {
   to: string | null;
@@ -69,10 +95,15 @@ export interface Reassign {
   by?: string;
 }
 
+/** Who reminds. `by` as in `Decide`. */
+export interface Remind {
+  by?: string;
+}
+
 /** When a run starts instead: `delay` from now, a duration, or `at`, milliseconds since 1970. `payload` takes the place of its own. */
 export interface RescheduleRun {
   delay?: number | string;
-  at?: number;
+  at?: readonly number[];
   payload?: Readonly<Record<string, unknown>>;
 }
 
@@ -130,11 +161,17 @@ export interface StreamRuns {
   live?: boolean;
 }
 
-/** Which waitpoints; `state` is `pending` unless said otherwise, `any` for all. */
+/** Which waitpoints; `state` is `pending` unless said otherwise, `any` for all; `status` is another word for it. */
 export interface WaitpointQuery {
   kind?: WaitKind;
   state?: WaitState | "any";
+  status?: WaitState | "any";
   run?: string;
+  thread?: string;
+  assignee?: string;
+  risk?: string;
+  tool?: string;
+  cursor?: string;
   limit?: number;
 }
 

@@ -1,4 +1,4 @@
-import type { Health, QueueInfo, RunDetail, TaskInfo, ThreadInfo, Waitpoint, WorkerInfo } from "@agentflow/client";
+import type { Health, QueueInfo, RunDetail, TaskInfo, ThreadInfo, VoteInfo, Waitpoint, WorkerInfo } from "@agentflow/client";
 import { useAgentflow } from "@agentflow/react";
 import { useEffect } from "react";
 import { type Polled, refresh, usePolled } from "./polled.ts";
@@ -27,10 +27,25 @@ export function useHealth(): Asked<Health> {
   return usePolled("health", () => client.health(), 3_000);
 }
 
-/** Approvals that are open; the title of a tab in the background counts them, too. */
+/** Approvals and forms that are open; the title of a tab in the background counts them, too. */
 export function useInbox(): Asked<readonly Waitpoint[]> {
   const client = useAgentflow();
-  return usePolled("inbox", async () => (await client.waitpoints.list({ kind: "approval", limit: 200 })).waitpoints, 3_000, 30_000);
+  return usePolled(
+    "inbox",
+    async () => {
+      const kinds = ["approval", "input"] as const;
+      const pages = await Promise.all(kinds.map((kind) => client.waitpoints.list({ kind, limit: 200 })));
+      return pages.flatMap((page) => page.waitpoints);
+    },
+    3_000,
+    30_000,
+  );
+}
+
+/** What people said to a waitpoint: a vote that decides nothing yet changes no run, so no stream tells of it. */
+export function useVotes(id: string): Asked<readonly VoteInfo[]> {
+  const client = useAgentflow();
+  return usePolled(`votes:${id}`, async () => (await client.waitpoints.votes(id)).votes, 3_000);
 }
 
 /** A run with its values, anew whenever its stream tells of another state; the rest of the time it changes little. */

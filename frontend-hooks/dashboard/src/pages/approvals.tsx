@@ -1,53 +1,98 @@
-import { useApprovals } from "@agentflow/react";
 import { useId } from "react";
+import { ApprovalCard } from "../asking/card.tsx";
+import { useInboxItems } from "../asking/inbox.ts";
 import { LIST_KEYS, useKeys } from "../live/keys.ts";
-import { ApprovalCard } from "../parts/approval.tsx";
 import { ApprovalsIcon } from "../parts/icons.tsx";
 import { Bones, Empty, Trouble } from "../parts/said.tsx";
-import { useName } from "../session.ts";
+import { useGroups, useMine, useName } from "../session.ts";
 
 export function ApprovalsPage() {
-  const { pending, isLoading, error, reload } = useApprovals();
+  const { items, open, settled, isLoading, error, onAnswered, clear } = useInboxItems();
   useKeys(LIST_KEYS);
   return (
     <>
       <header className="page-head">
         <h1>Approvals</h1>
+        <Whose />
         <span className="spring" />
-        <NameBox />
+        <Who />
       </header>
-      {error !== null && pending.length === 0 ? <Trouble error={error} /> : null}
+      {error !== null && items.length === 0 ? <Trouble error={error} /> : null}
       {isLoading ? <Bones rows={4} /> : null}
-      {!isLoading && error === null && pending.length === 0 ? (
-        <Empty icon={<ApprovalsIcon />} title="Nobody waits for you">
-          <p>When a run asks for a yes or no, the question appears here. Runs wait for it for days, at no cost.</p>
-        </Empty>
+      {!isLoading && error === null && open === 0 ? (
+        <div className={settled > 0 ? "inbox" : undefined}>
+          <Empty icon={<ApprovalsIcon />} title="Nobody waits for you">
+            <p>When a run asks for a yes or no, or for a form, the question appears here. Runs wait for it for days, at no cost.</p>
+          </Empty>
+        </div>
       ) : null}
-      <ul className="inbox" aria-label="Open approvals">
-        {pending.map((one) => (
+      <ul className="inbox" aria-label="Approvals">
+        {items.map((one) => (
           <li key={one.id}>
-            <ApprovalCard approval={one} isItem onAnswered={reload} />
+            <ApprovalCard approval={one} isItem onAnswered={onAnswered} />
           </li>
         ))}
       </ul>
+      {settled === 0 ? null : (
+        <button type="button" className="link small" onClick={clear}>
+          Put away what is decided
+        </button>
+      )}
     </>
   );
 }
 
-function NameBox() {
-  const id = useId();
-  const [name, keep] = useName();
+/** Whose approvals are shown. */
+function Whose() {
+  const [mine, keep] = useMine();
+  const choices = [
+    { name: "All", value: false },
+    { name: "Mine", value: true },
+  ];
+  return (
+    <fieldset className="segments" aria-label="Whose">
+      {choices.map(({ name, value }) => (
+        <button key={name} type="button" aria-pressed={mine === value} onClick={() => keep(value)}>
+          {name}
+        </button>
+      ))}
+    </fieldset>
+  );
+}
+
+/** Who answers here: what they say is kept with their answers, and shows them what is theirs. */
+function Who() {
+  const [name, keepName] = useName();
+  const [groups, keepGroups] = useGroups();
   return (
     <div className="name-box">
+      <Line label="Answer as" value={name} keep={keepName} placeholder="dashboard" complete="name" />
+      <Line label="in groups" value={groups} keep={keepGroups} placeholder="none" complete="off" />
+    </div>
+  );
+}
+
+interface LineProps {
+  label: string;
+  value: string;
+  keep: (value: string) => void;
+  placeholder: string;
+  complete: string;
+}
+
+function Line({ label, value, keep, placeholder, complete }: LineProps) {
+  const id = useId();
+  return (
+    <div className="name-line">
       <label htmlFor={id} className="quiet">
-        Answer as
+        {label}
       </label>
       <input
         id={id}
         className="input"
-        placeholder="dashboard"
-        autoComplete="name"
-        defaultValue={name}
+        placeholder={placeholder}
+        autoComplete={complete}
+        defaultValue={value}
         onBlur={(event) => keep(event.target.value)}
         onKeyDown={(event) => event.key === "Enter" && event.currentTarget.blur()}
       />

@@ -1,13 +1,13 @@
 import type { RunDetail, RunView } from "@agentflow/client";
 import { useAgentflow, useRun } from "@agentflow/react";
 import { type ReactNode, useState } from "react";
+import { ApprovalCard } from "../asking/card.tsx";
 import { length, moment, short } from "../format.ts";
 import { useKeys } from "../live/keys.ts";
 import { refresh } from "../live/polled.ts";
 import { useSeen } from "../live/seen.ts";
 import { useRunDetail } from "../live/server.ts";
 import { useAct } from "../parts/act.ts";
-import { ApprovalCard } from "../parts/approval.tsx";
 import { Link } from "../parts/link.tsx";
 import { Age, Bones, Dialog, Id, Trouble } from "../parts/said.tsx";
 import { Status } from "../parts/status.tsx";
@@ -231,7 +231,7 @@ function Fact({ name, children }: { name: string; children: ReactNode }) {
 /** What the run waits for: questions to be answered in place, and whatever else holds it up. */
 function Waits({ run, status }: { run: RunDetail; status: string }) {
   if (ENDED.has(status)) return null;
-  const approvals = run.waiting.filter((one) => one.kind === "approval" && one.state === "pending");
+  const approvals = run.waiting.filter((one) => (one.kind === "approval" || one.kind === "input") && one.state === "pending");
   const timer = run.waiting.find((one) => one.kind === "timer" && one.due_at !== null);
   return (
     <>

@@ -1,12 +1,11 @@
 import type { Run } from "@agentflow/client";
-import { useRuns } from "@agentflow/react";
+import { questionOf, useRuns } from "@agentflow/react";
 import { type KeyboardEvent, type ReactNode, useDeferredValue, useEffect, useId, useMemo, useRef, useState } from "react";
 import { count, day, length, lived } from "../format.ts";
 import { LIST_KEYS, useKeys } from "../live/keys.ts";
 import { useNow } from "../live/now.ts";
 import { useSeen } from "../live/seen.ts";
 import { useInbox, useTasks } from "../live/server.ts";
-import { questionOf } from "../parts/approval.tsx";
 import { RunsIcon } from "../parts/icons.tsx";
 import { Link } from "../parts/link.tsx";
 import { Age, Bones, Empty, Trouble } from "../parts/said.tsx";

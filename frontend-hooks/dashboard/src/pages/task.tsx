@@ -1,8 +1,7 @@
 import type { TaskInfo } from "@agentflow/client";
-import { useTrigger } from "@agentflow/react";
+import { type DraftObject, draftsOf, Fields, fieldsOf, type Read, readAll, readJson, useTrigger } from "@agentflow/react";
 import { type FormEvent, type ReactNode, useEffect, useId, useState } from "react";
-import { Fields } from "../forms/form.tsx";
-import { type DraftObject, draftsOf, fieldsOf, type Read, readAll, readJson } from "../forms/schema.ts";
+import { FORM } from "../asking/form-classes.ts";
 import { useKeys } from "../live/keys.ts";
 import { useTasks } from "../live/server.ts";
 import { useAct } from "../parts/act.ts";
@@ -131,7 +130,7 @@ function Starter({ task }: { task: TaskInfo }) {
     <form className="form starter" onSubmit={start} noValidate>
       {task.description ? <p className="quiet pre">{task.description}</p> : null}
       {json === null ? (
-        <Fields fields={fields} drafts={drafts} problems={problems} onChange={setDrafts} />
+        <Fields fields={fields} drafts={drafts} problems={problems} onChange={setDrafts} classes={FORM} />
       ) : (
         <div className="field">
           <label htmlFor={`${ids}-json`}>Payload</label>

@@ -1,9 +1,9 @@
 import { type AgentMessage, useAgent } from "@agentflow/react";
 import { type FormEvent, type KeyboardEvent, type ReactNode, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { ApprovalCard } from "../asking/card.tsx";
 import { count } from "../format.ts";
 import { LIST_KEYS, useKeys } from "../live/keys.ts";
 import { useConversations, useWaitpoint } from "../live/server.ts";
-import { ApprovalCard } from "../parts/approval.tsx";
 import { AgentsIcon, SendIcon, StopIcon } from "../parts/icons.tsx";
 import { Link } from "../parts/link.tsx";
 import { Age, Empty, Trouble } from "../parts/said.tsx";

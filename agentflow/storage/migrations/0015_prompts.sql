@@ -86,3 +86,7 @@ CREATE TABLE prompt_pins (
 );
 CREATE INDEX prompt_pins_version ON prompt_pins (prompt, number);
 CREATE INDEX prompt_pins_run ON prompt_pins (run) WHERE run IS NOT NULL;
+
+-- The version of a prompt that a model call was made by, as `support@v3#9f2c1a`.
+ALTER TABLE usage ADD COLUMN prompt TEXT;
+CREATE INDEX usage_prompt ON usage (prompt, at) WHERE prompt IS NOT NULL;

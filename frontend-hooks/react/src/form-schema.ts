@@ -1,7 +1,7 @@
 // A form from a JSON Schema, and a value from what was typed into it. Pure.
 
 export type Schema = Readonly<Record<string, unknown>>;
-export type FieldKind = "text" | "number" | "integer" | "boolean" | "choice" | "object" | "list" | "json";
+export type FieldKind = "text" | "number" | "integer" | "boolean" | "choice" | "choices" | "object" | "list" | "json";
 
 export interface Field {
   name: string;
@@ -22,6 +22,11 @@ export interface Field {
 export interface Limits {
   minimum?: number;
   maximum?: number;
+  exclusiveMinimum?: number;
+  exclusiveMaximum?: number;
+  multipleOf?: number;
+  minItems?: number;
+  maxItems?: number;
   minLength?: number;
   maxLength?: number;
   pattern?: string;
@@ -40,10 +45,30 @@ export interface Read {
 }
 
 const SECRET = new Set(["$defs", "$ref"]);
+const NUMBERS = "minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minItems maxItems minLength maxLength".split(" ");
 
-/** The fields of an object's schema. */
+/** The fields of an object's schema; of any other, one field without a name, which is the whole value. */
 export function fieldsOf(schema: Schema): readonly Field[] {
-  return objectFields(resolve(schema, schema), schema, 0);
+  const root = resolve(schema, schema);
+  if (isObject(root.properties) || root.type === "object") return objectFields(root, schema, 0);
+  return [{ ...field("", schema, schema, true, 0), label: "" }];
+}
+
+/** Whether these are no fields of an object: a single one, without a name. */
+function isWhole(fields: readonly Field[]): boolean {
+  return fields.length === 1 && fields[0]?.name === "";
+}
+
+/** What stands in a form at first: a value, as far as there is one, and the fields' presets. */
+export function formDrafts(fields: readonly Field[], value: unknown): DraftObject {
+  if (!isWhole(fields)) return draftsOf(fields, record(value));
+  return draftsOf(fields, value === undefined ? {} : { "": value });
+}
+
+/** The value that a form says: an object, or the single value that was asked for. */
+export function readForm(fields: readonly Field[], drafts: DraftObject): Read {
+  const read = readAll(fields, drafts);
+  return isWhole(fields) && "value" in read ? { ...read, value: record(read.value)[""] ?? null } : read;
 }
 
 function objectFields(schema: Schema, root: Schema, depth: number): readonly Field[] {
@@ -55,7 +80,7 @@ function field(name: string, given: Schema, root: Schema, required: boolean, dep
   const { schema, nullable } = unwrapped(resolve(given, root), root);
   const base = {
     name,
-    label: name,
+    label: labelOf(name, given),
     required,
     nullable,
     description: text(given.description) || text(schema.description),
@@ -63,13 +88,20 @@ function field(name: string, given: Schema, root: Schema, required: boolean, dep
     ...(typeof schema.format === "string" ? { format: schema.format } : {}),
     limits: limitsOf(schema),
   };
-  const options = optionsOf(schema);
+  const options = schema.type === "boolean" && nullable ? [true, false] : optionsOf(schema);
   if (options !== undefined) return { ...base, kind: "choice", options };
   if (depth > 6) return { ...base, kind: "json" };
   return { ...base, ...shape(schema, root, depth) };
 }
 
-function shape(schema: Schema, root: Schema, depth: number): Pick<Field, "kind" | "fields" | "item"> {
+/** A title that somebody gave; one that pydantic made of the name says no more than that. */
+function labelOf(name: string, given: Schema): string {
+  const plain = (title: string) => title.replaceAll(/[^\p{L}\p{N}]/gu, "").toLowerCase();
+  const title = text(given.title);
+  return title === "" || plain(title) === plain(name) ? name : title;
+}
+
+function shape(schema: Schema, root: Schema, depth: number): Pick<Field, "kind" | "fields" | "item" | "options"> {
   switch (schema.type) {
     case "string":
       return { kind: "text" };
@@ -84,10 +116,14 @@ function shape(schema: Schema, root: Schema, depth: number): Pick<Field, "kind" 
       return fields.length > 0 ? { kind: "object", fields } : { kind: "json" };
     }
     case "array":
-      return isObject(schema.items) ? { kind: "list", item: field("", schema.items, root, true, depth + 1) } : { kind: "json" };
+      return isObject(schema.items) ? listShape(field("", schema.items, root, true, depth + 1)) : { kind: "json" };
     default:
       return { kind: "json" };
   }
+}
+
+function listShape(item: Field): Pick<Field, "kind" | "item" | "options"> {
+  return item.kind === "choice" && !item.nullable ? { kind: "choices", options: item.options ?? [] } : { kind: "list", item };
 }
 
 /** Without `null` as one of its alternatives; a choice between several shapes is left to JSON. */
@@ -125,7 +161,7 @@ function optionsOf(schema: Schema): readonly unknown[] | undefined {
 
 function limitsOf(schema: Schema): Limits {
   const limits: Record<string, number | string> = {};
-  for (const name of ["minimum", "maximum", "minLength", "maxLength"]) if (typeof schema[name] === "number") limits[name] = schema[name];
+  for (const name of NUMBERS) if (typeof schema[name] === "number") limits[name] = schema[name];
   if (typeof schema.pattern === "string") limits.pattern = schema.pattern;
   return limits;
 }
@@ -155,7 +191,12 @@ const BEGINNINGS: Record<FieldKind, (field: Field, value: unknown) => Draft> = {
   number: plain,
   integer: plain,
   boolean: (field, value) => (value === undefined && !field.required ? undefined : value === true),
-  choice: (_, value) => (value === undefined ? undefined : JSON.stringify(value)),
+  choice: ({ options = [], required }, value) => {
+    // Of one thing there is nothing to choose.
+    const only = required && options.length === 1 ? options[0] : undefined;
+    return (value ?? only) === undefined || value === null ? undefined : JSON.stringify(value ?? only);
+  },
+  choices: (_, value) => (Array.isArray(value) ? value.map((one) => JSON.stringify(one)) : []),
   object: (field, value) => (value === undefined && !field.required ? undefined : draftsOf(field.fields ?? [], record(value))),
   list: (field, value) => listDraft(field.item, value),
   json: (_, value) => (value === undefined ? "" : JSON.stringify(value, null, 2)),
@@ -183,9 +224,9 @@ export function readAll(fields: readonly Field[], drafts: DraftObject, path = ""
 
 function readOne(field: Field, draft: Draft, path: string): Read {
   if (isEmpty(field, draft)) {
-    if (!field.required) return { problems: {} };
-    if (field.nullable) return fits(null);
-    return wrong(path, "Needed.");
+    // Where something else stands for what is left out, only null says that it was taken away.
+    if (field.nullable && (field.required || (field.preset ?? null) !== null)) return fits(null);
+    return field.required ? wrong(path, "Needed.") : { problems: {} };
   }
   switch (field.kind) {
     case "text":
@@ -197,8 +238,14 @@ function readOne(field: Field, draft: Draft, path: string): Read {
       return fits(draft);
     case "choice":
       return fits(JSON.parse(draft as string));
+    case "choices":
+      return counted(
+        field,
+        (draft as readonly string[]).map((one) => JSON.parse(one)),
+        path,
+      );
     case "object":
-      return readAll(field.fields ?? [], draft as DraftObject, `${path}.`);
+      return readAll(field.fields ?? [], draft as DraftObject, within(path));
     case "list":
       return readList(field, draft as readonly Draft[], path);
     case "json":
@@ -207,7 +254,7 @@ function readOne(field: Field, draft: Draft, path: string): Read {
 }
 
 function isEmpty(field: Field, draft: Draft): boolean {
-  if (field.kind === "list") return !Array.isArray(draft) || (draft.length === 0 && !field.required);
+  if (field.kind === "list" || field.kind === "choices") return !Array.isArray(draft) || (draft.length === 0 && !field.required);
   return draft === undefined || (typeof draft === "string" && draft.trim() === "");
 }
 
@@ -216,24 +263,48 @@ function readText(field: Field, typed: string, path: string): Read {
   if (minLength !== undefined && typed.length < minLength) return wrong(path, `At least ${minLength} characters.`);
   if (maxLength !== undefined && typed.length > maxLength) return wrong(path, `At most ${maxLength} characters.`);
   if (pattern !== undefined && !matches(pattern, typed)) return wrong(path, `Does not match ${pattern}.`);
+  if (field.format === "date" && !/^\d{4}-\d\d-\d\d$/.test(typed)) return wrong(path, "Not a date, like 2027-01-31.");
+  if (field.format === "date-time" && Number.isNaN(Date.parse(typed)))
+    return wrong(path, "Not a date with a time, like 2027-01-31T12:00:00Z.");
   return fits(typed);
 }
 
 function readNumber(field: Field, typed: string, path: string): Read {
   const value = Number(typed);
   if (!Number.isFinite(value)) return wrong(path, "Not a number.");
-  if (field.kind === "integer" && !Number.isInteger(value)) return wrong(path, "Not a whole number.");
-  const { minimum, maximum } = field.limits;
-  if (minimum !== undefined && value < minimum) return wrong(path, `At least ${minimum}.`);
-  if (maximum !== undefined && value > maximum) return wrong(path, `At most ${maximum}.`);
+  if (field.kind === "integer" && !Number.isSafeInteger(value))
+    return wrong(path, Number.isInteger(value) ? "Too large to be told exactly." : "Not a whole number.");
+  const { minimum = value, maximum = value, exclusiveMinimum = -Infinity, exclusiveMaximum = Infinity, multipleOf } = field.limits;
+  if (value < minimum) return wrong(path, `At least ${minimum}.`);
+  if (value > maximum) return wrong(path, `At most ${maximum}.`);
+  if (value <= exclusiveMinimum) return wrong(path, `More than ${exclusiveMinimum}.`);
+  if (value >= exclusiveMaximum) return wrong(path, `Less than ${exclusiveMaximum}.`);
+  if (multipleOf !== undefined && !isMultiple(value, multipleOf)) return wrong(path, `A multiple of ${multipleOf}.`);
   return fits(value);
+}
+
+function isMultiple(value: number, of: number): boolean {
+  // 0.3 / 0.1 is not quite 3.
+  return Math.abs(value / of - Math.round(value / of)) < 1e-9;
 }
 
 function readList(field: Field, drafts: readonly Draft[], path: string): Read {
   const { item } = field;
-  const reads = item === undefined ? [] : drafts.map((one, place) => readOne(item, one, `${path}.${place}`));
+  const reads = item === undefined ? [] : drafts.map((one, place) => readOne(item, one, within(path) + place));
   const problems = Object.assign({}, ...reads.map((one) => one.problems)) as Record<string, string>;
-  return Object.keys(problems).length > 0 ? { problems } : fits(reads.map((one) => one.value ?? null));
+  const value = reads.map((one) => one.value ?? null);
+  return Object.keys(problems).length > 0 ? { problems } : counted(field, value, path);
+}
+
+/** What the paths of the fields in a field begin with. */
+export function within(path: string): string {
+  return path === "" ? "" : `${path}.`;
+}
+
+function counted(field: Field, value: readonly unknown[], path: string): Read {
+  const { minItems = 0, maxItems = value.length } = field.limits;
+  if (value.length < minItems) return wrong(path, minItems === 1 ? "At least one." : `At least ${minItems}.`);
+  return value.length > maxItems ? wrong(path, `At most ${maxItems}.`) : fits(value);
 }
 
 export function readJson(typed: string, path = ""): Read {

@@ -1,5 +1,15 @@
 import { describe, expect, test } from "vitest";
-import { type DraftObject, draftsOf, type Field, fieldsOf, readAll, type Schema, schemaOf } from "../src/forms/schema.ts";
+import {
+  type DraftObject,
+  draftsOf,
+  type Field,
+  fieldsOf,
+  formDrafts,
+  readAll,
+  readForm,
+  type Schema,
+  schemaOf,
+} from "../src/form-schema.ts";
 
 // As pydantic writes it for `(order_id: str, cents: int = 100, speed: Speed | None = None, lines: list[Line] = [], express: bool = False)`.
 const SCHEMA: Schema = {
@@ -58,6 +68,77 @@ describe("fields from a schema", () => {
 
   test("leave a choice of shapes to JSON", () => {
     expect(kinds(fieldsOf({ properties: { id: { anyOf: [{ type: "string" }, { type: "integer" }] } } }))).toEqual({ id: "json" });
+  });
+});
+
+// As pydantic writes it for a model that `ask()` takes.
+const SHIPPING: Schema = {
+  type: "object",
+  $defs: { Address: { type: "object", properties: { city: { type: "string" } }, required: ["city"] } },
+  properties: {
+    kind: { const: "shipping", title: "Kind", type: "string" },
+    carrier: { enum: ["dhl", "ups"], title: "Which carrier?", type: "string" },
+    extras: { type: "array", items: { enum: ["gift", "sms"], type: "string" }, minItems: 1, default: ["sms"] },
+    on: { type: "string", format: "date" },
+    weight: { type: "number", exclusiveMinimum: 0, multipleOf: 0.1 },
+    insured: { anyOf: [{ type: "boolean" }, { type: "null" }], default: true },
+    address: { $ref: "#/$defs/Address" },
+  },
+  required: ["kind", "carrier", "on", "weight", "address"],
+};
+
+describe("a form that a task asks for", () => {
+  const asked = fieldsOf(SHIPPING);
+  const given: DraftObject = {
+    ...formDrafts(asked, undefined),
+    carrier: '"ups"',
+    on: "2027-01-31",
+    weight: "0.3",
+    address: { city: "Oslo" },
+  };
+
+  test("has a control for each kind of field, named as its model names it", () => {
+    expect(kinds(asked)).toEqual({
+      kind: "choice",
+      carrier: "choice",
+      extras: "choices",
+      on: "text",
+      weight: "number",
+      insured: "choice",
+      address: "object",
+    });
+    expect(asked.map((one) => one.label).slice(0, 2)).toEqual(["kind", "Which carrier?"]);
+  });
+
+  test("says what was chosen, what stands there at first, and what can be nothing else", () => {
+    const value = {
+      kind: "shipping",
+      carrier: "ups",
+      extras: ["sms"],
+      on: "2027-01-31",
+      weight: 0.3,
+      insured: true,
+      address: { city: "Oslo" },
+    };
+    expect(readForm(asked, given)).toEqual({ value, problems: {} });
+    expect(readForm(asked, { ...given, insured: undefined }).value).toMatchObject({ insured: null });
+  });
+
+  test("says where it does not fit", () => {
+    const wrong = { ...given, extras: [], on: "soon", weight: "0", address: { city: "" } };
+    expect(readForm(fieldsOf({ ...SHIPPING, required: [...(SHIPPING.required as string[]), "extras"] }), wrong).problems).toEqual({
+      extras: "At least one.",
+      on: "Not a date, like 2027-01-31.",
+      weight: "More than 0.",
+      "address.city": "Needed.",
+    });
+  });
+
+  test("is one field where one value is asked for", () => {
+    const number = fieldsOf({ type: "integer", minimum: 1 });
+    expect(readForm(number, formDrafts(number, 3))).toEqual({ value: 3, problems: {} });
+    expect(readForm(number, { "": "0" }).problems).toEqual({ "": "At least 1." });
+    expect(readForm(number, { "": "12345678901234567890" }).problems).toEqual({ "": "Too large to be told exactly." });
   });
 });
 

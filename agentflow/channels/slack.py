@@ -1,0 +1,185 @@
+"""Tells people in Slack, and takes their clicks."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Any, Literal, cast
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic_core import from_json, to_json
+
+from agentflow.channels.cards import card
+from agentflow.channels.notice import EVENTS, ChannelError, Notice, Question
+from agentflow.clock import SECOND, Clock, SystemClock
+from agentflow.errors import AgentflowError, ConfigurationError, RetryAfter, ServerUnreachable
+
+API = "https://slack.com/api"
+HOOKS = "https://hooks.slack.com"
+TIMEOUT = 10.0
+"""Seconds that Slack may take."""
+WINDOW = 300 * SECOND
+"""How far the time of a click may be from ours."""
+_PASSING = {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
+"""Errors of Slack that another try may cure."""
+
+
+class SlackSignatureInvalid(AgentflowError):
+    """A request to the interactivity address is not from Slack, or not from now."""
+
+    code = "signature_invalid"
+    http_status = 401
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """A button that somebody pressed: `user` of Slack's `team`, on the message `ts`. `reply_to` takes what they are told."""
+
+    team: str
+    user: str
+    ts: str
+    action: Literal["approve", "deny"]
+    waitpoint: str
+    reply_to: str = field(repr=False)
+
+    @property
+    def key(self) -> str:
+        """The same click is the same decision, however often Slack or an impatient person sends it."""
+        return f"slack:{self.team}:{self.ts}:{self.user}:{self.action}"
+
+
+class Slack:
+    """Posts to Slack with a bot `token` (scope `chat:write`), and takes clicks that are signed with the app's `signing_secret`.
+
+    Set the app's interactivity address to `https://<your server>/v1/channels/slack/<name>`. `notify=["slack:#ops"]` names a channel,
+    "slack:user:maria" a direct message to whom `People` knows, "slack" alone tells all who may decide. A click counts for the person whom
+    `People` has under that Slack id, and for nobody else; a button carries the id of the waitpoint, and no right. The message is brought up
+    to date when the question is decided elsewhere, times out or is taken back. `api_url`, `hooks_url`: where Slack is.
+
+    Raises `ConfigurationError` without a token or a secret.
+
+        Slack(os.environ["SLACK_TOKEN"], os.environ["SLACK_SIGNING_SECRET"])
+    """
+
+    reaches_people = True
+    events = EVENTS
+
+    def __init__(
+        self,
+        token: str,
+        signing_secret: str,
+        *,
+        name: str = "slack",
+        api_url: str = API,
+        hooks_url: str = HOOKS,
+        clock: Clock | None = None,
+    ) -> None:
+        if not token or not signing_secret:
+            raise ConfigurationError(
+                f"The channel {name!r} needs a token and a signing secret.", hint="Both are on the page of your Slack app."
+            )
+        self.name = name
+        self._token = token
+        self._secret = signing_secret.encode()
+        self._api = api_url.rstrip("/")
+        self._hooks = hooks_url.rstrip("/")
+        self._clock: Clock = clock or SystemClock()
+
+    def owner(self, address: str) -> str | None:
+        """Others may be where a message is posted."""
+        return None
+
+    async def send(self, notice: Notice) -> str | None:
+        """Post or update; returns Slack's channel and time stamp of the message."""
+        shown = {**asdict(card(notice.question, notice)), "unfurl_links": False}
+        if notice.reference is None:
+            posted = await self._call("chat.postMessage", {"channel": notice.address, "metadata": _known(notice), **shown})
+            return f"{posted['channel']}/{posted['ts']}"
+        channel, _, ts = notice.reference.partition("/")
+        await self._call("chat.update", {"channel": channel, "ts": ts, **shown})
+        if notice.event in ("reminded", "escalated"):
+            # An update makes no sound: what is to be noticed is said, too.
+            await self._call("chat.postMessage", {"channel": channel, "thread_ts": ts, "text": shown["text"], "reply_broadcast": True})
+        return None
+
+    def clicked(self, body: bytes, headers: Mapping[str, str]) -> Click | None:
+        """The click in a request; None for one that asks nothing of us, as of a link. Raises `SlackSignatureInvalid`."""
+        self._check(body, headers)
+        try:
+            payload = from_json(parse_qs(body.decode(), strict_parsing=True)["payload"][0])
+            return _click(payload)
+        except (ValueError, KeyError, IndexError, TypeError):
+            return None
+
+    async def reply(self, click: Click, text: str, question: Question | None = None) -> None:
+        """Tell whoever clicked, and nobody else; with `question`, show everybody how that stands instead."""
+        if not self._is_ours(click.reply_to):
+            return
+        told: dict[str, Any] = {"response_type": "ephemeral", "replace_original": False, "text": text}
+        if question is not None:
+            told = {"replace_original": True, **asdict(card(question))}
+        await self._post(click.reply_to, told, {})
+
+    def _is_ours(self, address: str) -> bool:
+        given, ours = urlsplit(address), urlsplit(self._hooks)
+        return (given.scheme, given.netloc) == (ours.scheme, ours.netloc)
+
+    def _check(self, body: bytes, headers: Mapping[str, str]) -> None:
+        when, given = headers.get("x-slack-request-timestamp", ""), headers.get("x-slack-signature", "")
+        right = "v0=" + hmac.new(self._secret, f"v0:{when}:".encode() + body, sha256).hexdigest()
+        fits = hmac.compare_digest(right.encode(), given.encode("utf-8", "replace"))
+        recent = when.isascii() and when.isdigit() and len(when) < 12 and abs(int(when) * SECOND - self._clock.now()) <= WINDOW
+        if not (fits and recent):
+            hint = "Give Slack(signing_secret=…) the secret of the app that calls, and let both clocks be right."
+            raise SlackSignatureInvalid("The signature does not fit this call, or its time is not now.", hint=hint)
+
+    async def _call(self, method: str, told: Mapping[str, Any]) -> dict[str, Any]:
+        status, text = await self._post(f"{self._api}/{method}", told, {"authorization": f"Bearer {self._token}"})
+        answer: Any = from_json(text) if status == HTTPStatus.OK else {"error": f"HTTP {status}"}
+        if answer.get("ok") is True:
+            return cast("dict[str, Any]", answer)
+        error = str(answer.get("error"))
+        if error in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise ServerUnreachable(f"Slack could not do {method}: {error}.", hint="It is tried again.")
+        raise ChannelError(f"Slack refuses {method}: {error}.", hint=_HINTS.get(error, "See the error on Slack's page about that method."))
+
+    async def _post(self, url: str, told: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[int, bytes]:
+        import httpx
+
+        async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as client:
+            heads = {"content-type": "application/json; charset=utf-8", **headers}
+            answer = await client.post(url, content=to_json(told), headers=heads)
+        if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            raise RetryAfter(float(answer.headers.get("retry-after", "30")), "Slack is told too much at once.")
+        return answer.status_code, answer.content
+
+
+_HINTS = {
+    "channel_not_found": "Name a channel that is there, and invite the app to it.",
+    "not_in_channel": "Invite the app to the channel: /invite @app.",
+    "invalid_auth": "Give Slack(…) the bot token of the app.",
+    "missing_scope": "Give the app the scope chat:write, and install it anew.",
+}
+
+
+def _known(notice: Notice) -> dict[str, Any]:
+    """What a message is for other apps: which waitpoint, and which notice, so that one that came twice can be told."""
+    return {"event_type": "agentflow_waitpoint", "event_payload": {"waitpoint": notice.question.id, "notice": notice.id}}
+
+
+def _click(payload: Any) -> Click | None:
+    if payload["type"] != "block_actions":
+        return None
+    action = payload["actions"][0]
+    if action["action_id"] not in ("approve", "deny"):
+        return None
+    ts = payload.get("message", {}).get("ts") or payload["container"]["message_ts"]
+    user = payload["user"]
+    team = payload["team"]["id"] if payload.get("team") else user.get("team_id", "")
+    names: tuple[Any, ...] = (team, user["id"], ts, action["value"], payload["response_url"])
+    if not all(isinstance(one, str) and len(one) < 2_000 for one in names):
+        return None
+    return Click(names[0], names[1], names[2], action["action_id"], names[3], names[4])

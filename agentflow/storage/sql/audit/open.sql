@@ -1,0 +1,1 @@
+SELECT * FROM audit WHERE place IS NULL ORDER BY key LIMIT :limit;

@@ -1,0 +1,1 @@
+UPDATE audit_head SET place = :place, hash = :hash WHERE name = 'audit';

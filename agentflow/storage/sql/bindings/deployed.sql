@@ -1,0 +1,4 @@
+SELECT prompts.name, prompts.description, prompts.contract, prompt_versions.hash
+FROM prompt_bindings JOIN prompts ON prompts.name = prompt_bindings.prompt
+  JOIN prompt_versions ON prompt_versions.prompt = prompt_bindings.prompt AND prompt_versions.number = prompt_bindings.code
+WHERE prompt_bindings.env = :env AND prompt_bindings.label = 'live';

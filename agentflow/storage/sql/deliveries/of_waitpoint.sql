@@ -1,0 +1,1 @@
+SELECT * FROM deliveries WHERE waitpoint = :waitpoint ORDER BY seq;

@@ -1,0 +1,1 @@
+DELETE FROM links WHERE run IN (SELECT value FROM json_each(:runs));

@@ -1,0 +1,1 @@
+SELECT * FROM links WHERE id = :id;

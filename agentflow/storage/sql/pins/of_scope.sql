@@ -1,0 +1,1 @@
+SELECT * FROM prompt_pins WHERE scope = :scope;

@@ -1,0 +1,1 @@
+SELECT place, hash FROM audit_head WHERE name = 'audit' FOR UPDATE;

@@ -1,0 +1,3 @@
+DELETE FROM tries
+WHERE name IN (SELECT name FROM tries WHERE since <= :before AND locked_until <= :now ORDER BY since LIMIT :limit FOR UPDATE SKIP LOCKED)
+RETURNING name;

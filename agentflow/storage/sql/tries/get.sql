@@ -1,0 +1,1 @@
+SELECT wrong, locked_until FROM tries WHERE name = :name;

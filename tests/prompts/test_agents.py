@@ -1,0 +1,129 @@
+"""Agents that speak by a registered prompt: its version is the run's, or the thread's, and what they use counts for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from agentflow import Agent, ai, context, prompt, slot, step, system, user
+from agentflow.errors import DefinitionError
+from agentflow.prompts.body import Body, Message
+from agentflow.prompts.prompt import Prompt
+from agentflow.streams.events import Usage
+from agentflow.testing import Engine
+from agentflow.testing.models import call, scripted_model, text, tokens
+from tests.traffic.answers import Answer, document
+from tests.traffic.fixtures import Script
+
+
+class Desk(BaseModel):
+    name: str
+    plan: str = "free"
+
+
+MARIA: Any = {"actor": "maria", "reason": "better"}
+
+
+def made(name: str) -> Prompt[Any]:
+    return prompt(name, vars=Desk, params={"temperature": 0.2}, messages=[system("You help {{name}} ({{plan}})."), slot("history")])
+
+
+@pytest.fixture(autouse=True)
+def deployed() -> list[Prompt[Any]]:
+    """They are there before the engine opens, and live as long as the test."""
+    return [made("desk")]
+
+
+async def release(engine: Engine, name: str, said: str) -> None:
+    version = await engine.app.prompts.save(name, Body((Message("system", said),)), actor="maria")
+    await engine.app.prompts.release(name, to=version.number, **MARIA)
+
+
+@step
+async def refund(order: str) -> str:
+    """Refund an order."""
+    return f"refunded {order}"
+
+
+async def test_an_agent_speaks_by_the_version_that_its_run_began_with(engine: Engine, deployed: list[Prompt[Any]]) -> None:
+    model = scripted_model([call("refund", {"order": "o-1"}, id="c1")], [text("Done."), tokens(30, 5)])
+    agent = Agent("desk_agent", model=model, prompt=deployed[0], tools=[ai.tool(refund, approval=True)])
+    run = await engine.start(agent.using(metadata={"name": "Ada", "plan": "pro", "other": 1}), "Refund o-1.")
+    [asked] = await engine.waiting(run)
+    await release(engine, "desk", "You are rude to {{name}}.")
+    await engine.crash()
+    await engine.app.waitpoints.approve(asked.id, by="maria")
+    assert await run.result() == "Done."
+    assert [one.instructions for one in model.requests] == ["You help Ada (pro)."] * 2
+    used = [one.event for one in await engine.events(run) if isinstance(one.event, Usage)]
+    assert {one.prompt for one in used} == {f"desk@v1#{deployed[0].body.hash[7:13]}"}
+    counted = await engine.app.prompts.usage("desk", 1)
+    assert counted.calls == 2
+    assert counted.output >= 5
+    assert (await engine.app.prompts.usage("desk", 2)).calls == 0
+
+
+async def test_the_runs_of_a_thread_speak_by_one_version_until_the_thread_is_upgraded(engine: Engine, deployed: list[Prompt[Any]]) -> None:
+    model = scripted_model([text("One.")], [text("Two.")], [text("Three.")])
+    agent = Agent("desk_thread", model=model, instructions=deployed[0], variables=lambda: Desk(name="Ada"))
+    for number in range(3):
+        await (await engine.start(agent.using(thread="t-desk"), "And?")).result()
+        if number == 0:
+            await release(engine, "desk", "You are rude to {{name}}.")
+        if number == 1:
+            await engine.app.prompts.upgrade("t-desk", "desk", actor="maria")
+    told = [one.instructions for one in model.requests]
+    assert told == ["You help Ada (free).", "You help Ada (free).", "You are rude to Ada."]
+    free = Agent("desk_every_run", model=scripted_model([text("One.")]), prompt=deployed[0], pin="run", variables=lambda: {"name": "Bo"})
+    await (await engine.start(free.using(thread="t-free"), "And?")).result()
+
+
+async def test_what_the_agent_is_asked_may_be_a_variable(engine: Engine) -> None:
+    class Ask(BaseModel):
+        input: str
+        task: str
+
+    asks = prompt("desk_asks", vars=Ask, messages=[system("Be brief."), user("Question of {{task}}: {{input}}")])
+
+    async def variables() -> dict[str, Any]:
+        return {"task": context().task}
+
+    model = scripted_model([text("Yes.")])
+    agent = Agent("desk_asking", model=model, prompt=asks, variables=variables)
+    assert await (await engine.start(agent, "Is it {{open}}?")).result() == "Yes."
+    assert "Question of desk_asking: Is it {{open}}?" in repr(model.requests[0].messages)
+    assert model.requests[0].instructions == "Be brief."
+
+
+def completion(said: str) -> Answer:
+    """An answer of a chat model."""
+    message = {"role": "assistant", "content": said}
+    used = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
+    choices = [{"index": 0, "finish_reason": "stop", "message": message}]
+    return document({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": choices, "usage": used})
+
+
+async def test_the_model_and_the_parameters_of_the_version_are_asked(
+    engine: Engine, scripted_provider: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    played = await scripted_provider(completion("one"), completion("two"))
+    by_model = prompt("desk_model", model="openai-chat:one", params={"temperature": 0.25}, messages=[system("Hello.")])
+    agent = Agent("desk_models", prompt=by_model, base_url=played.openai_url)
+    assert await (await engine.start(agent, "And?")).result() == "one"
+    version = await engine.app.prompts.save("desk_model", Body((Message("system", "Hi."),), model="openai-chat:two"), actor="maria")
+    await engine.app.prompts.release("desk_model", to=version.number, **MARIA)
+    assert await (await engine.start(agent, "And?")).result() == "two"
+    await agent.close()
+    asked = [one.body for one in played.requests]
+    assert [(one["model"], one.get("temperature")) for one in asked] == [("one", 0.25), ("two", None)]
+
+
+def test_an_agent_that_cannot_speak_by_its_prompt_is_an_error_where_it_is_defined() -> None:
+    with pytest.raises(DefinitionError, match="has no model"):
+        Agent("desk_modelless", prompt=made("desk_modelless"))
+    talk = prompt("desk_talk", model="test:one", messages=[user("One."), system("Two."), user("Three.")])
+    with pytest.raises(DefinitionError, match="cannot speak by its prompt"):
+        Agent("desk_talking", prompt=talk)

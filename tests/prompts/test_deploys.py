@@ -1,0 +1,124 @@
+"""Code that is deployed: what it moves, what it leaves alone, and in which environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from agentflow import Agentflow, approve, prompt, task
+from agentflow.cli.dev import as_development
+from agentflow.cli.loading import Loaded
+from agentflow.errors import ContractError
+from agentflow.prompts.body import Body, Message
+from agentflow.prompts.prompt import Prompt
+from agentflow.settings import Settings
+from agentflow.testing import Engine
+
+
+class Topic(BaseModel):
+    topic: str
+
+
+title: Prompt[Any] = prompt("title", vars=Topic, text="A title about {{topic}}.")
+MARIA: Any = {"actor": "maria", "reason": "better"}
+
+
+@pytest.fixture(autouse=True)
+def deployed() -> None:
+    """The code's version is v1: it is there before the engine opens."""
+    global title
+    title = prompt("title", vars=Topic, text="A title about {{topic}}.")
+
+
+async def saved(engine: Engine, text: str) -> int:
+    return (await engine.app.prompts.save("title", Body((Message("user", text),)), actor="maria", note="try")).number
+
+
+async def said() -> str:
+    return (await title.get(topic="owls")).text
+
+
+@task(name="deploy_waits")
+async def waits() -> list[str]:
+    first = await said()
+    await approve(title="Go on?", expires=None)
+    return [first, await said()]
+
+
+async def test_a_deploy_moves_what_follows_the_code_and_leaves_what_was_released(engine: Engine) -> None:
+    global title
+    prompts = engine.app.prompts
+    two = await saved(engine, "Two {{topic}}")
+    await prompts.release("title", to=two, **MARIA)
+    title = prompt("title", vars=Topic, text="Code has {{topic}} now.")
+    [behind] = [one for one in await prompts.deploy("ci") if one.prompt == "title"]
+    assert (behind.number, behind.code) == (two, 3)
+    record = await prompts.get("title")
+    assert record.code_ahead
+    assert record.code_hash == title.body.hash
+    assert await said() == "Two owls"
+    await prompts.follow_code("title", **MARIA)
+    assert await said() == "Code has owls now."
+    title = prompt("title", vars=Topic, text="And now {{topic}}.")
+    await prompts.deploy("ci")
+    await prompts.rollback("title", **MARIA)
+    assert await said() == "Code has owls now."
+
+
+async def test_a_deploy_tells_of_what_is_live_and_its_code_cannot_fill(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    global title
+
+    class Subject(BaseModel):
+        subject: str
+
+    prompts = engine.app.prompts
+    two = await saved(engine, "Two {{topic}}")
+    await prompts.release("title", to=two, **MARIA)
+    assert await prompts.conflicts() == []
+    title = prompt("title", vars=Subject, text="About {{subject}}.")
+    await prompts.deploy("ci")
+    [(name, number, problem)] = await prompts.conflicts()
+    assert (name, number) == ("title", two)
+    assert "no variable topic" in problem
+    assert "the code cannot fill v2" in caplog.text
+    assert (await title.get(subject="owls")).text == "About owls."
+    with pytest.raises(ContractError, match="v2 of title"):
+        await prompts.release("title", to=two, **MARIA)
+
+
+async def test_the_environment_is_what_the_app_or_its_surroundings_say(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Agentflow().environment == "prod"
+    assert Agentflow().configure(environment="staging").environment == "staging"
+    monkeypatch.setenv("AGENTFLOW_ENVIRONMENT", "dev")
+    assert Agentflow().environment == "dev"
+    two = await saved(engine, "Two {{topic}}")
+    await engine.app.prompts.release("title", to=two, env="dev", **MARIA)
+    run = await engine.start(waits)
+    [asked] = await engine.waiting(run)
+    await engine.stop()
+    await engine.go_on()
+    assert engine.app.environment == "dev"
+    assert await said() == "Two owls"
+    await engine.app.waitpoints.approve(asked.id, by="maria")
+    assert (await run.result())[1] == "A title about owls."
+
+
+def test_agentflow_dev_is_an_environment_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for environment, expected in ((None, "dev"), ("staging", "staging")):
+        loaded = Loaded(Agentflow().configure(environment=environment), "app.py", made=True)
+        as_development(Settings(environment=environment), loaded)
+        assert loaded.app.environment == expected
+
+
+async def test_a_start_that_changes_nothing_writes_nothing(engine: Engine) -> None:
+    prompts = engine.app.prompts
+    before = await prompts.events("title")
+    await engine.crash()
+    assert await engine.app.prompts.events("title") == before
