@@ -51,7 +51,7 @@ class ClientPrompts:
         return _version(await self._client.ask("GET", f"{_path(name)}/versions/{which}"))
 
     async def save(self, name: str, body: str, *, by: str, note: str = "", contract: Mapping[str, Any] | None = None) -> VersionRecord:
-        """Keep a body, the JSON text that `Body.json` is, as a version; `contract` is the JSON schema of the variables, for a prompt that is new.
+        """Keep a body, JSON text as of `Body.json`, as a version; `contract` is the schema of the variables, for a prompt that is new.
 
         Raises `PromptNotFound`, `ContractError`, `TemplateError`.
         """

@@ -11,6 +11,7 @@ import pytest
 
 from agentflow import Agentflow, prompt
 from agentflow.prompts import files
+from agentflow.storage import bindings
 from tests.cli.conftest import Call, as_json
 
 FILE = "---\nname: title\nmodel: openai:gpt-4o\nvariables: {properties: {topic: {type: string}}, required: [topic]}\n---\n"
@@ -32,8 +33,7 @@ def call(folder: Path, run: Call) -> Call:
 
     async def once() -> None:
         async with Agentflow(directory=folder / ".agentflow", redis="redis://127.0.0.1:1", worker=False) as app:
-            assert coded.name == "title"
-            await app.prompts.deploy("ci")
+            await app.database.transact(bindings.deploy([coded.own], "prod", "ci", app.clock.now()))
 
     asyncio.run(once())
     return run
@@ -129,7 +129,7 @@ def test_everything_is_exported(call: Call, folder: Path) -> None:
 
 
 def test_an_export_of_langfuse_is_taken(call: Call, folder: Path) -> None:
-    versions = [
+    versions: list[dict[str, Any]] = [
         {"name": "movie critic", "version": 1, "type": "text", "prompt": "Do you like {{movie}}?", "config": {"model": "gpt-4o"}},
         {"name": "movie critic", "version": 2, "type": "text", "prompt": "As a {{level}} critic: {{movie}}?", "config": {}},
         {"name": "tool", "version": 1, "type": "chat", "prompt": [{"role": "tool", "content": "x"}], "config": {}},

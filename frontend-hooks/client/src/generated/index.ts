@@ -9,6 +9,7 @@ export type * from "./events.ts";
 export type * from "./inputs.ts";
 export type * from "./models.ts";
 export type * from "./parts.ts";
+export type * from "./prompt_models.ts";
 export type * from "./records.ts";
 export type * from "./requests.ts";
 export type * from "./threads.ts";
