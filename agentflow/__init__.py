@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agentflow import ai
+    from agentflow import ai, policy
     from agentflow.agents.agent import Agent
     from agentflow.agents.approval import Approval
     from agentflow.agents.compaction import Compaction
@@ -85,8 +85,8 @@ else:
 
     def __getattr__(name):
         home = _HOME.get(name)
-        if name == "ai":
-            return import_module("agentflow.ai")
+        if name in ("ai", "policy"):
+            return import_module(f"agentflow.{name}")
         if home is None:
             raise AttributeError(f"module 'agentflow' has no attribute {name!r}")
         value = globals()[name] = getattr(import_module(home), name)
@@ -132,6 +132,7 @@ __all__ = [
     "gather",
     "mint_token",
     "patch",
+    "policy",
     "prompt",
     "race",
     "sleep",

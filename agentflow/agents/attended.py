@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -14,11 +15,12 @@ from pydantic_ai.tools import ToolDenied
 from pydantic_ai.toolsets import AbstractToolset, FunctionToolset, ToolsetTool, WrapperToolset
 
 from agentflow.agents.answers import READS_ON, edited, keeps, read_result, shortened
-from agentflow.agents.approval import Approval, ToolCall, denial, refusal, seal
+from agentflow.agents.approval import AGREED, Approval, ToolCall, denial, refusal, seal
 from agentflow.agents.consent import ArgumentsChanged, agreed, consent_of, let_through, stopped
 from agentflow.agents.events import plain, shown
 from agentflow.agents.units import SETTINGS, Loop, ToolSettings, call_place, calling, loops
 from agentflow.engine.context import recording
+from agentflow.policy import Policy
 from agentflow.serde import dumps
 from agentflow.streams import events
 
@@ -30,6 +32,7 @@ class Attended(WrapperToolset[Any]):
     """Asks a person before a tool that needs it runs, and tells viewers how each call ended as soon as it did."""
 
     agent: str = ""
+    policy: Policy | None = None
 
     async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
         """The tools, and what reads on in a result that was too long to be told, once there is one."""
@@ -102,11 +105,10 @@ class Attended(WrapperToolset[Any]):
     async def _allowed(
         self, loop: Loop, call: ToolCall, settings: ToolSettings, ctx: RunContext[Any], tool: ToolsetTool[Any]
     ) -> dict[str, Any] | _Denied:
-        if not ctx.tool_call_approved:
-            return dict(call.arguments) if settings.approval is None else await self._asked(loop, call, settings.approval, ctx, tool)
-        seen = loop.consents.get(call.id)
+        seen = loop.consents.get(call.id) if ctx.tool_call_approved else None
         if seen is None:
-            return dict(call.arguments)
+            # Whoever else let it run, the rules hold.
+            return await self._asked(loop, call, None if ctx.tool_call_approved else settings.approval, ctx, tool)
         if _read(seen.call.shown, ctx, tool) == call.shown:
             waitpoint = None if call.idempotent else seen.waitpoint
             loop.consents[call.id] = replace(seen, call=call, seal=seal(call), waitpoint=waitpoint)
@@ -114,15 +116,21 @@ class Attended(WrapperToolset[Any]):
         return await self._asked(loop, replace(call, supersedes=seen.waitpoint), seen.approval, ctx, tool)
 
     async def _asked(
-        self, loop: Loop, call: ToolCall, approval: Approval, ctx: RunContext[Any], tool: ToolsetTool[Any]
+        self, loop: Loop, call: ToolCall, approval: Approval | None, ctx: RunContext[Any], tool: ToolsetTool[Any]
     ) -> dict[str, Any] | _Denied:
-        answer = await agreed(loop.task, loop.key(f"{call_place(ctx.run_step, call.tool, call.id)}/approval"), call, approval)
+        def read(edits: Mapping[str, Any]) -> dict[str, Any]:
+            return tool.args_validator.validate_python(edits, context=ctx.validation_context)
+
+        key = loop.key(f"{call_place(ctx.run_step, call.tool, call.id)}/approval")
+        answer = await agreed(loop.task, key, replace(call, read=read), approval, self.policy)
+        if approval is None and answer is AGREED:
+            return dict(call.arguments)
         if not answer.approved:
             return _Denied(refusal(answer), denial(answer), stopped(answer) if answer.stop else None)
         arguments = dict(call.arguments)
         loop.edited.discard(call.id)
-        if answer.edits and approval.can_edit:
-            arguments = tool.args_validator.validate_python(answer.edits, context=ctx.validation_context)
+        if answer.edits:
+            arguments = read(answer.edits)
             if arguments != call.arguments:
                 loop.edited.add(call.id)
         loop.consents[call.id] = consent_of(call, approval, answer, plain(arguments))

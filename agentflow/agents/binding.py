@@ -46,7 +46,11 @@ def build(name: str, output: Any, options: AgentOptions, tools: list[PydanticToo
         toolsets=list(options.get("toolsets", ())),
         model_settings=cast("ModelSettings | None", options.get("settings")),
         retries=options.get("corrections", 1),
-        capabilities=[Durability(retry=retry, idle_timeout=idle_timeout), Steering(), *options.get("capabilities", ())],
+        capabilities=[
+            Durability(retry=retry, idle_timeout=idle_timeout, policy=options.get("policy")),
+            Steering(),
+            *options.get("capabilities", ()),
+        ],
     )
     for validator in options.get("validators", ()):
         made.output_validator(validator)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from agentflow.adapters import arguments, is_narrated
 from agentflow.agents.answers import edited, shortened, told
-from agentflow.agents.approval import ToolCall, denial, refusal
+from agentflow.agents.approval import AGREED, ToolCall, denial, refusal
 from agentflow.agents.consent import Consent, Known, agreed, consent_of, stopped, told_by_people
 from agentflow.agents.definition import Definition
 from agentflow.engine.calls import in_thread
@@ -62,13 +62,13 @@ async def answer(run: TaskContext, found: Definition | None, call: Call) -> Answ
 async def _perform(run: TaskContext, found: Definition, call: Call) -> Answer:
     payload = given = _checked(found, call.arguments or "{}")
     consent: Consent | None = None
-    if found.approval is not None:
-        asked = _asked(run, found, call, payload)
-        decision = await agreed(run, f"{call.key}/approval", asked, found.approval)
-        if not decision.approved:
-            return await _denied(run, call, decision)
-        if decision.edits and found.approval.can_edit:
-            payload = _checked(found, dumps(dict(decision.edits)))
+    asked = _asked(run, found, call, payload)
+    decision = await agreed(run, f"{call.key}/approval", asked, found.approval)
+    if not decision.approved:
+        return await _denied(run, call, decision)
+    if decision.edits:
+        payload = _checked(found, dumps(dict(decision.edits)))
+    if found.approval is not None or decision is not AGREED:
         consent = consent_of(asked, found.approval, decision, json.loads(payload))
     if found.task is None:
         ended = await _step(run, found, call, payload, consent)
@@ -84,7 +84,8 @@ async def _perform(run: TaskContext, found: Definition, call: Call) -> Answer:
 
 def _asked(run: TaskContext, found: Definition, call: Call, payload: str) -> ToolCall:
     arguments, shown = found.payload.arguments(payload)[1], json.loads(payload)
-    return ToolCall(call.id, call.tool, run.task, arguments, shown, found.payload.schema, found.home, found.idempotent)
+    made = ToolCall(call.id, call.tool, run.task, arguments, shown, found.payload.schema, found.home, found.idempotent)
+    return replace(made, read=partial(_typed, found))
 
 
 async def _denied(run: TaskContext, call: Call, decision: Decision) -> Answer:
@@ -106,6 +107,10 @@ def _checked(found: Definition, arguments: str) -> str:
         return found.payload.check(arguments)
     except InvalidPayload as error:
         raise TellModel(str(error)) from None
+
+
+def _typed(found: Definition, shown: Mapping[str, Any]) -> dict[str, Any]:
+    return found.payload.arguments(_checked(found, dumps(dict(shown))))[1]
 
 
 async def _child(found: Definition, call: Call, payload: str) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 from agentflow.agents.approval import Approval, ToolCall, asked_of, decided, remark, seal
 from agentflow.engine.context import TaskContext
 from agentflow.engine.waits import Decision, ask_approval
+from agentflow.policy import Policy
 
 _OUTCOME: Mapping[str, Any] = {
     "type": "object",
@@ -32,7 +33,7 @@ class Consent:
     """
 
     call: ToolCall
-    approval: Approval
+    approval: Approval | None
     seal: str
     waitpoint: str | None
     final: Mapping[str, Any] | None = None
@@ -51,17 +52,17 @@ class Known:
         return {"kind": "tool_return", "result": self.value} if self.failed is None else {"kind": "tool_failed", "message": self.failed}
 
 
-async def agreed(run: TaskContext, key: str, call: ToolCall, approval: Approval) -> Decision:
+async def agreed(run: TaskContext, key: str, call: ToolCall, approval: Approval | None, policy: Policy | None = None) -> Decision:
     """As `decided`, about the call as it is now: what people said of it with other arguments, or another schema, counts no more."""
     for again in count(1):
-        answer = await decided(run, key if again == 1 else f"{key}/{again}", call, approval)
+        answer = await decided(run, key if again == 1 else f"{key}/{again}", call, approval, policy)
         if not answer.approved or not _differs(answer.digest, seal(call)):
             return answer
         call = replace(call, supersedes=answer.waitpoint_id)
     raise AssertionError  # The count has no end.
 
 
-def consent_of(call: ToolCall, approval: Approval, answer: Decision, shown: Any) -> Consent:
+def consent_of(call: ToolCall, approval: Approval | None, answer: Decision, shown: Any) -> Consent:
     """The consent to a call with the arguments that people saw, or made of what they saw; `shown` are these as JSON."""
     waitpoint = None if call.idempotent else answer.waitpoint_id or None
     return Consent(replace(call, shown=shown), approval, seal(call, shown), waitpoint)
@@ -73,7 +74,7 @@ async def told_by_people(run: TaskContext, key: str, consent: Consent | None) ->
         return None
     for time in range(1, run.unsettled(key) + 1):
         place = f"{key}/outcome" if time == 1 else f"{key}/outcome.{time}"
-        answer = await ask_approval(run, place, _subject(consent, time), consent.approval.expires)
+        answer = await ask_approval(run, place, _subject(consent, time), (consent.approval or Approval()).expires)
         if not answer.approved:
             return Known(failed=_failed(consent.call.tool, answer))
         edits = answer.edits or {}
@@ -124,7 +125,7 @@ def _subject(consent: Consent, time: int) -> dict[str, Any]:
         "schema": _OUTCOME,
         "can_edit": True,
         # Silence is no yes to this, whatever it was to the call.
-        **{name: value for name, value in asked_of(consent.approval).items() if name != "on_timeout"},
+        **{name: value for name, value in asked_of(consent.approval or Approval()).items() if name != "on_timeout"},
         "digest": seal(call, {"outcome of": call.shown, "time": time}),
     }
 

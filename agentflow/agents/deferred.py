@@ -18,6 +18,7 @@ from agentflow.agents.events import plain, read
 from agentflow.agents.units import Loop, call_place
 from agentflow.engine.context import StepCall, StepOptions, WaitRequest, WaitResult
 from agentflow.engine.waits import Decision
+from agentflow.policy import Policy
 from agentflow.records import WaitKind, WaitState
 from agentflow.retry import Retry
 from agentflow.serde import ANY, decode_failure, loads
@@ -30,10 +31,11 @@ _ASK = StepOptions(retry=Retry(attempts=5))
 class Questions:
     """The deferred calls of one turn: approvals are asked of people, results of others are waited for, all at once."""
 
-    def __init__(self, loop: Loop, agent: str, turn: int) -> None:
+    def __init__(self, loop: Loop, agent: str, turn: int, policy: Policy | None = None) -> None:
         self._loop = loop
         self._agent = agent
         self._turn = turn
+        self._policy = policy
 
     async def answers(self, requests: DeferredToolRequests) -> DeferredToolResults:
         """What was answered, each at its own call."""
@@ -49,7 +51,7 @@ class Questions:
 
     async def _approval(self, part: ToolCallPart, results: DeferredToolResults) -> None:
         call = ToolCall(part.tool_call_id, part.tool_name, self._agent, {}, read(part))
-        answer = await decided(self._loop.task, self._loop.key(f"{self._place(part)}/approval"), call, Approval())
+        answer = await decided(self._loop.task, self._loop.key(f"{self._place(part)}/approval"), call, Approval(), self._policy)
         if not answer.approved:
             results.approvals[call.id] = await self._denied(part, answer)
             return

@@ -37,6 +37,7 @@ from agentflow.agents.units import SETTINGS, Backend, Loop, hidden, loops, narra
 from agentflow.clock import Duration, microseconds
 from agentflow.engine.context import StepOptions, recording
 from agentflow.errors import DefinitionError, UnserializableValue
+from agentflow.policy import Policy
 from agentflow.retry import Retry
 
 
@@ -62,7 +63,8 @@ class Durability(BaseDurabilityCapability[Any]):
     `models` are the model objects that a run may switch to by name; `retry` is how a model request is tried (default: 5 times, for
     failures that another try can cure), `idle_timeout` how long a model may say nothing. `event_stream_handler` is pydantic-ai's: inside a
     run it hears what the model says inside the step that asks it, and each other event in a step of its own, so a replay is silent. `name`
-    is needed if the agent has none. Outside of a run the agent works as if the capability were not there.
+    is needed if the agent has none, `policy` has rules for its calls beside those of the app. Outside of a run the agent works as if the
+    capability were not there.
 
     Calls that need approval ask people, and calls of external tools wait for their result (a waitpoint of kind `callback`), unless another
     capability answers them, or the agent's output may be `DeferredToolRequests`.
@@ -88,9 +90,11 @@ class Durability(BaseDurabilityCapability[Any]):
         name: str | None = None,
         retry: Retry = MODEL_RETRY,
         idle_timeout: Duration = IDLE_TIMEOUT,
+        policy: Policy | None = None,
     ) -> None:
         super().__init__(models=models, event_stream_handler=event_stream_handler, name=name)
         self._model_options = request_step(retry, idle_timeout)
+        self._policy = policy
 
     @property
     def in_durable_context(self) -> bool:
@@ -155,7 +159,7 @@ class Durability(BaseDurabilityCapability[Any]):
     def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:
         """The toolsets as steps, also those that came after construction, and around them the questions to people."""
         steps = toolset.visit_and_replace(lambda leaf: Sealed(self._as_steps(leaf))) if self.in_durable_context else toolset
-        return Attended(steps, self.name)
+        return Attended(steps, self.name, self._policy)
 
     def _as_steps(self, leaf: AbstractToolset[Any]) -> AbstractToolset[Any]:
         known = self._toolsets_by_id.get(leaf.id or "")
@@ -171,7 +175,7 @@ class Durability(BaseDurabilityCapability[Any]):
         loop = loops.get()
         if loop is None or not self.in_durable_context or self._agent is None or _ends_deferred(self._agent.output_type):
             return None
-        return await Questions(loop, self.name, ctx.run_step).answers(requests)
+        return await Questions(loop, self.name, ctx.run_step, self._policy).answers(requests)
 
 
 @contextmanager

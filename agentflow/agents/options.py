@@ -10,6 +10,7 @@ from agentflow.clock import Duration
 from agentflow.engine.budget import Budget
 from agentflow.engine.task import Queue
 from agentflow.errors import DefinitionError
+from agentflow.policy import Policy
 from agentflow.retry import Retry
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class AgentOptions(TypedDict, total=False):
     `ai.tool(…)`, `ai.handoff(…)`), `toolsets` (of pydantic-ai: MCP servers), `capabilities` (of pydantic-ai), `validators` (functions that
     return the answer or raise `ModelRetry`), `corrections` (how often the model may correct a call or an answer, default 1), `turns` (how
     many requests one run may make, `None` for no limit; default: what its budget says, or 50), `description` (for people, and for another
-    model).
+    model), `policy` (rules for its calls, beside those of the app).
 
     What its tools need: `deps` is a function, called wherever a run begins or goes on after it has left a worker's memory; what it returns
     is `ctx.deps` of tools and instructions, and never stored. It may be async, and return a context manager, which is entered and left.
@@ -62,6 +63,7 @@ class AgentOptions(TypedDict, total=False):
     capabilities: Sequence[Any]
     validators: Sequence[Callable[..., Any]]
     corrections: int
+    policy: Policy
     turns: int | None
     description: str
     compact: Compaction

@@ -26,7 +26,8 @@ from agentflow.agents.events import Narrator, plain, shown
 from agentflow.agents.handoff import Talking
 from agentflow.agents.messages import closed, read, written
 from agentflow.agents.models import named, whole
-from agentflow.engine.context import StepCall, TaskContext, ThreadScope, current_step
+from agentflow.engine.context import StepCall, TaskContext, current_step
+from agentflow.engine.thread_scope import ThreadScope
 from agentflow.serde import ANY, digest
 
 _ADDRESS = 200

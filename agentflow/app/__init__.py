@@ -12,8 +12,10 @@ from typing import Any, Self, TypeVar, Unpack
 
 from agentflow.app.auditing import Audit
 from agentflow.app.bridge import Bridge
+from agentflow.app.grants import Grants
 from agentflow.app.launching import Beginning, Launching
-from agentflow.app.outbox import Outbox, Reach, Told, by_name
+from agentflow.app.options import AppOptions, checked
+from agentflow.app.outbox import Outbox, Told, by_name
 from agentflow.app.pages import page_of
 from agentflow.app.prompts import Prompts
 from agentflow.app.queues import Queues
@@ -57,12 +59,12 @@ class Agentflow:
 
     `tasks`: the tasks and agents this process knows. `database`: a path or `sqlite:///…`; `redis`: a URL; without them both are embedded
     in `directory`. `worker`: whether this process works (`WorkerSettings` to say how), or only starts and follows runs. `middleware`:
-    functions `async (run, call_next)` around every run's code. `channels` are where people are told that a run waits for them
-    (`agentflow.channels`), `people` who is where on them; `environment` says which prompts hold here ("prod"). What is not given is taken
-    from `AGENTFLOW_DATABASE`, `AGENTFLOW_REDIS`, `AGENTFLOW_DIRECTORY`, `AGENTFLOW_RETENTION` and `AGENTFLOW_ENVIRONMENT`, then from
-    `[tool.agentflow]` in pyproject.toml.
+    functions `async (run, call_next)` around every run's code. `policy`: rules for the calls that models ask for. `channels` are where
+    people are told that a run waits for them (`agentflow.channels`), `people` who is where on them; `environment`: whose prompts hold here
+    ("prod"). What is not given is taken from the environment (`AGENTFLOW_DATABASE`, `_REDIS`, `_DIRECTORY`, `_RETENTION`, `_ENVIRONMENT`),
+    then from `[tool.agentflow]` in pyproject.toml.
 
-    Raises `DuplicateName` when two tasks share a name.
+    Raises `DuplicateName` when two tasks share a name, `ConfigurationError` for an option that it does not know.
 
         async with Agentflow(tasks=[fulfil]):
             run = await fulfil.start("o-81")
@@ -77,25 +79,25 @@ class Agentflow:
         redis: str | None = None,
         directory: str | Path | None = None,
         worker: bool | WorkerSettings = True,
-        middleware: Sequence[Middleware] = (),
-        clock: Clock | None = None,
-        **reach: Unpack[Reach],
+        **around: Unpack[AppOptions],
     ) -> None:
+        checked(around)
         self.tasks = registry(tasks)
         found = find_settings({"redis": redis, "directory": None if directory is None else str(directory)})
-        self.environment = reach.get("environment") or found.environment or ENVIRONMENT
+        self.environment = around.get("environment") or found.environment or ENVIRONMENT
         self.directory = Path(found.directory)
-        self.clock: Clock = clock or SystemClock()
+        self.clock: Clock = around.get("clock") or SystemClock()
         self._database = database or found.database
         self._redis_url = found.redis
         self._settings = worker if isinstance(worker, WorkerSettings) else WorkerSettings() if worker else None
         said = None if self._settings is None else self._settings.retention
         self._keeps = found.keeps if said is None else kept(said)
         self.public_url = found.public_url if self._settings is None else self._settings.public_url or found.public_url
-        self._middleware = middleware
+        self._middleware = around.get("middleware", ())
+        self.policy = around.get("policy")
         self.groups: GroupsOf | None = None
-        self.channels = by_name(reach.get("channels", ()))
-        self.people = reach.get("people") or People()
+        self.channels = by_name(around.get("channels", ()))
+        self.people = around.get("people") or People()
         self._open: _Open | None = None
         self._token: Token[Launcher | None] | None = None
         self._bridge: Bridge | None = None
@@ -277,6 +279,11 @@ class Agentflow:
         return self._opened.outbox
 
     @property
+    def grants(self) -> Grants:
+        """Standing yeses of people to calls of tools: give, see and take them back."""
+        return self._opened.grants
+
+    @property
     def workers(self) -> Workers:
         """See who works, and have a worker leave."""
         return self._opened.workers
@@ -339,18 +346,19 @@ class _Open:
         settings = app.settings and replace(app.settings, public_url=app.public_url, channels=known, environment=app.environment)
         self.worker = None if settings is None else Worker(database, streams, app.clock, app.tasks, settings)
         self.host: Host = self.worker or Bystander(streams)
-        self.launching = Launching(database, app.clock, self.host)
         if self.worker is not None:
-            self.worker.middleware = app.middleware
+            self.worker.middleware, self.worker.policy = app.middleware, app.policy
             self.maintenance = self.worker.maintenance
             self.maintenance.upkeep.retention = app.keeps
         else:
             grace = WorkerSettings()
             services = Services(database, streams, app.clock, self.host, grace.cancel_grace, channels=known)
             self.maintenance = Maintenance(services, app.tasks, grace.max_recoveries)
+        self.launching = Launching(database, self.host, app.clock)
         self.runs = Runs(database, streams, app.clock, self.worker, self.maintenance, app.tasks)
         self.queues = Queues(database, streams, app.clock)
-        self.waitpoints = Waitpoints(database, app.clock, Waking(database, self.worker), self.maintenance)
+        self.grants = Grants(database, app.clock)
+        self.waitpoints = Waitpoints(database, app.clock, Waking(database, self.worker), self.maintenance, self.grants)
         self.waitpoints.groups = app.groups
         self.waitpoints.links.server = app.public_url
         self.outbox = Outbox(database, streams, app.clock, Told(app.channels, app.people, page_of(app)))
@@ -367,7 +375,7 @@ class _Open:
 
     async def end(self) -> None:
         try:
-            await self.launching.done()
+            await self.launching.end()
             await self.outbox.close()
             if self.worker is not None:
                 await self.worker.drain()

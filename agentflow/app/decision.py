@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agentflow.app.form import problems
 from agentflow.errors import InvalidAnswer
+from agentflow.policy import Policy, Rule
+from agentflow.policy.matching import with_defaults
 from agentflow.records import WaitpointRecord
 from agentflow.serde import dumps, loads
 from agentflow.storage.terms import unusable
+
+
+class EditDenied(InvalidAnswer):
+    """The rules forbid the call with the arguments that somebody made of it; `details["rule"]` is the one that does."""
+
+    code = "edit_denied"
 
 
 class DecisionBody(BaseModel):
@@ -45,7 +54,19 @@ class DecisionBody(BaseModel):
         if read.edits and asked.schema is not None:
             # Refused here and not where they run: a model is not to be blamed for what a person wrote.
             fitting(read.edits, asked)
+        if read.edits:
+            _check_rules(read.edits, asked)
         return read.model_dump_json(exclude_none=True)
+
+
+def _check_rules(edits: Mapping[str, Any], asked: WaitpointRecord) -> None:
+    """Edits are judged by the rules that held when it was asked. What asks for others to decide is asked of them by the run itself."""
+    subject = loads(asked.subject)
+    rules = Policy(Rule.of(one) for one in subject.get("rules", ()))
+    judged = rules.judge(str(subject.get("tool", "")), with_defaults(loads(asked.schema or "{}"), edits))
+    if judged.effect == "deny":
+        hint = "Leave the arguments as they are, or deny the call."
+        raise EditDenied(f"The rules forbid the call with these arguments: {judged.why}", hint=hint, rule=judged.rule)
 
 
 def _new_limits(subject: dict[str, Any], edits: dict[str, Any], asked: WaitpointRecord) -> None:

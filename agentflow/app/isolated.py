@@ -34,6 +34,7 @@ from agentflow.engine.host import Services
 from agentflow.engine.session import settled
 from agentflow.engine.task import Task, defined
 from agentflow.errors import StorageError
+from agentflow.policy import Policy, Rule
 from agentflow.records import RunState
 from agentflow.serde import dumps, loads
 from agentflow.storage import runs
@@ -89,6 +90,7 @@ class Cell(Bystander):
 
     def __init__(self, app: Agentflow, line: Line) -> None:
         super().__init__(app.streams)
+        self.policy = app.policy
         self._app = app
         self._line = line
         self._execution: Execution | None = None
@@ -250,7 +252,9 @@ def _load(spec: dict[str, Any]) -> tuple[Agentflow, Task[..., Any]]:
         app = found.configure(**where, worker=False)
     else:
         _module(spec["module"])
-        app = Agentflow([defined[spec["task"]]], **where, worker=False, middleware=[_layer(one) for one in spec["middleware"]])
+        policy = None if spec["policy"] is None else Policy(map(Rule.of, spec["policy"]))
+        layers = [_layer(one) for one in spec["middleware"]]
+        app = Agentflow([defined[spec["task"]]], **where, worker=False, middleware=layers, policy=policy)
     if spec["log_level"] is not None and not logging.root.handlers:
         logging.basicConfig(level=spec["log_level"], format="%(asctime)s  %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
     return app, app.tasks[spec["task"]]

@@ -1,4 +1,4 @@
-"""Runs that are started from outside of a run: with a free slot here they begin without a trip through the queue."""
+"""Runs that begin outside of runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 
 from agentflow.clock import Clock
-from agentflow.database.port import Database, Transaction
+from agentflow.database import Database
+from agentflow.database.port import Transaction
 from agentflow.engine.context import StartCall
 from agentflow.engine.host import Host
 from agentflow.engine.placing import new_run, place
@@ -19,16 +20,20 @@ Beginning = Callable[[NewRun, int], Transaction[Started]]
 
 
 class Launching:
-    """Stores runs while an app is open."""
+    """Starts runs, and gives each to the worker of this process if that was to have it."""
 
-    def __init__(self, database: Database, clock: Clock, host: Host) -> None:
+    def __init__(self, database: Database, host: Host, clock: Clock) -> None:
         self._database = database
-        self._clock = clock
         self._host = host
+        self._clock = clock
         self._late: set[asyncio.Task[None]] = set()
 
+    async def end(self) -> None:
+        """Return once no start is under way any more."""
+        await asyncio.gather(*self._late)
+
     async def launch(self, call: StartCall, begin: Beginning | None = None) -> str:
-        """Store a run; returns its id. `begin` is the transaction that does it, where it is another."""
+        """Start a run, by the transaction `begin` if it is given; returns its id."""
         now = self._clock.now()
         new = new_run(call, now, scope="", host=self._host)
         try:
@@ -44,10 +49,6 @@ class Launching:
             raise
         place(self._host, new, started)
         return started.run.id
-
-    async def done(self) -> None:
-        """Return once it is known of every start whether it is stored."""
-        await asyncio.gather(*self._late)
 
     async def _begun(self, new: NewRun, now: int, begin: Beginning | None) -> Started:
         if begin is not None:

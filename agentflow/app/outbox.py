@@ -45,11 +45,10 @@ LinkMaker = Callable[[str, str | None], Awaitable[str | None]]
 
 
 class Reach(TypedDict, total=False):
-    """How an app reaches people: its `channels`, and the directory of `people`; and in which `environment` it is."""
+    """How an app reaches people: its `channels`, and the directory of `people`."""
 
     channels: Sequence[Channel]
     people: People
-    environment: str
 
 
 def by_name(channels: Sequence[Channel]) -> Mapping[str, Channel]:

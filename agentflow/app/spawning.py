@@ -14,6 +14,7 @@ from agentflow.engine.isolation import check_importable
 from agentflow.engine.task import Task
 from agentflow.engine.worker_settings import WorkerSettings
 from agentflow.errors import DefinitionError
+from agentflow.policy import Policy
 
 
 class Installation(Protocol):
@@ -21,6 +22,7 @@ class Installation(Protocol):
 
     tasks: Mapping[str, Task[..., Any]]
     directory: Path
+    policy: Policy | None
 
     @property
     def settings(self) -> WorkerSettings | None:
@@ -66,6 +68,7 @@ def spawning(app: Installation, *, by_url: bool) -> Spawning | None:
     spec = {
         "app": home,
         "middleware": [] if home is not None else [_reference(one) for one in app.middleware],
+        "policy": None if app.policy is None else [rule.told() for rule in app.policy.rules],
         "database": app.database_url,
         "redis": app.redis_url,
         "directory": str(app.directory.absolute()),

@@ -106,7 +106,13 @@ class Thread:
         return f"Thread({self.id!r})"
 
     async def send(
-        self, text: str, *, mode: Mode = "queue", agent: str | None = None, idempotency_key: str | None = None
+        self,
+        text: str,
+        *,
+        mode: Mode = "queue",
+        agent: str | None = None,
+        idempotency_key: str | None = None,
+        started_by: str | None = None,
     ) -> RunHandle[Any]:
         """Start the next run of the conversation; it has its turn when those before it have ended.
 
@@ -115,15 +121,16 @@ class Thread:
         nobody is at work, or another agent, it is the next run at once.
 
         `agent` is the name of who is to answer: whoever answered last, unless said otherwise, and in a new conversation the only agent
-        that there is. `idempotency_key`: the same key and text give the same run. Raises `UnknownTask`, `IdempotencyConflict`, and
-        `DefinitionError` for another mode.
+        that there is. `idempotency_key`: the same key and text give the same run. `started_by` is the person in whose name the run is.
+        Raises `UnknownTask`, `IdempotencyConflict`, and `DefinitionError` for another mode.
 
         >>> await thread.send("Only the cheap ones!", mode="steer")
         """
         if mode not in ("queue", "steer"):
             raise DefinitionError(f"mode={mode!r} is not known.", hint="Give 'queue' or 'steer'.")
         begin = steering.steer if mode == "steer" else None
-        return await self._start(agent or await self.answerer(), text, idempotency_key, begin)
+        options = _options(idempotency_key, started_by)
+        return await self._start(agent or await self.answerer(), text, options, begin)
 
     async def stop(self, *, run: str | None = None, reason: str = "stopped") -> RunRecord | None:
         """End the turn, not the conversation: the run whose turn it is ends as cancelled, and the next one has its turn.
@@ -143,12 +150,15 @@ class Thread:
             raise runs.not_found(run)
         return known if known.state.terminal else await self._app.runs.cancel(run, reason)
 
-    async def regenerate(self, text: str | None = None, *, agent: str | None = None, idempotency_key: str | None = None) -> RunHandle[Any]:
+    async def regenerate(
+        self, text: str | None = None, *, agent: str | None = None, idempotency_key: str | None = None, started_by: str | None = None
+    ) -> RunHandle[Any]:
         """Have the last question answered anew, or `text` in its place.
 
         What was answered before is no part of the conversation any more once the new run has added its answer; it stays in the log. A run
-        that fails changes nothing. The question of a run that failed is answered, too. `agent` and `idempotency_key` as in `send`. Raises
-        `ThreadBusy` while a run is under way or waits for its turn, `ThreadNotFound`, and `RunError` where nobody has asked anything.
+        that fails changes nothing. The question of a run that failed is answered, too. `agent`, `idempotency_key` and `started_by` as in
+        `send`. Raises `ThreadBusy` while a run is under way or waits for its turn, `ThreadNotFound`, and `RunError` where nobody has asked
+        anything.
 
         >>> run = await thread.regenerate()
         """
@@ -157,7 +167,7 @@ class Thread:
             said, follows = await self._last_question(known)
             begin = partial(_anew, follows, known.messages)
             try:
-                return await self._start(agent or known.agent, said if text is None else text, idempotency_key, begin)
+                return await self._start(agent or known.agent, said if text is None else text, _options(idempotency_key, started_by), begin)
             except Outrun:
                 known = await Threads(self._app).get(self.id)
 
@@ -189,12 +199,9 @@ class Thread:
         return await self._app.database.read(threads.active(self.id))
 
     async def _start(
-        self, agent: str, prompt: Any, key: str | None, begin: Callable[[NewRun, int], Transaction[Started]] | None
+        self, agent: str, prompt: Any, options: Mapping[str, Any], begin: Callable[[NewRun, int], Transaction[Started]] | None
     ) -> RunHandle[Any]:
-        options: dict[str, Any] = {"thread": self.id}
-        if key is not None:
-            options["idempotency_key"] = key
-        return await self._app.start_json(agent, dumps({"prompt": prompt}), options, begin)
+        return await self._app.start_json(agent, dumps({"prompt": prompt}), {**options, "thread": self.id}, begin)
 
     async def _last_question(self, known: ThreadRecord) -> tuple[Any, int | None]:
         """What was asked last, and the message that its answer is to follow; None for the last one."""
@@ -226,6 +233,10 @@ class Thread:
         """The name of the agent that answers unless another is named. Raises `UnknownTask` in a new conversation if there are several."""
         known = await self._app.database.read(threads.find(self.id))
         return await only_agent(self._app) if known is None else known.agent
+
+
+def _options(key: str | None, started_by: str | None) -> dict[str, Any]:
+    return {name: value for name, value in (("idempotency_key", key), ("started_by", started_by)) if value is not None}
 
 
 def _anew(follows: int | None, seen: int, new: NewRun, now: int) -> Transaction[Started]:

@@ -12,15 +12,17 @@ from typing import Any
 from agentflow.app.auditing import Audit
 from agentflow.app.batch import Choice, ballots
 from agentflow.app.delivering import Delivery, again, check_signature, no_callback, told
+from agentflow.app.grants import Always, Grants, InvalidGrant
 from agentflow.app.linking import Links, LinkWish, ReviewLink
 from agentflow.app.waking import Waking
 from agentflow.clock import Clock, Duration, microseconds
 from agentflow.database.port import Database, Row, Transaction
+from agentflow.engine.context import current
 from agentflow.engine.maintenance import Maintenance
 from agentflow.errors import InvalidAnswer, WaitpointAlreadyAnswered, WaitpointTimedOut
 from agentflow.records import DeliveryRecord, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, loads
-from agentflow.storage import batch, callbacks, deciding, inbox, ladder, listing, outbox, runs, showing, tries, waitpoints
+from agentflow.storage import batch, callbacks, deciding, granting, inbox, ladder, listing, outbox, runs, showing, tries, waitpoints
 from agentflow.storage.batch import DecidedAll, OneRefused
 from agentflow.storage.deciding import Ballot, Decided
 from agentflow.storage.inbox import Inbox, InboxPage
@@ -57,11 +59,12 @@ class Vote:
 class Waitpoints:
     """`app.waitpoints`: create tokens, see what is waited for, answer."""
 
-    def __init__(self, database: Database, clock: Clock, waking: Waking, maintenance: Maintenance) -> None:
+    def __init__(self, database: Database, clock: Clock, waking: Waking, maintenance: Maintenance, grants: Grants) -> None:
         self._database = database
         self._clock = clock
         self._waking = waking
         self._maintenance = maintenance
+        self._grants = grants
         self.groups: GroupsOf | None = None
         self.links = Links(database, clock, self._voter)
         self.audit = Audit(database)
@@ -129,16 +132,27 @@ class Waitpoints:
         return (await self.decide(waitpoint_id, value, by=by)).waitpoint
 
     async def decide(
-        self, waitpoint_id: str, value: Any, *, by: str | Voter, seen: str | None = None, idempotency_key: str | None = None
+        self,
+        waitpoint_id: str,
+        value: Any,
+        *,
+        by: str | Voter,
+        seen: str | None = None,
+        idempotency_key: str | None = None,
+        always: Always | None = None,
     ) -> Decided:
         """As `answer`, and tells whether that `resolved` it, and how many people it needs and has.
 
         `seen` is the `digest` of what was shown: raises `SubjectChanged` when it is another by now. The same `idempotency_key` is the same
-        decision; raises `IdempotencyConflict` for another one. What does not count is kept, too: see `votes`.
+        decision; raises `IdempotencyConflict` for another one. What does not count is kept, too: see `votes`. `always`: the yes to a tool
+        call stands for others with just the same arguments; raises `InvalidGrant` where it cannot.
         """
         one = await self.get(waitpoint_id)
         answer, now = _checked(one, value), self._clock.now()
         voter = await self._voter(by)
+        if always is not None:
+            ballot = Ballot(voter=voter, choice="approve", answer=answer, seen=seen, key=idempotency_key)
+            return await self._always(one, ballot, always)
         if one.kind not in (WaitKind.APPROVAL, WaitKind.INPUT):
             ending = Ending(WaitState.ANSWERED, answer, voter.name)
             woken = await self._waking.transact(one.run_id, lambda who: waitpoints.end(one.id, ending, now, who), self._maintenance.woken)
@@ -170,6 +184,16 @@ class Waitpoints:
     def _tell_all(self, done: DecidedAll) -> None:
         for one in done.each:
             self._tell(one)
+
+    async def _always(self, one: WaitpointRecord, ballot: Ballot, always: Always) -> Decided:
+        said: Any = loads(ballot.answer)
+        if one.kind is not WaitKind.APPROVAL or said["approved"] is not True:
+            raise InvalidGrant("Only a yes can stand for others.", hint="Leave out `always`; to forbid calls for good, write a rule.")
+        now, by, reason = self._clock.now(), ballot.voter.name, said.get("reason")
+        fitting = await self._grants.fitting(one, always, said.get("edits"))
+        new = self._grants.new(fitting, always, by=by, reason=reason, asked=one, now=now)
+        ballot = changed(ballot, answer=dumps({**said, "always": always.told()}))
+        return await self._change(one, lambda who: granting.decide_always(one.id, ballot, new, now, who))
 
     async def cancel(self, waitpoint_id: str, *, by: str, reason: str | None = None) -> WaitpointRecord:
         """Take a question back: its run goes on without an answer, an approval is a no. Raises as `answer` does."""
@@ -256,7 +280,13 @@ class Waitpoints:
             self._maintenance.changed(done.waitpoint)
 
     async def _voter(self, by: str | Voter) -> Voter:
-        """Who decides, with the groups that are known of them. Where those cannot be found out, they are in none."""
+        """Who decides, with the groups that are known of them. Where those cannot be found out, they are in none.
+
+        Code inside of a run decides as that run, which may not.
+        """
+        inside = current.get()
+        if inside is not None:
+            return Voter(f"run:{inside.run_id}")
         voter = Voter(by) if isinstance(by, str) else by
         if self.groups is None:
             return voter

@@ -16,6 +16,7 @@ START = "task:start:<name>"
 ANSWER = ("waitpoint:answer:<id>", "waitpoint:answer:run:<id>")
 LINK = ("waitpoint:link:<id>", "waitpoint:link:run:<id>")
 INDEX = "index:read"
+GRANTS = ("grants:read", "grants:write")
 READ_PROMPTS = "prompt:read"
 WRITE_PROMPTS = "prompt:write"
 RELEASE = "prompt:release:<environment>"
@@ -49,8 +50,8 @@ _FORMS = (
     _Form("waitpoint:link:", "link", _WAITPOINT),
     _Form("prompt:release:", "release", _NAME),
 )
-_PLAIN = (INDEX, THOUGHTS, READ_PROMPTS, WRITE_PROMPTS)
-_ALL = (*READ_RUN, *WRITE_RUN, START, *ANSWER, *LINK, THOUGHTS, INDEX, READ_PROMPTS, WRITE_PROMPTS, RELEASE)
+_PLAIN = (INDEX, THOUGHTS, *GRANTS, READ_PROMPTS, WRITE_PROMPTS)
+_ALL = (*READ_RUN, *WRITE_RUN, START, *ANSWER, *LINK, THOUGHTS, INDEX, *GRANTS, READ_PROMPTS, WRITE_PROMPTS, RELEASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,7 @@ class Scopes:
 
     `runs`, `tags`: the runs it reads; `written`, `written_tags`: those that it may cancel and send messages to; `tasks`: what it starts;
     `waitpoints`, and all of the runs in `waiting`: what it answers; `links` and `linking`: what it makes links for, for its subject;
+    `grants`: whether it sees grants, `granting`: whether it gives them and takes them back;
     `prompts`: whether it sees prompts, `drafts`: whether it keeps versions of them, and moves what is not protected; `releases`: the
     environments in which it moves what is live, protected or not.
     """
@@ -75,6 +77,8 @@ class Scopes:
     linking: frozenset[str] = frozenset()
     index: bool = False
     thoughts: bool = False
+    grants: bool = False
+    granting: bool = False
     prompts: bool = False
     drafts: bool = False
     releases: frozenset[str] = frozenset()
@@ -112,6 +116,8 @@ class Scopes:
             linking=named("linking"),
             index=INDEX in pairs,
             thoughts=THOUGHTS in pairs,
+            grants=GRANTS[0] in pairs,
+            granting=GRANTS[1] in pairs,
             prompts=not {READ_PROMPTS, WRITE_PROMPTS}.isdisjoint(pairs) or bool(named("release")),
             drafts=WRITE_PROMPTS in pairs,
             releases=named("release"),

@@ -58,7 +58,8 @@ def mint_token(
     Needs no server. `api_key`: at least 16 characters; of several, separated by commas, the first signs. `scopes`: `run:read:<id>`,
     `run:read:tag:<tag>`, `run:read:thread:<id>`, `task:start:<name>`, `waitpoint:answer:<id>`, `waitpoint:answer:run:<id>`,
     `waitpoint:link:<id>`, `waitpoint:link:run:<id>` (make review links for its subject), `thoughts` (see what the model thinks),
-    `index:read` (list all runs). `expires`: a duration of at most 24 hours. `subject`: whose token it is; that
+    `index:read` (list all runs), `grants:read`, `grants:write` (give grants, also with an answer, and take them back). `expires`: a
+    duration of at most 24 hours. `subject`: whose token it is; that
     is who decides what is decided with it, and `groups` are those that they are in.
 
     Raises `InvalidScope`; `DefinitionError` for a duration or subject that cannot be; `ConfigurationError` for a key that cannot sign.

@@ -13,6 +13,7 @@ from agentflow.cli import (
     audit,
     dev,
     doctor,
+    grants,
     linking,
     mcp,
     migrate,
@@ -49,7 +50,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for module in (dev, server, worker, mcp, start, runs, threads, approvals, linking, audit, prompts, queues, workers, doctor, migrate):
+for module in (
+    dev,
+    server,
+    worker,
+    mcp,
+    start,
+    runs,
+    threads,
+    approvals,
+    linking,
+    grants,
+    audit,
+    prompts,
+    queues,
+    workers,
+    doctor,
+    migrate,
+):
     module.add_to(app)
 
 

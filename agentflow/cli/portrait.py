@@ -71,6 +71,7 @@ def _facts(run: RunRecord, now: int) -> list[tuple[str, str]]:
     facts = [
         ("queue", run.queue if run.queue != "default" else ""),
         ("version", run.version or ""),
+        ("started by", run.started_by or ""),
         ("parent", run.parent_id or ""),
         ("tags", ", ".join(run.tags)),
         ("attempt", str(run.attempt) if run.attempt > 1 else ""),

@@ -59,6 +59,7 @@ def run_record(answer: Mapping[str, Any]) -> RunRecord:
         concurrency_key=answer["concurrency_key"],
         priority=answer["priority"],
         version=answer["version"],
+        started_by=answer.get("started_by"),
         code=None,
         cancel_reason=answer["cancel_reason"],
         wakes=0,

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, Unpack, cast
 from agentflow.clock import Duration, microseconds
 from agentflow.engine.context import WaitRequest, WaitResult
 from agentflow.engine.ladder import Telling, telling
-from agentflow.engine.waits import within_run
+from agentflow.engine.waits import within_run, without_requester
 from agentflow.errors import UnserializableValue, WaitpointError, WaitpointTimedOut
 from agentflow.records import WaitKind, WaitState
 from agentflow.serde import codec, decode_failure, json_schema, loads
@@ -24,6 +24,7 @@ async def ask(
     assign: str | None = None,
     default: T | None = None,
     expires: Duration | None = "7d",
+    exclude_requester: bool = False,
     **told: Unpack[Telling],
 ) -> T:
     """Ask people to fill in a form, and wait for as long as it takes.
@@ -31,7 +32,8 @@ async def ask(
     `model` is what the answer must be: a pydantic model, a dataclass, any type that JSON can say. Its JSON schema is the form. An answer
     that does not fit is refused where it is given; what only the model's own validators refuse is asked for again, saying why. `title` and
     `body` are shown, `assign` names who is to answer ("user:maria"), `expires` is a duration after which `default` is the answer.
-    `notify`, `remind` and `escalate` are those of `approve`.
+    `exclude_requester`: whoever started the run, where that is known, cannot answer. `notify`, `remind` and `escalate` are those of
+    `approve`.
 
     Raises `WaitpointTimedOut` when nobody answered and there is no default, and `WaitpointError` when the question was taken back.
 
@@ -39,7 +41,8 @@ async def ask(
     """
     run, form = within_run("ask()"), codec(model)
     key = run.key("ask")
-    subject = {"title": title or _name(model), "body": body, "assign": assign, **telling(told)}
+    asked = {"title": title or _name(model), "body": body, "assign": assign, "exclude_requester": exclude_requester}
+    subject = {**without_requester(run, asked), **telling(told)}
     if default is not None:
         subject["default"] = loads(form.encode(default, what="the default of ask()"))
     due, schema = None if expires is None else microseconds(expires), json_schema(model)

@@ -7,6 +7,7 @@ from typing import Any
 from agentflow.engine.announcer import Announcer
 from agentflow.engine.context import StartCall
 from agentflow.engine.telling import tell_end
+from agentflow.policy import Policy
 from agentflow.records import RunRecord
 from agentflow.storage.runs import Lessee
 from agentflow.storage.transitions import Ended
@@ -15,6 +16,8 @@ from agentflow.streams.log import Streams
 
 class Bystander:
     """Has no slot and keeps no run; it tells those who do."""
+
+    policy: Policy | None = None
 
     def __init__(self, streams: Streams) -> None:
         self._streams = streams

@@ -14,8 +14,11 @@ from datetime import datetime
 from typing import Any, Literal, NoReturn, Protocol
 from uuid import UUID
 
+from agentflow.engine.debounce import Debounce
+from agentflow.engine.thread_scope import ThreadScope
 from agentflow.errors import NotInRun
-from agentflow.records import WaitKind, WaitState
+from agentflow.policy import Policy
+from agentflow.records import GrantedCall, WaitKind, WaitState
 from agentflow.retry import NO_RETRY, Retry
 from agentflow.serde import Codec
 from agentflow.storage.pins import Held, Wanted
@@ -73,7 +76,7 @@ class WaitRequest:
     """What to wait for.
 
     It ends by itself at `due_at` (microseconds since 1970) or `due_after` microseconds after it was first reached; `subject` is what people
-    see; `target` is another waitpoint or run whose end ends this one.
+    see; `target` is another waitpoint or run whose end ends this one; `call` is what a grant may stand for people about.
     """
 
     kind: WaitKind
@@ -82,6 +85,7 @@ class WaitRequest:
     due_after: int | None = None
     due_at: int | None = None
     target: str | None = None
+    call: GrantedCall | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +109,6 @@ class WaitResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Debounce:
-    """Starts of one `key` within `delay` of each other become one run, which starts after that much quiet, or after `max_delay` at most.
-
-    `delay`, `max_delay`: microseconds. `trailing`: the run has the payload of the last start, not of the first.
-    """
-
-    key: str
-    delay: int
-    max_delay: int
-    trailing: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StartOptions:
     """What holds for one start. Times are microseconds; see `Task.using`."""
 
@@ -134,6 +125,7 @@ class StartOptions:
     concurrency_key: str | None = None
     on_parent_cancel: str | None = None
     thread: str | None = None
+    started_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,37 +185,6 @@ class StepScope(Protocol):
         ...
 
 
-class ThreadScope(Protocol):
-    """What code inside a run can reach of the conversation that the run belongs to. Messages are JSON texts."""
-
-    @property
-    def id(self) -> str:
-        """The thread's id."""
-        ...
-
-    async def history(self) -> list[str]:
-        """What was said before this run, a summary of the older part first: recorded as a position, so that a replay sees the same."""
-        ...
-
-    async def append(self, messages: Sequence[str]) -> None:
-        """Add messages at the end of the conversation: once, whatever crashes, in the transaction that records it.
-
-        The first ones of a run that answers the last question anew take the place of what was answered before.
-        """
-        ...
-
-    async def sum_up(self, count: int, summary: str) -> None:
-        """Have the message `summary` stand for the first `count` messages of the history: what comes later begins with it."""
-        ...
-
-    async def heard(self, key: str) -> Any | None:
-        """The next payload that was sent for this run to hear while it works, recorded under `key`; None when there is none.
-
-        Each is heard once. What was recorded behind this point is replayed as it was, and nothing new is heard before it.
-        """
-        ...
-
-
 class TaskContext(Protocol):
     """What code inside a run can reach."""
 
@@ -245,6 +206,16 @@ class TaskContext(Protocol):
     @property
     def tags(self) -> tuple[str, ...]:
         """The run's tags."""
+        ...
+
+    @property
+    def started_by(self) -> str | None:
+        """The person in whose name the run was started; None where nobody said."""
+        ...
+
+    @property
+    def policy(self) -> Policy | None:
+        """The rules of the app for the calls of models."""
         ...
 
     @property
@@ -304,6 +275,10 @@ class TaskContext(Protocol):
 
     async def step(self, key: str, call: StepCall) -> Any:
         """The recorded result of a step, or run it and record it."""
+        ...
+
+    def recorded(self, key: str) -> bool:
+        """Whether the run has a record of the step under `key`, or has waited, or waits, under it. Asks for nothing."""
         ...
 
     def unsettled(self, key: str) -> int:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from agentflow.clock import Clock
 from agentflow.database.port import Database
 from agentflow.engine.context import StartCall
+from agentflow.policy import Policy
 from agentflow.records import RunRecord
 from agentflow.storage.runs import Lessee
 from agentflow.storage.transitions import Ended
@@ -19,6 +20,11 @@ ENVIRONMENT = "prod"
 
 class Host(Protocol):
     """What a run in memory asks of its worker."""
+
+    @property
+    def policy(self) -> Policy | None:
+        """The rules of its app for the calls of models."""
+        ...
 
     def parked(self, run_id: str) -> None:
         """The run waits: its slot is free."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from agentflow.engine.context import Debounce, StartCall
+from agentflow.engine.context import StartCall
+from agentflow.engine.debounce import Debounce
 from agentflow.engine.host import Host
 from agentflow.engine.starting import thread_tag
 from agentflow.records import new_id
@@ -10,10 +11,10 @@ from agentflow.serde import dumps
 from agentflow.storage.runs import Debounced, NewRun, Started
 
 
-def new_run(call: StartCall, now: int, *, scope: str, host: Host, key: str | None = None) -> NewRun:
+def new_run(call: StartCall, now: int, *, scope: str, host: Host, key: str | None = None, started_by: str | None = None) -> NewRun:
     """The run that a call asks for, with a slot of this process if it has one; `scope` is where an idempotency key counts unless global.
 
-    `key` is that of the call, in the run that makes it.
+    `key` is that of the call, in the run that makes it, `started_by` the person in whose name that is, unless the call says otherwise.
     """
     run_id, chosen = new_id("run", now), call.options
     delay = chosen.delay if chosen.debounce is None else chosen.debounce.delay
@@ -31,6 +32,7 @@ def new_run(call: StartCall, now: int, *, scope: str, host: Host, key: str | Non
         debounce=None if chosen.debounce is None else _debounced(chosen.debounce, now),
         tags=chosen.tags if chosen.thread is None else tuple(dict.fromkeys((*chosen.tags, thread_tag(chosen.thread)))),
         thread=chosen.thread,
+        started_by=chosen.started_by or started_by,
         metadata=dumps(chosen.metadata) if chosen.metadata else "{}",
         priority=chosen.priority,
         weight=chosen.weight,

@@ -138,7 +138,8 @@ class Prompting:
         session, now = self._session, self._session.services.clock.now()
         session.seq += 1
         entry = JournalEntry(session.seq, EntryKind.VALUE, key, None, None, session.code, session.run.attempt, 1, now, now, session.epoch)
-        place = Place(env=session.services.environment, thread=session.run.thread, branch=self._here, entry=entry)
+        run, env = session.run, session.services.environment
+        place = Place(env=env, thread=run.thread, key=run.concurrency_key, branch=self._here, entry=entry)
         try:
             return await self._working(lambda: change(place))
         except VersionRevoked as revoked:

@@ -99,6 +99,10 @@ class Replay:
         self._begun.discard(key)
         return self._found.get(key)
 
+    def known(self, key: str) -> bool:
+        """Whether there is a record under `key`, asked for or not."""
+        return key in self._found
+
     def drop(self, keys: Sequence[str]) -> None:
         """What was given up is not asked for again: these keys, and all that is below those which end with a slash."""
         for known in (self._ahead, self._begun):

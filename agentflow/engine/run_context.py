@@ -28,12 +28,13 @@ from agentflow.engine.receiving import Receiving, received
 from agentflow.engine.replay import Replay
 from agentflow.engine.replay_log import ReplayLogger
 from agentflow.engine.session import Session
-from agentflow.engine.telling import child_finished, requested
+from agentflow.engine.telling import child_finished, requested, resolved
 from agentflow.engine.tries import Tries, recorded
 from agentflow.errors import DefinitionError, DuplicateName, TellModel
+from agentflow.policy import Policy
 from agentflow.records import EntryKind, JournalEntry, WaitKind, WaitpointRecord, WaitState, new_id
 from agentflow.serde import decode_failure, dumps, loads
-from agentflow.storage import showing, transitions, waitpoints
+from agentflow.storage import granting, showing, transitions, waitpoints
 from agentflow.storage.inputs import is_given_back
 from agentflow.storage.runs import Lease, NewRun, Started, start_detached
 from agentflow.storage.statements import SQL
@@ -59,7 +60,7 @@ class RunContext:
         self.max_duration: int | None = None
         self._untold = False
         self._places: dict[str, str] = {}
-        self._patches = Patches(session, replay)
+        self.patch = Patches(session, replay).taken
         self.prompt = Prompting(session, replay, self._ask, self.root).held
         self._racing = Racing(session, replay, lambda: self.known, self.root)
         self.side_by_side = self._racing.run
@@ -85,6 +86,14 @@ class RunContext:
     @property
     def tags(self) -> tuple[str, ...]:
         return self._session.run.tags
+
+    @property
+    def started_by(self) -> str | None:
+        return self._session.run.started_by
+
+    @property
+    def policy(self) -> Policy | None:
+        return self._session.services.host.policy
 
     @property
     def idempotency_key(self) -> str:
@@ -146,6 +155,9 @@ class RunContext:
             self._session.latch(paused)
             raise
 
+    def recorded(self, key: str) -> bool:
+        return self._replay.known(key) or key in self.known
+
     def unsettled(self, key: str) -> int:
         return self._replay.unsettled(key)
 
@@ -202,9 +214,6 @@ class RunContext:
     async def caught_up(self) -> None:
         await self._caught_up()
 
-    async def patch(self, name: str) -> bool:
-        return await self._patches.taken(name)
-
     def publish(self, event: Event) -> None:
         if not self.replaying:
             self._session.publish(event)
@@ -251,11 +260,14 @@ class RunContext:
         session, now = self._session, self._session.services.clock.now()
         check_channels(request.subject, session.services.channels)
         new = self._new_waitpoint(key, request, now)
-        one = await session.transact(lambda lease: waitpoints.create(lease, new, now))
+        one = await session.transact(lambda lease: granting.open_wait(lease, new, request.call, session.run.thread, now))
         self.known[key] = one
         if request.kind is WaitKind.APPROVAL:
             session.publish(requested(one))
-            await session.tell_above(one)
+            if one.state is WaitState.PENDING:
+                await session.tell_above(one)
+            else:
+                session.publish(resolved(one))
         elif request.kind is WaitKind.CHILD:
             await self._tell_of_below(one)
         session.services.host.hint(new.due_at)
@@ -280,7 +292,7 @@ class RunContext:
         await self._meter.declare()
         session, now = self._session, self._session.services.clock.now()
         host = session.services.host
-        new = new_run(call, now, scope=self.run_id, host=host, key=key)
+        new = new_run(call, now, scope=self.run_id, host=host, key=key, started_by=self.started_by)
         wait = self._new_waitpoint(key, WaitRequest(kind=WaitKind.CHILD, target=new.id, subject=_child(call, new.id)), now)
         try:
             started, one = await session.transact(lambda lease: waitpoints.start_child(lease, new, wait, now))
@@ -306,7 +318,7 @@ class RunContext:
         await self._meter.declare()
         session, now = self._session, self._session.services.clock.now()
         host = session.services.host
-        new = new_run(call, now, scope=self.run_id, host=host, key=key)
+        new = new_run(call, now, scope=self.run_id, host=host, key=key, started_by=self.started_by)
         session.seq += 1
         seq = session.seq
         try:

@@ -9,11 +9,13 @@ from typing import Any, Protocol, TypeVar, cast
 from weakref import WeakSet
 
 from agentflow.clock import Duration, microseconds
-from agentflow.engine.context import Debounce, StartCall, StartOptions, WaitRequest, WaitResult, recording
+from agentflow.engine.context import StartCall, StartOptions, WaitRequest, WaitResult, recording
+from agentflow.engine.debounce import Debounce
 from agentflow.errors import DefinitionError, NotInRun
 from agentflow.handle import RunVerbs, Writable
 from agentflow.records import RunRecord, RunState, WaitKind, WaitState
 from agentflow.storage.pins import Held, Wanted
+from agentflow.storage.policy import is_reserved
 
 T = TypeVar("T")
 
@@ -35,6 +37,8 @@ def start_call(task: TaskName, payload: str, chosen: StartOptions, *, detached: 
 
 LONGEST_THREAD = 255
 """Characters of a thread's id."""
+LONGEST_NAME = 256
+"""Characters of a person's name."""
 _KNOWN = {field.name for field in fields(StartOptions)}
 
 
@@ -51,8 +55,7 @@ def start_options(before: StartOptions, given: Mapping[str, Any]) -> StartOption
     _one_of(values, "on_parent_cancel", ("cancel", "leave"))
     if "tags" in values:
         values["tags"] = tuple(values["tags"])
-    if values.get("thread") is not None:
-        check_thread(values["thread"])
+    _named(values)
     if values.get("debounce") is not None:
         values["debounce"] = _debounce(values["debounce"])
     weight = values.get("weight", 1)
@@ -63,12 +66,27 @@ def start_options(before: StartOptions, given: Mapping[str, Any]) -> StartOption
     return _compatible(replace(before, **values))
 
 
+def _named(values: Mapping[str, Any]) -> None:
+    if values.get("thread") is not None:
+        check_thread(values["thread"])
+    if values.get("started_by") is not None:
+        check_person(values["started_by"])
+
+
 def check_thread(given: object) -> str:
     """The id of a thread, if it can be one. Raises `DefinitionError`."""
     if isinstance(given, str) and 0 < len(given) <= LONGEST_THREAD and given.isprintable():
         return given
     hint = f"Give a text of 1 to {LONGEST_THREAD} printable characters, such as the id of a chat."
     raise DefinitionError(f"thread={given!r} is no id of a thread.", hint=hint)
+
+
+def check_person(given: object) -> str:
+    """The name of a person, if it can be one. Raises `DefinitionError`."""
+    if isinstance(given, str) and 0 < len(given) <= LONGEST_NAME and given.isprintable() and not is_reserved(given):
+        return given
+    hint = f"Name a person in 1 to {LONGEST_NAME} printable characters, as who decides is named: user:maria."
+    raise DefinitionError(f"{given!r} is no name of a person.", hint=hint)
 
 
 def thread_tag(thread: str) -> str:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from agentflow.clock import SECOND, Clock
 from agentflow.database.port import Database, T, Transaction
 from agentflow.errors import StorageError, StreamError
-from agentflow.storage import upkeep
+from agentflow.storage import granting, upkeep
 from agentflow.storage.upkeep import Place, Turn, TurnOver
 from agentflow.streams.log import Streams
 
@@ -76,6 +76,7 @@ class Upkeep:
             before = now - self.retention
             await self._bury(owner, position, before)
             await self._rounds(owner, lambda: upkeep.forget_tokens(before, self._size))
+            await self._rounds(owner, lambda: granting.forget(before, self._size))
         await self._rounds(owner, lambda: upkeep.forget_starts(now, self._size))
         await self._rounds(owner, lambda: upkeep.forget_tries(now, self._size))
         await self._rounds(owner, lambda: upkeep.expire_usage(now, self._size))

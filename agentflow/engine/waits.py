@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Unpack
 
@@ -12,7 +12,7 @@ from agentflow.clock import SECOND, Duration, microseconds
 from agentflow.engine.context import TaskContext, WaitRequest, WaitResult, recording, scope
 from agentflow.engine.ladder import Telling, telling
 from agentflow.errors import DefinitionError, NotInRun, WaitpointTimedOut
-from agentflow.records import WaitKind, WaitState
+from agentflow.records import GrantedCall, WaitKind, WaitState
 from agentflow.serde import decode_failure, loads
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -84,15 +84,17 @@ class Asking(Telling, total=False):
     deny: Literal["veto", "majority"]
     risk: Literal["low", "medium", "high", "critical"]
     on_timeout: Literal["deny", "approve", "fail"]
+    exclude_requester: bool | None
 
 
 async def approve(title: str, *, body: Any = None, expires: Duration | None = "7d", **asking: Unpack[Asking]) -> Decision:
     """Ask people for a yes or no, and wait for as long as it takes.
 
     `body` is JSON shown to them. `users` and `groups` may decide (whoever may answer waitpoints, where neither is named), `need` of them,
-    distinct people; never the `requester`, who asked for it. `deny="veto"`: one no is enough, `"majority"`: as many as yeses are needed.
-    Edits count together with a yes to the same edits. `expires` is a duration after which the answer is no; `on_timeout` makes it
-    "approve", or "fail", which raises `WaitpointTimedOut`. `risk` is shown.
+    distinct people; never the `requester`, who asked for it. `exclude_requester` makes that whoever started the run, where that is known:
+    by default where the risk is high or critical, or more than one is needed. `deny="veto"`: one no is enough, `"majority"`: as many as
+    yeses are needed. Edits count together with a yes to the same edits. `expires` is a duration after which the answer is no; `on_timeout`
+    makes it "approve", or "fail", which raises `WaitpointTimedOut`. `risk` is shown.
 
     `notify` says where people are told, as a channel of the app and an address there: "slack:#ops", "email:user:maria", or "email" for all
     who may decide. They are told again after each duration in `remind`, and after that of each `(duration, "group:ops")` in `escalate`
@@ -115,12 +117,36 @@ def asked(asking: Asking) -> dict[str, Any]:
     return {**rest, "groups": list(asking.get("groups", ())), **({"users": users} if users else {}), **told}
 
 
-async def ask_approval(run: TaskContext, key: str, subject: Mapping[str, Any], expires: Duration | None) -> Decision:
-    """As `approve`, under an explicit key: `subject` has `title`, `body`, and for a tool `call`, `kind`, `schema` (of edits)."""
+async def ask_approval(
+    run: TaskContext, key: str, subject: Mapping[str, Any], expires: Duration | None, call: GrantedCall | None = None
+) -> Decision:
+    """As `approve`, under an explicit key: `subject` has `title`, `body`, and for a tool `call`, `kind`, `schema` (of edits).
+
+    `call`: what a grant may stand for people about.
+    """
     due = None if expires is None else microseconds(expires)
-    asked = {name: value for name, value in subject.items() if name != "schema"}
-    request = WaitRequest(kind=WaitKind.APPROVAL, subject=asked, schema=subject.get("schema"), due_after=due)
+    asked = without_requester(run, {name: value for name, value in subject.items() if name != "schema"})
+    if call is not None:
+        call = replace(call, requester=asked.get("requester"))
+    request = WaitRequest(kind=WaitKind.APPROVAL, subject=asked, schema=subject.get("schema"), due_after=due, call=call)
     return decision(await run.wait(key, request))
+
+
+def without_requester(run: TaskContext, subject: Mapping[str, Any]) -> dict[str, Any]:
+    """What is asked, with who must not decide about it. Raises `DefinitionError` where then nobody could."""
+    asked = {name: value for name, value in subject.items() if name not in ("exclude_requester", "requester")}
+    requester, excluded = subject.get("requester"), subject.get("exclude_requester")
+    if excluded is None:
+        excluded = subject.get("need", 1) > 1 or subject.get("risk") in ("high", "critical")
+    if requester is None and excluded:
+        requester = run.started_by
+    if requester is None:
+        return asked
+    others = set(subject.get("users", ())) - {requester}
+    if subject.get("users") and not subject.get("groups") and len(others) < subject.get("need", 1):
+        message = f"Nobody could decide this: {requester} started {run.run_id}, and may not decide about it."
+        raise DefinitionError(message, hint="Name more users, or say exclude_requester=False.")
+    return {**asked, "requester": requester}
 
 
 def decision(result: WaitResult) -> Decision:

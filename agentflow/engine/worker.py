@@ -26,6 +26,7 @@ from agentflow.engine.queue import declared
 from agentflow.engine.task import Task
 from agentflow.engine.worker_settings import WorkerSettings
 from agentflow.errors import StorageError
+from agentflow.policy import Policy
 from agentflow.records import RunRecord
 from agentflow.storage import queues, workers
 from agentflow.storage.queues import Claimed
@@ -41,12 +42,13 @@ class Worker:
     """Runs the tasks it knows. One per event loop; any number of processes may work on one database."""
 
     id = ""
+    middleware: Sequence[Middleware] = ()
+    policy: Policy | None = None
 
     def __init__(
         self, database: Database, streams: Streams, clock: Clock, tasks: Mapping[str, Task[..., Any]], settings: WorkerSettings
     ) -> None:
         self.settings = settings
-        self.middleware: Sequence[Middleware] = ()
         self.spawning: Spawning | None = None
         self.active: dict[str, Execution | Isolated] = {}
         self.hot = Hot(clock, settings.hot_window, settings.hot_limit)
@@ -65,8 +67,7 @@ class Worker:
         self._freed = asyncio.Event()
         self._arrivals = Arrivals(database, self._claiming)
         self._being_claimed = 0
-        self._backlog = False
-        self._accepting = False
+        self._backlog = self._accepting = False
         self._announcer = Announcer(streams)
         self._alarm = Alarm(clock, self._work.set)
         self._chores: list[asyncio.Task[None]] = []

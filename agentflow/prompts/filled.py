@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from agentflow.engine.prices import speaking_by
 from agentflow.errors import PromptError
 from agentflow.prompts.body import Body, Message, Slot, canonical
 from agentflow.prompts.rendering import Renderer
@@ -59,6 +61,14 @@ class Filled:
     def rendered(self) -> str:
         """The SHA-256 of the messages that were rendered: a replay that makes others is noticed."""
         return sha256(canonical(list(self.messages)).encode("utf-8", "surrogatepass")).hexdigest()
+
+    def counting(self) -> AbstractContextManager[None]:
+        """What model calls use in this block counts for the version.
+
+        with p.counting():
+            await client.messages.create(**p.to_anthropic(), max_tokens=1000)
+        """
+        return speaking_by(self.ref)
 
     def to_anthropic(self) -> dict[str, Any]:
         """Arguments of `client.messages.create`. The model's name loses its `anthropic:`."""

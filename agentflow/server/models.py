@@ -48,6 +48,7 @@ class Run(BaseModel):
     concurrency_key: str | None
     priority: int
     version: str | None
+    started_by: str | None
     error: RunFailure | None
     cancel_reason: str | None
     note: str | None
@@ -100,11 +101,13 @@ class RunUsage(BaseModel):
 
 
 class DecidedWaitpoint(Waitpoint):
-    """A waitpoint after a decision: `resolved`, or `recorded` while it `have`s fewer people than it `need`s."""
+    """A waitpoint after a decision: `resolved`, or `recorded` while it `have`s fewer people than it `need`s. `grant`
+    is the id of the one that was given with it."""
 
     outcome: Literal["resolved", "recorded"]
     need: int
     have: int
+    grant: str | None
 
 
 class Link(BaseModel):

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from starlette.requests import Request
 
 from agentflow.app import Agentflow
-from agentflow.auth.scopes import ANSWER, INDEX, LINK, READ_PROMPTS, READ_RUN, RELEASE, START, WRITE_PROMPTS, WRITE_RUN, Scopes
+from agentflow.auth.scopes import ANSWER, GRANTS, INDEX, LINK, READ_PROMPTS, READ_RUN, RELEASE, START, WRITE_PROMPTS, WRITE_RUN, Scopes
 from agentflow.engine.starting import thread_tag
 from agentflow.server.callers import Caller
 from agentflow.server.errors import ScopeMissing
@@ -100,6 +100,12 @@ def permit_words(caller: Caller, thread: str) -> None:
         raise missing(WRITE_RUN[1].replace("<id>", thread))
 
 
+def permit_grant(caller: Caller) -> None:
+    """Raise `ScopeMissing` when the caller may give no grants, nor take them back."""
+    if caller.grant is not None and not caller.grant.scopes.granting:
+        raise missing(GRANTS[1])
+
+
 async def _reads(app: Agentflow, caller: Caller, run_id: str) -> bool:
     if caller.grant is not None and run_id not in caller.grant.scopes.runs and caller.grant.scopes.tags:
         run = await app.database.read(runs.find(run_id))
@@ -184,6 +190,15 @@ async def _chats(asked: Asked, scopes: Scopes) -> None:
 async def _lists_all(asked: Asked, scopes: Scopes) -> None:
     if not scopes.index:
         raise missing(INDEX)
+
+
+async def _reads_grants(asked: Asked, scopes: Scopes) -> None:
+    if not scopes.grants:
+        raise missing(GRANTS[0])
+
+
+async def _writes_grants(asked: Asked, scopes: Scopes) -> None:
+    permit_grant(asked.caller)
 
 
 async def _lists_waitpoints(asked: Asked, scopes: Scopes) -> None:
@@ -292,6 +307,10 @@ LINK_WAITPOINT = Need(check=_links_waitpoint, scopes=LINK)
 """To make links for the waitpoint in the path."""
 ANSWER_MANY = Need(check=_answers_many, scopes=ANSWER)
 """To answer each of the waitpoints in the body."""
+READ_GRANTS = Need(check=_reads_grants, scopes=GRANTS[:1])
+"""To see grants."""
+WRITE_GRANTS = Need(check=_writes_grants, scopes=GRANTS[1:])
+"""To give grants and to take them back."""
 PROMPTS = Need(check=_reads_prompts, scopes=(READ_PROMPTS, WRITE_PROMPTS, RELEASE))
 """To see prompts and their versions, and what they would say."""
 DRAFTS = Need(check=_writes_prompts, scopes=(WRITE_PROMPTS,))

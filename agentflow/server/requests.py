@@ -60,6 +60,7 @@ class RunOptions(Strict):
     dedupe_key: str | None = Field(None, min_length=1, max_length=512)
     debounce: DebounceOptions | None = None
     thread: str | None = Field(None, min_length=1, max_length=255)
+    started_by: str | None = Field(None, min_length=1, max_length=256)
 
 
 class StartRun(Strict):
@@ -112,11 +113,20 @@ class CreateWaitpoint(Strict):
     idempotency_ttl: int | float | str = "30d"
 
 
+class Stand(Strict):
+    """That a yes stands for other calls with just the same arguments: where, for how long (a duration), and for how many at most."""
+
+    scope: Literal["run", "thread", "agent", "all"] = "run"
+    expires: int | float | str = "1h"
+    max_uses: int | None = Field(None, ge=1)
+
+
 class Decide(Strict):
     """An answer: `approved` (with `reason`, `edits`) for an approval, `value` for a token.
 
     `by` says who; else the header X-Agentflow-By. With a browser token its subject decides, and nobody else can be named.
     `seen_digest` is the `subject.digest` of what was shown to them. `stop`, with the no to a tool call: the run that asked is cancelled.
+    `always` makes a grant of the yes: a browser token needs `grants:write` for it.
     """
 
     approved: StrictBool | None = None
@@ -126,6 +136,7 @@ class Decide(Strict):
     value: Any = None
     by: str | None = None
     seen_digest: str | None = None
+    always: Stand | None = None
 
 
 class MakeLink(Strict):

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from agentflow.server import audits, callbacks, channels, inputs, listings, needs, queues, releases, runs, threads, tokens, waitpoints
+from agentflow.server import (
+    audits,
+    callbacks,
+    channels,
+    grants,
+    inputs,
+    listings,
+    needs,
+    queues,
+    releases,
+    runs,
+    threads,
+    tokens,
+    waitpoints,
+)
 from agentflow.server.calls import Operation
 from agentflow.server.models import (
     DecidedMany,
@@ -56,6 +70,7 @@ OPERATIONS = (
     *callbacks.OPERATIONS,
     *audits.OPERATIONS,
     *channels.OPERATIONS,
+    *grants.OPERATIONS,
     *ai_sdk_routes.OPERATIONS,
     Operation(
         method="POST",

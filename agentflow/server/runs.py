@@ -23,6 +23,7 @@ from agentflow.server.index import IndexReading
 from agentflow.server.many import ManyReadings
 from agentflow.server.models import EventPage, Journal, MovedRun, RunDetail, RunPage
 from agentflow.server.needs import permit_run
+from agentflow.server.persons import person
 from agentflow.server.reading import Reading, snapshot_value
 from agentflow.server.requests import (
     CancelRun,
@@ -65,7 +66,9 @@ def _options(call: Call[StartRun, Nothing]) -> dict[str, Any]:
     if key is not None:
         options["idempotency_key"] = key
     grant = call.caller.grant
-    return options if grant is None else permitted(grant, options)
+    chosen = options if grant is None else permitted(grant, options)
+    name = person(call, options.get("started_by"))
+    return chosen if name is None else {**chosen, "started_by": name}
 
 
 def _idempotency_key(call: Call[StartRun, Nothing]) -> str | None:

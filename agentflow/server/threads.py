@@ -15,6 +15,7 @@ from agentflow.server.calls import Call, Operation, answer
 from agentflow.server.errors import InvalidRequest
 from agentflow.server.models import RunDetail, Time, UsageTotal
 from agentflow.server.needs import permit_start, permit_thread, permit_words
+from agentflow.server.persons import person
 from agentflow.server.requests import Nothing, Strict
 from agentflow.server.runs import seen
 from agentflow.server.token_models import StartedRun
@@ -155,7 +156,7 @@ async def say_in_thread(call: Call[SayInThread, Nothing]) -> Response:
     key = _key(call)
     known = {None if key is None else await call.app.runs.keyed(agent, key)}
     active = await thread.active() if said.mode == "steer" else None
-    handle = await thread.send(said.text, mode=said.mode, agent=agent, idempotency_key=key)
+    handle = await thread.send(said.text, mode=said.mode, agent=agent, idempotency_key=key, started_by=person(call))
     return await _started(call, handle.id, known | {active and active.id})
 
 
@@ -172,7 +173,7 @@ async def regenerate_thread(call: Call[RegenerateThread, Nothing]) -> Response:
     permit_start(call.caller, agent)
     key = _key(call)
     known = None if key is None else await call.app.runs.keyed(agent, key)
-    handle = await call.app.thread(call.id).regenerate(asked.text, agent=agent, idempotency_key=key)
+    handle = await call.app.thread(call.id).regenerate(asked.text, agent=agent, idempotency_key=key, started_by=person(call))
     return await _started(call, handle.id, {known})
 
 

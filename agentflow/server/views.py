@@ -61,6 +61,7 @@ def _fields(run: RunRecord) -> dict[str, Any]:
         "concurrency_key": run.concurrency_key,
         "priority": run.priority,
         "version": run.version,
+        "started_by": run.started_by,
         "error": _failure(run.error),
         "cancel_reason": run.cancel_reason,
         "note": run.note,

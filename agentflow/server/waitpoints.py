@@ -10,11 +10,14 @@ from starlette.responses import Response
 
 from agentflow.app import Agentflow
 from agentflow.app.batch import Choice
+from agentflow.app.grants import Always
 from agentflow.errors import InvalidAnswer
 from agentflow.records import WaitKind, WaitpointRecord, WaitState
 from agentflow.server.calls import Call, answer, tagged
 from agentflow.server.errors import Forbidden, RequestError, problem_of
 from agentflow.server.models import DecidedMany, DecidedOne, DecidedWaitpoint, DeliveryPage, Link, VotePage, Waitpoint, WaitpointPage
+from agentflow.server.needs import permit_grant
+from agentflow.server.persons import person
 from agentflow.server.requests import CreateWaitpoint, Decide, DecideMany, MakeLink, Nothing, Reassign, Remind, WaitpointQuery, Withdraw
 from agentflow.server.views import delivery_view, vote_view, waitpoint_view
 from agentflow.storage import blobs
@@ -110,7 +113,9 @@ def _decided_one(done: Decided) -> DecidedOne:
 
 
 def _decided(done: Decided, shown: Waitpoint) -> DecidedWaitpoint:
-    return DecidedWaitpoint(**dict(shown), outcome="resolved" if done.resolved else "recorded", need=done.need, have=done.have)
+    return DecidedWaitpoint(
+        **dict(shown), outcome="resolved" if done.resolved else "recorded", need=done.need, have=done.have, grant=done.grant
+    )
 
 
 async def decide_waitpoint(call: Call[Decide, Nothing]) -> Response:
@@ -127,7 +132,10 @@ async def decide_waitpoint(call: Call[Decide, Nothing]) -> Response:
         value = _only(body, "approved", body.model_dump(include={"approved", "reason", "edits", "stop"}, exclude_none=True), one)
     else:
         value = _only(body, "value", body.value, one)
-    done = await app.waitpoints.decide(call.id, value, by=by, seen=body.seen_digest, idempotency_key=key)
+    if body.always is not None:
+        permit_grant(call.caller)
+    always = None if body.always is None else Always(**dict(body.always))
+    done = await app.waitpoints.decide(call.id, value, by=by, seen=body.seen_digest, idempotency_key=key, always=always)
     shown = waitpoint_view((await _whole(app, [done.waitpoint]))[0])
     return answer(_decided(done, shown))
 
@@ -201,15 +209,9 @@ def decider(call: Call[Any, Any], said: str | None, otherwise: str) -> Voter:
 
     Raises `Forbidden` when a token names somebody else.
     """
-    said = said or call.request.headers.get("x-agentflow-by")
-    if said is not None and ("\x00" in said or len(said) > 256):
-        raise RequestError("`by` is not a name.", hint="Name a person in at most 256 characters.")
+    name = person(call, said)
     grant = call.caller.grant
-    if grant is None:
-        return Voter(said or otherwise, via="http")
-    if said is not None and said != grant.who:
-        raise Forbidden(f"This token decides as {grant.who}, and for nobody else.", hint="Leave out `by` and X-Agentflow-By.")
-    return Voter(grant.who, grant.groups, "http")
+    return Voter(name or otherwise, via="http") if grant is None else Voter(grant.who, grant.groups, "http")
 
 
 def _only(body: Decide, name: str, value: object, one: WaitpointRecord) -> object:

@@ -23,6 +23,7 @@ from agentflow.storage.showing import Sight
 from agentflow.storage.statements import SQL
 from agentflow.storage.waitpoints import Ending
 
+_WHY = {"self_approval": ": they asked for it", "not_a_person": ": no run and no agent may"}
 MOST = 1_000
 """Votes of one waitpoint of which also those are kept that do not count."""
 OFTEN = 30
@@ -43,7 +44,10 @@ class Ballot:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What became of a ballot: the waitpoint after it, how many were needed and were there, or why it did not count (`refused`)."""
+    """What became of a ballot: the waitpoint after it, how many were needed and were there, or why it did not count (`refused`).
+
+    `grant` is the id of the one that was given with it.
+    """
 
     waitpoint: WaitpointRecord
     need: int = 1
@@ -52,6 +56,7 @@ class Decided:
     runs: Sequence[RunRecord] = field(default_factory=tuple[RunRecord, ...])
     leased: Sequence[RunRecord] = field(default_factory=tuple[RunRecord, ...])
     sights: Sequence[Sight] = ()
+    grant: str | None = None
 
     @property
     def resolved(self) -> bool:
@@ -172,7 +177,7 @@ def not_eligible(one: WaitpointRecord, voter: Voter, policy: Policy) -> NotEligi
     why = policy.refuses(voter)
     if why is None:
         return None
-    message = f"{voter.name} may not decide about {one.id}{': they asked for it' if why == 'self_approval' else ''}."
+    message = f"{voter.name} may not decide about {one.id}{_WHY.get(why, '')}."
     return NotEligible(message, hint="Somebody else has to.", waitpoint_id=one.id, reason=why)
 
 

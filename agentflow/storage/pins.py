@@ -31,9 +31,9 @@ class Wanted:
     """A prompt that a run asks for.
 
     `version` is a number or a hash that the caller insists on, `override` one that the process prefers to what is live, `sticky` the key
-    that a rollout goes by. `pin` says what holds the version: the run and its family, the run's thread too, or this call alone (step).
-    `own` is what the code has. `fits` renders a body of canonical JSON for this caller and returns a hash of what it says; it raises
-    `PromptError` for a body that does not fit.
+    that a rollout goes by (default: the concurrency key). `pin` says what holds the version: the run and its family, the run's thread too,
+    or this call alone (step). `own` is what the code has. `fits` renders a body of canonical JSON for this caller and returns a hash of
+    what it says; it raises `PromptError` for a body that does not fit.
     """
 
     prompt: str
@@ -86,10 +86,11 @@ _RECORDED = ("number", "hash", "label", "variant", "rollout", "reason", "rendere
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a prompt is asked for: the environment, the run's thread, the branch of its code, and the record that is to be made."""
+    """Where a prompt is asked for: environment, the run's thread and concurrency key, the branch of its code, the record to be made."""
 
     env: str
     thread: str | None
+    key: str | None
     branch: str
     entry: JournalEntry
 
@@ -120,10 +121,7 @@ def resolve(lease: Lease, wanted: Wanted, place: Place) -> Transaction[Held]:
     own = None if wanted.own is None else (yield from prompts.ensure(wanted.own, "code", now))
     top = (yield SQL.pins.top(run=lease.run))[0]["key"]
     choice = yield from _agreed(wanted, place, top, own)
-    version, reason = yield from _standing(choice.version)
-    version, reason, rendered = _fitting(wanted, version, own, reason)
-    kept = choice if version.number == choice.version.number else Choice(version)
-    held = _held(wanted, kept, reason, rendered, place.branch)
+    held = yield from _settled(wanted, choice, own, place.branch)
     yield from _own_pin(lease, wanted, held, now)
     yield from _record(lease, place.entry, held)
     return held
@@ -163,10 +161,7 @@ def resolve_once(lease: Lease, wanted: Wanted, place: Place) -> Transaction[Held
     now = place.entry.ended_at
     own = None if wanted.own is None else (yield from prompts.ensure(wanted.own, "code", now))
     choice = yield from _chosen(wanted, place, f"run:{lease.run}", own)
-    version, reason = yield from _standing(choice.version)
-    version, reason, rendered = _fitting(wanted, version, own, reason)
-    kept = choice if version.number == choice.version.number else Choice(version)
-    held = _held(wanted, kept, reason, rendered, place.branch)
+    held = yield from _settled(wanted, choice, own, place.branch)
     yield from _record(lease, place.entry, held)
     return held
 
@@ -196,7 +191,7 @@ def _agreed(wanted: Wanted, place: Place, top: int, own: VersionRecord | None) -
 
 
 def _chosen(wanted: Wanted, place: Place, family: str, own: VersionRecord | None) -> Transaction[Choice]:
-    return (yield from choose(wanted, place.env, own, Asker(wanted.sticky, place.thread, family), place.entry.ended_at))
+    return (yield from choose(wanted, place.env, own, Asker(wanted.sticky or place.key, place.thread, family), place.entry.ended_at))
 
 
 def choose(wanted: Wanted, env: str, own: VersionRecord | None, asker: Asker, now: int) -> Transaction[Choice]:
@@ -216,10 +211,14 @@ def live(wanted: Wanted, env: str, now: int) -> Transaction[Held]:
     found = () if wanted.own is None else (yield SQL.prompts.hashed(prompt=wanted.prompt, hash=wanted.own.hash))
     own = prompts.version_of(found[0]) if found else None
     choice = yield from choose(wanted, env, own, Asker(wanted.sticky, None, wanted.sticky or ""), now)
+    return (yield from _settled(wanted, choice, own, ""))
+
+
+def _settled(wanted: Wanted, choice: Choice, own: VersionRecord | None, branch: str) -> Transaction[Held]:
+    """What was chosen, or what stands for it where it is revoked or does not fit."""
     version, reason = yield from _standing(choice.version)
     version, reason, rendered = _fitting(wanted, version, own, reason)
-    version_chosen = choice if version.number == choice.version.number else Choice(version)
-    return _held(wanted, version_chosen, reason, rendered, "")
+    return _held(wanted, choice if version.number == choice.version.number else Choice(version), reason, rendered, branch)
 
 
 def _kept(scope: str, run: int | None, wanted: Wanted, choice: Choice, now: int) -> Transaction[Choice]:

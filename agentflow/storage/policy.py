@@ -10,7 +10,8 @@ from agentflow.errors import WaitpointError
 
 
 class NotEligible(WaitpointError):
-    """This person may not decide; their vote is kept, and does not count. `details["reason"]`: not_eligible or self_approval."""
+    """This person may not decide; their vote is kept, and does not count. `details["reason"]`: not_eligible, self_approval
+    or not_a_person."""
 
     code = "not_eligible"
     http_status = 403
@@ -28,6 +29,14 @@ class TooManyDecisions(WaitpointError):
 
     code = "too_many_decisions"
     http_status = 429
+
+
+_RESERVED = ("run:", "run_", "agent:", "system:", "grant:")
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a name is that of no person: of a run or an agent, which never decide, or of what decides without anybody."""
+    return name.startswith(_RESERVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,8 @@ class Policy:
 
     def refuses(self, voter: Voter) -> str | None:
         """Why somebody may not decide; None when they may."""
+        if is_reserved(voter.name):
+            return "not_a_person"
         if self.requester is not None and voter.name == self.requester:
             return "self_approval"
         if voter.name in self.users or (not self.users and not self.groups):

@@ -64,6 +64,7 @@ def run(row: Row) -> RunRecord:
         thread=row["thread"],
         turn=row["turn"],
         follows=row["follows"],
+        started_by=row["started_by"],
     )
 
 

@@ -42,7 +42,7 @@ class NewRun:
     """A run to be stored. `input` is JSON text; times are microseconds since 1970; `call_key` names the call of a run that asked for it.
 
     `turn` is the place that it was promised in the line of its thread, `follows` the message there that its own ones follow, None for the
-    last.
+    last. `started_by`: the person in whose name it is.
     """
 
     id: str
@@ -70,6 +70,7 @@ class NewRun:
     thread: str | None = None
     turn: int | None = None
     follows: int | None = None
+    started_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,7 @@ def _stored(new: NewRun, now: int, parent: Lease | None, row: Row) -> RunRecord:
         weight=new.weight,
         thread=new.thread,
         follows=new.follows,
+        started_by=new.started_by,
     )
 
 
@@ -243,6 +245,7 @@ def _columns(new: NewRun, now: int, parent: Lease | None) -> dict[str, object]:
         "created_at": now,
         "watched": int(new.watched),
         "weight": new.weight,
+        "started_by": new.started_by,
     }
 
 

@@ -54,6 +54,7 @@ class SQL:
     usage = Group("usage")
     budgets = Group("budgets")
     grants = Group("grants")
+    approval_grants = Group("approval_grants")
     calls = Group("calls")
     prompts = Group("prompts")
     bindings = Group("bindings")

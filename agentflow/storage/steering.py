@@ -93,9 +93,9 @@ def said(message: Message) -> Any:
 
 def _written(new: NewRun) -> str:
     then = {"id": new.id, "task": new.task, "queue": new.queue, "version": new.version, "hooked": new.hooked, "turn": new.turn}
-    return dumps({"input": loads(new.input), "then": {**then, "tags": list(new.tags)}})
+    return dumps({"input": loads(new.input), "then": {**then, "tags": list(new.tags)}, "started_by": new.started_by})
 
 
 def _read(data: str, thread: str | None) -> NewRun:
     found = loads(data)
-    return NewRun(input=dumps(found["input"]), thread=thread, **found["then"])
+    return NewRun(input=dumps(found["input"]), thread=thread, started_by=found.get("started_by"), **found["then"])

@@ -226,6 +226,7 @@ def revive(run_id: str, now: int) -> Transaction[RunRecord]:
         version=dead.version,
         hooked=found[0]["hooks"] != "none",
         thread=dead.thread,
+        started_by=dead.started_by,
         # Above 0 says that there is a journal to be read.
         epoch=1,
     )

@@ -24,6 +24,7 @@ from agentflow.engine.task import Task, defined
 from agentflow.engine.worker import WorkerSettings
 from agentflow.errors import ConfigurationError
 from agentflow.handle import Readable, RunHandle, Writable
+from agentflow.policy import Policy
 from agentflow.records import JournalEntry, RunRecord, RunState, WaitKind, WaitpointRecord
 from agentflow.serde import loads
 from agentflow.storage import queues, waitpoints
@@ -61,7 +62,7 @@ class Waiting:
 
 
 class Engine:
-    """The fixture `engine`. Every task that the test's process has defined is known to it.
+    """The fixture `engine`. Every task that the test's process has defined is known to it; the rules of its app are in `policy`.
 
     async def test_a_large_refund_waits_for_a_person(engine: Engine) -> None:
         run = await engine.start(refund, "o-1", cents=20_000)
@@ -92,6 +93,7 @@ class Engine:
         self._activity = self._asked = 0
         # A test need not hold what it starts: without a name of its own, it would be gone with the next garbage collection.
         self._started: list[Task[..., Any]] = []
+        self.policy = Policy()
         self.written: set[asyncio.Event] = set()
         self.wrap: Callable[[Database], Database] = wrap or (lambda database: database)
         self.app = self._app()
@@ -101,9 +103,8 @@ class Engine:
         opened = SqliteDatabase(self.directory / "test.db", slow_commit=60.0) if self._database is None else open_database(self._database)
         database = self.wrap(self.watched(opened))
         known = _Everything() if tasks is None else tasks
-        return Agentflow(
-            known, database=database, redis=self._redis, directory=self.directory, worker=self.settings, clock=self.clock, **self._reach
-        )
+        where: dict[str, Any] = {"database": database, "redis": self._redis, "directory": self.directory}
+        return Agentflow(known, **where, worker=self.settings, policy=self.policy, clock=self.clock, **self._reach)
 
     def watched(self, database: Database) -> Database:
         """A database that `settle` waits for: for a second process in the same test."""

@@ -20,6 +20,7 @@ from agentflow.engine.receiving import received
 from agentflow.engine.replay import Replay, is_patch
 from agentflow.engine.task import Task
 from agentflow.engine.tries import recorded
+from agentflow.policy import Policy
 from agentflow.records import EntryKind, JournalEntry, RunRecord, WaitKind, WaitpointRecord
 from agentflow.serde import loads
 from agentflow.storage.inputs import Message, is_given_back
@@ -102,6 +103,8 @@ class _DryContext:
         self.replaying = True
         self.cancelled: str | None = None
         self.deadline: datetime | None = None
+        self.started_by = run.started_by
+        self.policy: Policy | None = None
         self.log: Any = getLogger("agentflow.replay")
         self.thread = None if run.thread is None else _DryThread(run.thread, self, before)
 
@@ -142,6 +145,9 @@ class _DryContext:
         except RunPaused:
             self._differs.append(key)
         return recorded(found, call)
+
+    def recorded(self, key: str) -> bool:
+        return self._replay.known(key) or key in self.waited
 
     def unsettled(self, key: str) -> int:
         return self._replay.unsettled(key)

@@ -13,8 +13,10 @@ from typing import Any, Literal, NoReturn, TypeVar
 from uuid import UUID
 
 from agentflow.control import Suspend
-from agentflow.engine.context import CallbackAddress, ReceiveCall, StartCall, StepCall, ThreadScope, WaitRequest, WaitResult, current, scope
+from agentflow.engine.context import CallbackAddress, ReceiveCall, StartCall, StepCall, WaitRequest, WaitResult, current, scope
+from agentflow.engine.thread_scope import ThreadScope
 from agentflow.errors import AgentflowError, StepFailed
+from agentflow.policy import Policy
 from agentflow.records import WaitKind, WaitState
 from agentflow.serde import dumps
 from agentflow.storage.pins import Held, Wanted
@@ -79,6 +81,8 @@ class MemoryRun:
     cancelled: str | None = None
     deadline: datetime | None = None
     thread: ThreadScope | None = None
+    started_by: str | None = None
+    policy: Policy | None = None
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
@@ -154,6 +158,9 @@ class MemoryRun:
                 self.journal.events.append(StepRetrying(key, tries + 1))
             finally:
                 scope.reset(token)
+
+    def recorded(self, key: str) -> bool:
+        return key in self.journal.results or key in self.journal.waits or key in self.journal.children
 
     def unsettled(self, key: str) -> int:
         return 0 if key in self.journal.results else self.journal.begun[key]

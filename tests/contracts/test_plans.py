@@ -51,6 +51,7 @@ WORKING: dict[str, Callable[[], Query]] = {
     "whose turn it is in a thread": lambda: SQL.threads.active(thread="t"),
     "what a run used": lambda: SQL.usage.sum(scope="run:8", run=8, since=-1),
     "what a key used in a window": lambda: SQL.usage.sum(scope="key:k5", run=None, since=NOW),
+    "what a version of a prompt used": lambda: SQL.usage.of_prompt(prompt="p@v1#9f2c1a", since=-1),
     "each call of a key in a window": lambda: SQL.usage.each(scope="key:k5", run=None, since=NOW),
     "the budgets above a run": lambda: SQL.budgets.above(run=8),
     "calls under way": lambda: SQL.calls.open(budget="b", run=8, step="s"),

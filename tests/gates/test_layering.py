@@ -19,6 +19,7 @@ LAYERS = [
     "records",
     "retry",
     "serde",
+    "policy",
     "database",
     "storage | streams",
     "handle",

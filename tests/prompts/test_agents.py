@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from agentflow import Agent, ai, context, prompt, slot, step, system, user
+from agentflow import Agent, ai, context, current_step, prompt, slot, step, system, task, user
 from agentflow.errors import DefinitionError
 from agentflow.prompts.body import Body, Message
 from agentflow.prompts.prompt import Prompt
@@ -127,3 +127,21 @@ def test_an_agent_that_cannot_speak_by_its_prompt_is_an_error_where_it_is_define
     talk = prompt("desk_talk", model="test:one", messages=[user("One."), system("Two."), user("Three.")])
     with pytest.raises(DefinitionError, match="cannot speak by its prompt"):
         Agent("desk_talking", prompt=talk)
+
+
+async def test_what_other_code_says_to_a_model_counts_for_the_version_too(engine: Engine, deployed: list[Prompt[Any]]) -> None:
+    @step(kind="llm")
+    async def speak() -> str:
+        current_step().publish(Usage(provider="test", model="m", input=3, output=4))
+        return "Hello."
+
+    @task(name="desk_counts")
+    async def counts() -> str:
+        said = await deployed[0].get(name="Ada")
+        with said.counting():
+            await speak()
+        return await speak()
+
+    await (await engine.start(counts)).result()
+    used = await engine.app.prompts.usage("desk", 1)
+    assert (used.calls, used.input, used.output) == (1, 3, 4)

@@ -373,3 +373,16 @@ async def test_labels_and_pins_that_cannot_be_are_errors(engine: Engine) -> None
     for wrong in cases:
         with pytest.raises(DefinitionError):
             await hello.get(name="Ada", **wrong)
+
+
+async def test_a_rollout_by_key_goes_by_the_concurrency_key_of_the_run(engine: Engine) -> None:
+    two = (await engine.app.prompts.save("greeting", other("Hi {{name}}!"), actor="maria")).number
+    await engine.app.prompts.rollout("greeting", weights={1: 0.5, two: 0.5}, sticky="key", **LIVE)
+
+    @task(name="pin_keys")
+    async def keyed() -> str | None:
+        return (await hello.get(name="Ada")).variant
+
+    for key in ("tenant-1", "tenant-2", "tenant-3", "tenant-4"):
+        runs = [await engine.start(keyed.using(concurrency_key=key)) for _ in range(2)]
+        assert {await one.result() for one in runs} == {(await hello.get(name="Ada", sticky=key)).variant}

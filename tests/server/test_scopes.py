@@ -29,7 +29,7 @@ ALL = (*OPERATIONS, described(OPERATIONS))
 READERS = {"run", "tag", "thread"}
 WRITERS = {"written", "written thread"}
 PROMPTS = {"prompts", "drafts", "release"}
-EVERYBODY = {*READERS, *WRITERS, *PROMPTS, "task", "waitpoint", "waiting", "link", "linking", "thoughts", "index"}
+EVERYBODY = {*READERS, *WRITERS, *PROMPTS, "task", "waitpoint", "waiting", "link", "linking", "thoughts", "index", "grants", "granting"}
 ALLOWED: dict[str, set[str]] = {
     "start_run": {"task"},
     "list_runs": {"index", "tag"},
@@ -56,6 +56,9 @@ ALLOWED: dict[str, set[str]] = {
     "remind_people": set(),
     "list_deliveries": set(),
     "click_in_slack": EVERYBODY,
+    "list_grants": {"grants"},
+    "create_grant": {"granting"},
+    "revoke_grant": {"granting"},
     "deliver": EVERYBODY,
     "export_audit": set(),
     "list_tasks": set(),
@@ -96,13 +99,19 @@ ALLOWED: dict[str, set[str]] = {
 }
 """Which scope alone lets a token through. An operation that is new stands here too, or the test of the table fails."""
 
+_ABSENT = (
+    "unknown_task",
+    "thread_not_found",
+    "callback_not_found",
+    "channel_not_found",
+    "grant_not_found",
+    "prompt_not_found",
+    "version_not_found",
+)
 TOGETHER = {"run_agent": ("task", "thread")}
 """Operations for which one scope alone does not do."""
 INDEX = {"stream_index": {"tag": "vip", "live": "0"}, "diff_versions": {"before": "1", "after": "2"}}
 BODY: dict[str, Any] = {"messages": []}
-
-
-ABSENT = ("unknown_task", "thread_not_found", "callback_not_found", "channel_not_found", "prompt_not_found", "version_not_found")
 
 
 @dataclass
@@ -131,6 +140,8 @@ class Stage:
             "linking": f"waitpoint:link:run:{self.run}",
             "thoughts": "thoughts",
             "index": "index:read",
+            "grants": "grants:read",
+            "granting": "grants:write",
             "prompts": "prompt:read",
             "drafts": "prompt:write",
             "release": "prompt:release:prod",
@@ -198,8 +209,8 @@ async def test_a_token_may_do_what_its_scope_says_and_nothing_else(stage: Stage,
     for name, kinds in ALLOWED.items():
         answer = await stage.ask(name, credential)
         if kind in kinds:
-            # There is no agent here, no thread, no callback and no prompt: whoever is told so was let in.
-            absent = answer.status_code == 404 and answer.json()["code"] in ABSENT
+            # There is no agent here, no thread, no callback, no grant and no prompt: whoever is told so was let in.
+            absent = answer.status_code == 404 and answer.json()["code"] in _ABSENT
             assert absent or answer.status_code not in (401, 403, 404), (name, answer.text)
             continue
         assert refusal(answer) == (403, "scope_missing"), (name, answer.text)

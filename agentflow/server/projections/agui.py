@@ -15,6 +15,7 @@ from agentflow.server.calls import Call, Operation
 from agentflow.server.errors import InvalidRequest
 from agentflow.server.frames import HEADERS, Framing
 from agentflow.server.needs import missing
+from agentflow.server.persons import person
 from agentflow.server.projections.agui_answers import check_answered, read_answers
 from agentflow.server.projections.agui_capabilities import AgentCapabilities, capabilities
 from agentflow.server.projections.agui_input import ResumeEntry, RunAgentInput
@@ -54,7 +55,7 @@ async def _reading(call: Call[RunAgentInput, Nothing], agent: str) -> AguiReadin
         known = known or answered
     if known is None:
         await check_answered(app, agent, asked.thread_id)
-        reading = _place(call, await begin(app, agent, asked))
+        reading = _place(call, await begin(app, agent, asked, person(call)))
         reading.begin()
         return reading
     reading = _place(call, known)

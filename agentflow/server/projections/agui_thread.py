@@ -37,10 +37,11 @@ def key_of(thread: str, run: str) -> str:
     return dumps(["agui", thread, run])
 
 
-async def begin(app: Agentflow, agent: str, asked: RunAgentInput) -> str:
+async def begin(app: Agentflow, agent: str, asked: RunAgentInput, started_by: str | None) -> str:
     """Start the run that answers the user's last message, the next of its thread; returns its id."""
     message, prompt = last_word(asked.messages)
     options = {
+        **({} if started_by is None else {"started_by": started_by}),
         "idempotency_key": key_of(asked.thread_id, asked.run_id),
         "tags": [f"{_MESSAGE}{message}"],
         "thread": asked.thread_id,

@@ -24,6 +24,7 @@ from agentflow.server import needs
 from agentflow.server.calls import Call, Operation
 from agentflow.server.errors import InvalidRequest, ScopeMissing
 from agentflow.server.needs import missing, permit_run, permit_start, permit_thread
+from agentflow.server.persons import person
 from agentflow.server.projections.ai_sdk_reply import Begin
 from agentflow.server.projections.ai_sdk_requests import Address, Answer, Chat, ChatQuery, ResumeQuery
 from agentflow.server.projections.ai_sdk_stream import ChatStream, Telling, counted
@@ -94,19 +95,20 @@ async def _say(call: Call[Chat, ChatQuery]) -> str:
     permit_start(call.caller, agent)
     key = asked.key(known.messages if known else 0)
     if asked.trigger == "regenerate-message" and known is not None:
-        return (await _say_anew(app, asked, agent, key)).id
-    return (await app.thread(asked.id).send(asked.last.text, agent=agent, idempotency_key=key)).id
+        return (await _say_anew(call, agent, key)).id
+    return (await app.thread(asked.id).send(asked.last.text, agent=agent, idempotency_key=key, started_by=person(call))).id
 
 
-async def _say_anew(app: Agentflow, asked: Chat, agent: str, key: str | None) -> RunHandle[Any]:
+async def _say_anew(call: Call[Chat, ChatQuery], agent: str, key: str | None) -> RunHandle[Any]:
     """Have what the person says now answered in place of the last question. An answer that is under way is not wanted any more."""
-    thread, text = app.thread(asked.id), asked.last.text
+    app, by = call.app, person(call)
+    thread, text = app.thread(call.body.id), call.body.last.text
     try:
-        return await thread.regenerate(text, agent=agent, idempotency_key=key)
+        return await thread.regenerate(text, agent=agent, idempotency_key=key, started_by=by)
     except ThreadBusy as busy:
         await thread.stop(run=busy.details["run_id"], reason="regenerated")
         await app.runs.ended(busy.details["run_id"], timeout=GRACE)
-    return await thread.regenerate(text, agent=agent, idempotency_key=key)
+    return await thread.regenerate(text, agent=agent, idempotency_key=key, started_by=by)
 
 
 async def _current(app: Agentflow, chat: str) -> str | None:

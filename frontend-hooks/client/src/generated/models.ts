@@ -1,6 +1,7 @@
 // Written by tools/typescript.py from the Python definitions: change those, then run `make types`.
 
-import type { DeliveryState, RunState, WaitKind, WaitState } from "./records.ts";
+import type { RunState, WaitKind, WaitState } from "./states.ts";
+import type { DeliveryState } from "./waitpoints.ts";
 
 /** What became of each, in the order in which they were sent. */
 export interface DecidedMany {
@@ -15,11 +16,12 @@ export interface DecidedOne {
   problem: Problem | null;
 }
 
-/** A waitpoint after a decision: `resolved`, or `recorded` while it `have`s fewer people than it `need`s. */
+/** A waitpoint after a decision: `resolved`, or `recorded` while it `have`s fewer people than it `need`s. `grant` is the id of the one that was given with it. */
 export interface DecidedWaitpoint extends Waitpoint {
   outcome: "resolved" | "recorded";
   need: number;
   have: number;
+  grant: string | null;
 }
 
 /** A message about a waitpoint: what it tells (`event`), where, and what became of it. `reference` is what the channel calls it. */
@@ -144,6 +146,7 @@ export interface Run {
   concurrency_key: string | null;
   priority: number;
   version: string | null;
+  started_by: string | null;
   error: RunFailure | null;
   cancel_reason: string | null;
   note: string | null;

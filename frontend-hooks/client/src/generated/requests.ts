@@ -1,6 +1,6 @@
 // Written by tools/typescript.py from the Python definitions: change those, then run `make types`.
 
-import type { RunState, WaitKind, WaitState } from "./records.ts";
+import type { RunState, WaitKind, WaitState } from "./states.ts";
 
 /** Why a run is to stop. */
 export interface CancelRun {
@@ -32,6 +32,7 @@ export interface Decide {
   value?: unknown;
   by?: string;
   seen_digest?: string;
+  always?: Stand;
 }
 
 /** Decisions about calls of one turn of one run. `mode`: `all` or none of them, or `each` by itself. `by` as in `Decide`. */
@@ -126,6 +127,7 @@ export interface RunOptions {
   dedupe_key?: string;
   debounce?: DebounceOptions;
   thread?: string;
+  started_by?: string;
 }
 
 /** Which runs. `cursor` is the `next` of the page before. */
@@ -136,6 +138,13 @@ export interface RunQuery {
   parent?: string;
   cursor?: number;
   limit?: number;
+}
+
+/** That a yes stands for other calls with just the same arguments: where, for how long (a duration), and for how many at most. */
+export interface Stand {
+  scope?: "run" | "thread" | "agent" | "all";
+  expires?: number | string;
+  max_uses?: number;
 }
 
 /** Which task to start: its payload has an entry per argument. */

@@ -1,0 +1,33 @@
+"""What is stored, as frozen records, and the states they pass through."""
+
+from __future__ import annotations
+
+from agentflow.records.fleet import QueueRecord, TaskRecord, WorkerRecord
+from agentflow.records.ids import new_id
+from agentflow.records.runs import Failure, JournalEntry, MessageRecord, RunRecord, RunUsage, ThreadRecord, UsageRecord
+from agentflow.records.states import EntryKind, RunState, WaitKind, WaitState, may_become
+from agentflow.records.waitpoints import DeliveryRecord, DeliveryState, GrantedCall, GrantRecord, WaitpointRecord
+
+__all__ = [
+    "DeliveryRecord",
+    "DeliveryState",
+    "EntryKind",
+    "Failure",
+    "GrantRecord",
+    "GrantedCall",
+    "JournalEntry",
+    "MessageRecord",
+    "QueueRecord",
+    "RunRecord",
+    "RunState",
+    "RunUsage",
+    "TaskRecord",
+    "ThreadRecord",
+    "UsageRecord",
+    "WaitKind",
+    "WaitState",
+    "WaitpointRecord",
+    "WorkerRecord",
+    "may_become",
+    "new_id",
+]

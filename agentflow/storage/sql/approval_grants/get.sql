@@ -1,0 +1,1 @@
+SELECT * FROM approval_grants WHERE id = :id;
