@@ -17,6 +17,9 @@ ANSWER = ("waitpoint:answer:<id>", "waitpoint:answer:run:<id>")
 LINK = ("waitpoint:link:<id>", "waitpoint:link:run:<id>")
 INDEX = "index:read"
 GRANTS = ("grants:read", "grants:write")
+READ_PROMPTS = "prompt:read"
+WRITE_PROMPTS = "prompt:write"
+RELEASE = "prompt:release:<environment>"
 THOUGHTS = "thoughts"
 
 _MOST = 100
@@ -45,8 +48,10 @@ _FORMS = (
     _Form("waitpoint:answer:", "waitpoint", _WAITPOINT),
     _Form("waitpoint:link:run:", "linking", _RUN),
     _Form("waitpoint:link:", "link", _WAITPOINT),
+    _Form("prompt:release:", "release", _NAME),
 )
-_ALL = (*READ_RUN, *WRITE_RUN, START, *ANSWER, *LINK, THOUGHTS, INDEX, *GRANTS)
+_PLAIN = (INDEX, THOUGHTS, *GRANTS, READ_PROMPTS, WRITE_PROMPTS)
+_ALL = (*READ_RUN, *WRITE_RUN, START, *ANSWER, *LINK, THOUGHTS, INDEX, *GRANTS, READ_PROMPTS, WRITE_PROMPTS, RELEASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +60,9 @@ class Scopes:
 
     `runs`, `tags`: the runs it reads; `written`, `written_tags`: those that it may cancel and send messages to; `tasks`: what it starts;
     `waitpoints`, and all of the runs in `waiting`: what it answers; `links` and `linking`: what it makes links for, for its subject;
-    `grants`: whether it sees grants, `granting`: whether it gives them and takes them back.
+    `grants`: whether it sees grants, `granting`: whether it gives them and takes them back;
+    `prompts`: whether it sees prompts, `drafts`: whether it keeps versions of them, and moves what is not protected; `releases`: the
+    environments in which it moves what is live, protected or not.
     """
 
     texts: tuple[str, ...]
@@ -72,6 +79,9 @@ class Scopes:
     thoughts: bool = False
     grants: bool = False
     granting: bool = False
+    prompts: bool = False
+    drafts: bool = False
+    releases: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, texts: Sequence[str]) -> Scopes:
@@ -108,6 +118,9 @@ class Scopes:
             thoughts=THOUGHTS in pairs,
             grants=GRANTS[0] in pairs,
             granting=GRANTS[1] in pairs,
+            prompts=not {READ_PROMPTS, WRITE_PROMPTS}.isdisjoint(pairs) or bool(named("release")),
+            drafts=WRITE_PROMPTS in pairs,
+            releases=named("release"),
         )
 
 
@@ -115,7 +128,7 @@ def _read(text: object) -> tuple[str, str] | None:
     """Kind and name of a scope, or None for what is no scope."""
     if not isinstance(text, str):
         return None
-    if text in (INDEX, THOUGHTS, *GRANTS):
+    if text in _PLAIN:
         return text, ""
     for form in _FORMS:
         if text.startswith(form.prefix):

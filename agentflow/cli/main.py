@@ -17,6 +17,7 @@ from agentflow.cli import (
     linking,
     mcp,
     migrate,
+    prompts,
     queues,
     runs,
     server,
@@ -49,7 +50,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for module in (dev, server, worker, mcp, start, runs, threads, approvals, linking, grants, audit, queues, workers, doctor, migrate):
+for module in (
+    dev,
+    server,
+    worker,
+    mcp,
+    start,
+    runs,
+    threads,
+    approvals,
+    linking,
+    grants,
+    audit,
+    prompts,
+    queues,
+    workers,
+    doctor,
+    migrate,
+):
     module.add_to(app)
 
 

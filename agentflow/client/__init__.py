@@ -13,6 +13,7 @@ from pydantic_core import from_json
 
 from agentflow.client.answers import error_of, run_record, waitpoint_record
 from agentflow.client.following import Following
+from agentflow.client.prompts import ClientPrompts
 from agentflow.client.threads import ClientThread
 from agentflow.clock import SECOND, Duration, microseconds
 from agentflow.errors import RunTimeout, ServerUnreachable
@@ -45,6 +46,7 @@ class Client:
         self.url = url
         self.runs = ClientRuns(self)
         self.waitpoints = ClientWaitpoints(self)
+        self.prompts = ClientPrompts(self)
 
     async def __aenter__(self) -> Self:
         return self

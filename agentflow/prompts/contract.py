@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
     from pydantic_core import core_schema
 
-__all__ = ["UNTRUSTED", "Untrusted", "check", "untrusted", "unused"]
+__all__ = ["UNTRUSTED", "Untrusted", "check", "implied", "untrusted", "unused"]
 
 T = TypeVar("T")
 UNTRUSTED = "x-untrusted"
@@ -73,6 +73,17 @@ def unused(body: Body, schema: Mapping[str, Any]) -> list[str]:
     templates = [one for one in body.templates if isinstance(one, Template)]
     used = {node.path[0] for one in [*templates, *body.partials.values()] for node in walk(one.nodes) if isinstance(node, Value | Block)}
     return [name for name in schema.get("required", ()) if name not in used]
+
+
+def implied(*bodies: Body) -> dict[str, Any]:
+    """The schema of the variables that templates use, all of them asked for, of any type: for bodies that bring none."""
+    names: set[str] = set()
+    for body in bodies:
+        templates = [one for one in body.templates if isinstance(one, Template)]
+        for one in [*templates, *body.partials.values()]:
+            names |= {node.path[0] for node in walk(one.nodes) if isinstance(node, Value | Block)}
+    found = sorted(names - {"this"})
+    return {"type": "object", "properties": {name: {} for name in found}, "required": found}
 
 
 def _problems(body: Body, schema: Mapping[str, Any], *, trusting: bool) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, Unpack, cast
 
 from agentflow.errors import DefinitionError, PromptError
@@ -158,6 +159,38 @@ class _Maker:
             raise DefinitionError(f"{name}: a prompt has messages, or one text.", hint="Give messages=[…] or text=…, one of them.")
         said = [Message("user", text)] if text is not None else list(messages or ())
         return Prompt(name, _closed(vars), said, options)
+
+    def load(self, path: str | Path, *, vars: type[BaseModel] | None = None, trusting: bool = False) -> Prompt[...]:
+        """Define a prompt by its file, `support.prompt.md`; it has the hash that the file had where it was exported.
+
+        `vars` is a pydantic model of its variables; without, they are those of the file's front matter. `trusting` lets text from outside
+        stand in system messages.
+
+        Raises `PromptError` for what is no such file, `ContractError` for templates that use what is no variable, `DefinitionError`.
+
+            support = prompt.load("prompts/support.prompt.md", vars=SupportVars)
+        """
+        from agentflow.prompts import files
+        from agentflow.prompts.variables import model_of
+
+        read = files.read(path)
+        body = read.body
+        options = PromptOptions(
+            params=body.params,
+            tools=body.tools,
+            response=None if body.response_schema is None else dict(body.response_schema),
+            partials=body.includes,
+            fence=bool(body.fenced),
+            trusting=trusting,
+            description=read.description,
+        )
+        if body.model is not None:
+            options["model"] = body.model
+        made = Prompt[...](read.name, model_of(read.name, read.variables or {}) if vars is None else vars, body.messages, options)
+        if made.body.hash != body.hash:
+            wrong = f"{path} fences {list(body.fenced)}, and text from outside are {list(made.body.fenced)}."
+            raise DefinitionError(wrong, hint='Mark the variables with Untrusted[str], or with "x-untrusted: true" in the file.')
+        return made
 
     def fn(self, name: str | None = None, **options: Unpack[PromptOptions]) -> Callable[[Callable[P, Any]], Prompt[P]]:
         """Make a function a prompt: its docstring is the template, its signature the variables. The function itself never runs.

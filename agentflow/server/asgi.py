@@ -29,8 +29,8 @@ from agentflow.server.routes import OPERATIONS
 
 # A browser takes a star in a name for a letter, so headers are named one by one.
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
-_ASKED = ("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Agentflow-By")
-_SHOWN = ("X-Agentflow-Run-Id", "X-Workflow-Run-Id", "X-Workflow-Stream-Tail-Index")
+_ASKED = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-ID", "X-Agentflow-By")
+_SHOWN = ("ETag", "X-Agentflow-Run-Id", "X-Workflow-Run-Id", "X-Workflow-Stream-Tail-Index")
 
 
 def create_asgi(
@@ -92,7 +92,8 @@ def _route(service: Service, operations: Sequence[Operation], path: str) -> Rout
     async def endpoint(request: Request) -> Response:
         return await methods["GET" if request.method == "HEAD" else request.method].answered(service, request)
 
-    return Route(path, endpoint, methods=list(methods), name=path)
+    # Names of prompts have slashes, as paths of files do.
+    return Route(path.replace("/prompts/{name}", "/prompts/{name:path}"), endpoint, methods=list(methods), name=path)
 
 
 def _cors(origins: Sequence[str]) -> Middleware:

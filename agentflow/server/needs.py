@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from starlette.requests import Request
 
 from agentflow.app import Agentflow
-from agentflow.auth.scopes import ANSWER, GRANTS, INDEX, LINK, READ_RUN, START, WRITE_RUN, Scopes
+from agentflow.auth.scopes import ANSWER, GRANTS, INDEX, LINK, READ_PROMPTS, READ_RUN, RELEASE, START, WRITE_PROMPTS, WRITE_RUN, Scopes
 from agentflow.engine.starting import thread_tag
 from agentflow.server.callers import Caller
 from agentflow.server.errors import ScopeMissing
@@ -241,6 +241,22 @@ async def _links_waitpoint(asked: Asked, scopes: Scopes) -> None:
         raise waitpoints.not_found(_path_id(asked))
 
 
+async def _reads_prompts(asked: Asked, scopes: Scopes) -> None:
+    if not scopes.prompts:
+        raise missing(READ_PROMPTS, WRITE_PROMPTS, RELEASE)
+
+
+async def _writes_prompts(asked: Asked, scopes: Scopes) -> None:
+    if not scopes.drafts:
+        raise missing(WRITE_PROMPTS)
+
+
+async def _moves_prompts(asked: Asked, scopes: Scopes) -> None:
+    env = str(asked.request.path_params["env"])
+    if not scopes.drafts and env not in scopes.releases:
+        raise missing(WRITE_PROMPTS, RELEASE.replace("<environment>", env))
+
+
 def _answers(asked: Asked, runs: Sequence[str]) -> bool:
     return any(asked.caller.answers(_path_id(asked), run_id) for run_id in (None, *runs))
 
@@ -295,3 +311,9 @@ READ_GRANTS = Need(check=_reads_grants, scopes=GRANTS[:1])
 """To see grants."""
 WRITE_GRANTS = Need(check=_writes_grants, scopes=GRANTS[1:])
 """To give grants and to take them back."""
+PROMPTS = Need(check=_reads_prompts, scopes=(READ_PROMPTS, WRITE_PROMPTS, RELEASE))
+"""To see prompts and their versions, and what they would say."""
+DRAFTS = Need(check=_writes_prompts, scopes=(WRITE_PROMPTS,))
+"""To keep versions of prompts."""
+MOVES = Need(check=_moves_prompts, scopes=(WRITE_PROMPTS, RELEASE))
+"""To move what is live of a prompt in the environment in the path; where that is protected, only the second scope will do."""

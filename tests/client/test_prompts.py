@@ -1,0 +1,67 @@
+"""Prompts through the Python client: the verbs of the app, and its errors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentflow import Agentflow, prompt, task
+from agentflow.client import Client
+from agentflow.errors import BindingConflict, ContractError, PromptNotFound, TemplateError, VersionNotFound
+from agentflow.prompts.body import Body, Message
+from tests.server.site import site_of
+
+
+@task(name="client_prompted")
+async def prompted() -> None: ...
+
+
+@pytest.fixture
+async def opened(tmp_path: Path, stream_server: str) -> AsyncIterator[tuple[Client, Agentflow, Any]]:
+    coded = prompt("mail/title", text="A title.", params={"temperature": 0.1, "stop": ["é"]})
+    async with Agentflow([prompted], directory=tmp_path, redis=stream_server) as app, site_of(app) as site, Client(site.url) as client:
+        yield client, app, coded
+
+
+def said(text: str) -> str:
+    return Body((Message("user", text),)).json
+
+
+async def test_a_version_is_saved_released_and_taken_back_as_the_app_does_it(opened: tuple[Client, Agentflow, Any]) -> None:
+    client, app, coded = opened
+    prompts = client.prompts
+    assert "mail/title" in [one["name"] for one in await prompts.list()]
+    first = await prompts.version("mail/title", coded.body.hash)
+    assert first.body == coded.body.json
+    second = await prompts.save("mail/title", said("A short title."), by="maria", note="shorter")
+    assert [one.number for one in await prompts.versions("mail/title")] == [2, 1]
+    assert (await prompts.diff("mail/title", 1, 2))["same"] is False
+    released = await prompts.release("mail/title", to=second.number, env="prod", by="maria", reason="shorter", expires="3d", expect_rev=1)
+    theirs = (await app.prompts.get("mail/title")).live
+    assert theirs is not None
+    assert (released.number, released.rev, released.mode) == (theirs.number, theirs.rev, theirs.mode) == (2, 2, "pinned")
+    assert released.expires_at == released.updated_at + 3 * 24 * 3600 * 1_000_000
+    with pytest.raises(BindingConflict) as late:
+        await prompts.rollback("mail/title", env="prod", by="tom", expect_rev=1)
+    assert late.value.details["binding"]["rev"] == 2
+    assert (await prompts.rollback("mail/title", env="prod", by="tom")).number == 1
+    assert (await prompts.rollout("mail/title", weights={1: 0.5, 2: 0.5}, env="prod", by="tom")).weights == {1: 0.5, 2: 0.5}
+    assert (await prompts.follow_code("mail/title", env="prod", by="tom")).mode == "code"
+
+
+async def test_what_the_server_refuses_is_raised_as_what_it_is(opened: tuple[Client, Agentflow, Any]) -> None:
+    prompts = opened[0].prompts
+    with pytest.raises(PromptNotFound):
+        await prompts.get("nowhere")
+    with pytest.raises(VersionNotFound):
+        await prompts.release("mail/title", to=7, env="prod", by="maria")
+    with pytest.raises(ContractError, match="no variable x"):
+        await prompts.save("mail/title", said("{{x}}"), by="maria")
+    with pytest.raises(TemplateError) as wrong:
+        await prompts.save("mail/title", said("{{"), by="maria")
+    assert (wrong.value.details["line"], wrong.value.details["column"]) == (1, 1)
+    contract: dict[str, Any] = {"properties": {"x": {}}, "required": ["x"]}
+    assert (await prompts.save("new", said("{{x}}"), by="maria", contract=contract)).number == 1
