@@ -134,7 +134,8 @@ def _say(id: str, answer: Any, word: Any, saying: Saying, connection: Connection
         from agentflow.server.models import DecidedWaitpoint
 
         outcome = "resolved" if done.resolved else "recorded"
-        return show_json(DecidedWaitpoint(**dict(view(done.waitpoint)), outcome=outcome, need=done.need, have=done.have))
+        shown = dict(view(done.waitpoint))
+        return show_json(DecidedWaitpoint(**shown, outcome=outcome, need=done.need, have=done.have, grant=done.grant))
     if not done.resolved:
         word += text(f", {done.have} of {done.need}: more people are needed", "yellow")
     _done(word, one)

@@ -138,8 +138,10 @@ async def test_7_code_inside_of_a_run_gives_no_grant_in_anybodys_name(engine: En
 @pytest.mark.both_databases
 async def test_7_each_use_of_a_grant_is_in_the_audit_and_so_are_who_gave_it_and_who_took_it_back(engine: Engine, site: Site) -> None:
     grant = await given(site, tool="guarded-write", match=TMP, reason="It is a scratch folder.")
-    runs = [await started(engine, write, path) for path in ("/tmp/a", "/tmp/b")]
-    assert [await run.result() for run in runs] == ["done"] * 2
+    runs: list[Any] = []
+    for path in ("/tmp/a", "/tmp/b"):
+        runs.append(await started(engine, write, path))
+        assert await runs[-1].result() == "done"
     for _ in range(2):
         await site.client.delete(f"/v1/grants/{grant}", headers={"x-agentflow-by": "boss"})
     entries = await engine.app.waitpoints.audit.entries(type="grant")
