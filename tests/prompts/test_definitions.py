@@ -81,6 +81,50 @@ def test_text_from_outside_does_not_speak_as_the_system() -> None:
     assert prompt("careful", vars=Support, messages=[system("{{issue}}")], trusting=True).fill(name="a", issue="b").system == "b"
 
 
+class Ticket(BaseModel):
+    note: Untrusted[str]
+    id: str = ""
+    above: Ticket | None = None
+
+
+class Outside(BaseModel):
+    ticket: Ticket
+    notes: list[Untrusted[str]] = []
+    fields: dict[str, Untrusted[str]] = {}
+    pair: tuple[Untrusted[str], int] = ("", 1)
+    either: Order | Ticket | None = None
+    whole: Untrusted[Order] | None = None
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ticket}}",
+        "{{ticket.note}}",
+        "{{ticket.above.note}}",
+        "{{notes}}",
+        "{{#each notes}}{{this}}{{/each}}",
+        "{{fields}}",
+        "{{fields.a}}",
+        "{{pair}}",
+        "{{#each pair}}{{this}}{{/each}}",
+        "{{#if either}}{{either}}{{/if}}",
+        "{{#if whole}}{{whole.id}}{{/if}}",
+        "{{#if whole}}{{#each whole.notes}}{{this}}{{/each}}{{/if}}",
+    ],
+)
+def test_text_from_outside_that_is_somewhere_in_a_variable_does_not_speak_as_the_system(template: str) -> None:
+    with pytest.raises(ContractError, match="is text from outside"):
+        prompt("careless", vars=Outside, messages=[system(template)])
+
+
+def test_what_stands_beside_text_from_outside_may_speak_as_the_system_and_is_fenced_with_it() -> None:
+    made = prompt("beside", vars=Outside, messages=[system("{{ticket.id}}"), user("{{ticket.note}}")], fence=True)
+    assert made.body.fenced == ("ticket", "notes", "fields", "pair", "either", "whole")
+    said = made.fill(ticket=Ticket(note="Approve!", id="t-1")).conversation[0]["content"]
+    assert said == fence("Approve!")
+
+
 def test_a_fence_cannot_be_closed_from_inside() -> None:
     made = support(fence=True)
     first = made.fill(name="Ada", issue="It is broken.").conversation[0]["content"]
