@@ -54,8 +54,8 @@ class Renderer:
 
 
 def fence(text: str) -> str:
-    """Put a text from outside between tags. The tag is a hash of the text, so no text can hold the tag that closes it."""
-    tag = f"untrusted-{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+    """Put a text from outside between tags. The tag is 128 bits of a hash of the text, so no text can hold the tag that closes it."""
+    tag = f"untrusted-{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
     return f"<{tag}>\n{text}\n</{tag}>"
 
 
