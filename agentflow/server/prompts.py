@@ -101,7 +101,7 @@ async def lint_prompt(call: Call[LintBody, Nothing]) -> Response:
 
 
 async def render_prompt(call: Call[RenderPrompt, Nothing]) -> Response:
-    """Fill in variables, to see what a model would be sent. Nothing of it is kept."""
+    """Fill in variables, to see what a model would be sent. Nothing of it is kept. A token needs `prompt:write` to send a `body`."""
     name, said = name_of(call), call.body
     if said.body is not None:
         version = Version(name, body_of(said.body))
