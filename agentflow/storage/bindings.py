@@ -142,7 +142,7 @@ def undeployed(own: Iterable[Own], env: str) -> Transaction[list[Own]]:
 
 @transaction
 def deploy(own: Iterable[Own], env: str, actor: str, now: int) -> Transaction[Sequence[BindingRecord]]:
-    """Register what code has: bindings that follow the code move. Returns those that do not, and are behind it."""
+    """Register what code has: bindings that follow the code move. Returns the live ones that do not, and are behind it."""
     behind: list[BindingRecord] = []
     for one in sorted(own, key=lambda one: one.name):
         yield SQL.prompts.put(name=one.name, description=one.description, contract=one.contract, now=now)
@@ -150,11 +150,12 @@ def deploy(own: Iterable[Own], env: str, actor: str, now: int) -> Transaction[Se
         if (row["description"], row["contract"]) != (one.description, one.contract):
             yield SQL.prompts.describe(name=one.name, description=one.description, contract=one.contract)
         version = yield from prompts.ensure(one, actor, now)
-        before = yield from get(one.name, env, LIVE)
-        if before is None or before.code != version.number:
-            after = yield from _deployed(before or BindingRecord(prompt=one.name, env=env, label=LIVE), version, actor, now)
-            if after.ahead:
-                behind.append(after)
+        first = BindingRecord(prompt=one.name, env=env, label=LIVE)
+        labels = {found.label: found for found in (yield from of_prompt(one.name)) if found.env == env}
+        for before in ({LIVE: first} | labels).values():
+            if before.code != version.number:
+                after = yield from _deployed(before, version, actor, now)
+                behind += [after] if after.ahead and after.label == LIVE else []
     return behind
 
 

@@ -68,6 +68,21 @@ async def test_a_deploy_moves_what_follows_the_code_and_leaves_what_was_released
     assert await said() == "Code has owls now."
 
 
+async def test_a_deploy_moves_every_label_that_follows_the_code(engine: Engine) -> None:
+    global title
+    prompts = engine.app.prompts
+    two = await saved(engine, "Two {{topic}}")
+    for label in ("canary", "beta"):
+        await prompts.release("title", to=two, label=label, **MARIA)
+    await prompts.follow_code("title", label="canary", **MARIA)
+    title = prompt("title", vars=Topic, text="Code has {{topic}} now.")
+    assert [one.prompt for one in await prompts.deploy("ci")] == [], "what is live follows the code"
+    held = {one.label: (one.number, one.code) for one in (await prompts.get("title")).bindings}
+    assert held == {"live": (3, 3), "canary": (3, 3), "beta": (two, 3)}
+    told = [(one.type, one.label) for one in (await prompts.events("title"))[-3:]]
+    assert sorted(told) == [("code.ahead", "beta"), ("deployed", "canary"), ("deployed", "live")]
+
+
 async def test_a_deploy_tells_of_what_is_live_and_its_code_cannot_fill(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
     global title
 
