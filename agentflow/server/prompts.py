@@ -96,7 +96,8 @@ async def diff_versions(call: Call[Nothing, DiffQuery]) -> Response:
 
 async def lint_prompt(call: Call[LintBody, Nothing]) -> Response:
     """What is to be looked at in a body, before it is kept: held to the variables of the prompt."""
-    found = lint(body_of(call.body.body), (await call.app.prompts.get(name_of(call))).contract)
+    record = await call.app.prompts.get(name_of(call))
+    found = lint(body_of(call.body.body), record.contract, trusting=record.trusting)
     return answer(LintPage(findings=[LintFinding(wrong=one.wrong, **asdict(one)) for one in found]))
 
 
