@@ -23,15 +23,16 @@ class _Effort:
     steps: int = 0
     length: int = 0
 
-    def step(self) -> None:
-        self.steps += 1
+    def step(self, steps: int) -> None:
+        self.steps += steps
         if self.steps > STEPS:
             raise TemplateError(f"The prompt goes through more than {STEPS:,} parts.", hint="Put fewer entries into its lists.")
 
-    def say(self, text: str) -> None:
+    def say(self, text: str) -> str:
         self.length += len(text)
         if self.length > LENGTH:
             raise TemplateError(f"The prompt says more than {LENGTH:,} characters.", hint="Fill in shorter values.")
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +54,18 @@ class Renderer:
         return "".join(said)
 
     def _walk(self, nodes: tuple[Node, ...], values: Mapping[str, Any], said: list[str]) -> None:
+        self.effort.step(len(nodes))
+        say = self.effort.say
         for node in nodes:
-            self.effort.step()
             if isinstance(node, str):
-                self._say(node, said)
+                said.append(say(node))
             elif isinstance(node, Value):
                 text = _shown(_look(node.path, node.spot, values), node)
-                self._say(fence(text) if node.path[0] in self.fenced else text, said)
+                said.append(say(fence(text) if node.path[0] in self.fenced else text))
             elif isinstance(node, Include):
                 self._walk(self.partials[node.name].nodes, values, said)
             else:
                 self._block(node, values, said)
-
-    def _say(self, text: str, said: list[str]) -> None:
-        self.effort.say(text)
-        said.append(text)
 
     def _block(self, block: Block, values: Mapping[str, Any], said: list[str]) -> None:
         found = _look(block.path, block.spot, values)
@@ -78,7 +76,7 @@ class Renderer:
             # The values are not copied: there may be as many of them as entries.
             scope = ChainMap[str, Any]({}, cast("dict[str, Any]", values.maps[-1] if isinstance(values, ChainMap) else values))
             for entry in cast("Sequence[Any]", found):
-                self.effort.step()
+                self.effort.step(1)
                 scope["this"] = entry
                 inner._walk(block.body, scope, said)
         elif bool(found) is (block.kind == "if"):
@@ -94,9 +92,10 @@ def fence(text: str) -> str:
 def _look(path: tuple[str, ...], spot: Spot, values: Mapping[str, Any]) -> Any:
     found: Any = values
     for depth, name in enumerate(path):
-        if not isinstance(found, Mapping) or name not in found:
-            raise _missing(path[: depth + 1], spot)
-        found = cast("Mapping[str, Any]", found)[name]
+        try:
+            found = found[name]
+        except (KeyError, TypeError):
+            raise _missing(path[: depth + 1], spot) from None
     return found
 
 

@@ -107,6 +107,10 @@ async def test_a_deploy_tells_of_what_is_live_and_its_code_cannot_fill(engine: E
         await prompts.release("title", to=two, **MARIA)
 
 
+async def started(*_: Any) -> Any:
+    raise AssertionError("nothing is started")
+
+
 async def test_each_environment_has_the_contract_of_the_code_deployed_there(engine: Engine) -> None:
     global title
 
@@ -114,7 +118,7 @@ async def test_each_environment_has_the_contract_of_the_code_deployed_there(engi
         quote: Untrusted[str]
 
     app, prod = engine.app, engine.app.prompts
-    dev = Prompts(app.database, app.clock, "dev", lambda *_: pytest.fail("nothing is started"))
+    dev = Prompts(app.database, app.clock, "dev", started)
     title = prompt("title", vars=Outside, messages=[system("Cite {{quote}}")], trusting=True)
     await dev.deploy("ci")
     two = await saved(engine, "Two {{topic}}")
