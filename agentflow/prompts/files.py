@@ -134,7 +134,7 @@ def _parted(text: str) -> tuple[str, str, int]:
     lines = text.split("\n")
     for number, line in enumerate(lines[1:], 1):
         if line.rstrip(" \t") == "---":
-            return "\n".join(lines[1:number]), "\n".join(lines[number + 1 :]), number + 2
+            return "\n".join([*lines[1:number], ""]), "\n".join(lines[number + 1 :]), number + 2
     raise PromptError("The front matter is never closed.", hint="Write a line --- where it ends.")
 
 

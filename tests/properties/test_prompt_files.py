@@ -36,6 +36,7 @@ bodies = st.builds(
 @settings(max_examples=150, deadline=None)
 @given(bodies, st.text(max_size=20))
 @example(Body((Message("user", ""),)), "")
+@example(Body((Slot("x"),), fenced=("0\n",)), "")
 @example(Body((Slot("a\nb"), Message("system", "\n---\n--- user\n"), Message("user", "-------- system"))), "\x00\ud800")
 def test_the_hash_survives_a_file(body: Body, description: str) -> None:
     written = files.write(PromptFile("p", body, description, {"type": "object"}))
