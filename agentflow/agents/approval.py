@@ -13,7 +13,7 @@ from agentflow.clock import Duration
 from agentflow.engine.context import StepCall, TaskContext
 from agentflow.engine.ladder import telling
 from agentflow.engine.waits import Decision, ask_approval, asked
-from agentflow.policy import NO_RULES, RISKS, Judgement, Policy
+from agentflow.policy import FORBIDDEN, NO_RULES, RISKS, Judgement, Policy
 from agentflow.policy.matching import is_shell, with_defaults
 from agentflow.records import GrantedCall
 from agentflow.serde import ANY, digest, sealed
@@ -90,6 +90,7 @@ class Settled:
 
 
 AGREED = Settled(Decision(True))
+_BY_RULES = "system:policy"
 _NO_MORE = "Do not make it again unless you are asked to."
 
 
@@ -115,7 +116,7 @@ async def _settled(run: TaskContext, key: str, call: ToolCall, approval: Approva
     for again in count():
         under = _under(approval, judged)
         if judged.effect == "deny":
-            return Settled(Decision(False, reason=judged.why))
+            return Settled(Decision(False, by=_BY_RULES, reason=None if judged.why == FORBIDDEN else judged.why))
         if not judged.required or under == agreed:
             return AGREED if first is None else Settled(replace(answer, digest=first.digest), agreed)
         place = f"{key}/{again}" if again else key
@@ -159,12 +160,16 @@ def seal(call: ToolCall, arguments: Any = None) -> str:
 
 def denial(decision: Decision) -> str:
     """What viewers are told about a refused call."""
+    if decision.by == _BY_RULES:
+        return f"The rules forbid this call: {decision.reason.rstrip('.')}." if decision.reason else "The rules forbid this call."
     reason = "nobody answered in time" if decision.expired else decision.reason
     return f"The call was denied: {reason}" if reason else "The call was denied."
 
 
 def refusal(decision: Decision) -> str:
     """What the model is told about a refused call."""
+    if decision.by == _BY_RULES:
+        return f"{denial(decision)} {_NO_MORE}"
     if decision.expired or (decision.by is None and decision.reason):
         why = "nobody answered in time" if decision.expired else f"the question was {decision.reason}"
         return f"The call was denied: {why}. {_NO_MORE}"

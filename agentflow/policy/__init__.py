@@ -30,6 +30,9 @@ Risk = Literal["low", "medium", "high", "critical"]
 RISKS: tuple[Risk, ...] = ("low", "medium", "high", "critical")
 """From the least to the greatest."""
 
+FORBIDDEN = "The rules forbid it."
+"""Why a call is denied by a rule that gives no reason."""
+
 __all__ = ["Effect", "Judgement", "Matcher", "Policy", "Rule", "at_least", "at_most", "one_of", "prefix", "regex"]
 
 
@@ -197,7 +200,7 @@ class Policy:
         version, failed = self.version, list[str]()
         denied = self._found("deny", tool, args, failed)
         if denied:
-            told = denied[0].reason or "The rules forbid it."
+            told = denied[0].reason or FORBIDDEN
             return Judgement(effect="deny", why=told, version=version, rule=str(denied[0]))
         asked = self._found("ask", tool, args, failed)
         allowed = self._found("allow", tool, args, failed)

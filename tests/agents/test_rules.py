@@ -15,7 +15,7 @@ from agentflow.records import RunState
 from agentflow.serde import decode_failure, loads
 from agentflow.storage.policy import NotEligible
 from agentflow.testing import Engine, Waiting, call, scripted_model, text
-from tests.agents.loops import LOOPS, Make
+from tests.agents.loops import LOOPS, Make, our_agent
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -60,6 +60,19 @@ async def test_a_forbidden_call_is_told_at_once_and_nobody_is_asked(engine: Engi
     denied = [event for event in await engine.events(run) if event.event.type == "tool.denied"]
     assert len(denied) == 1
     assert not (await engine.replay(run)).diverges
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [("Nobody pays Mallory.", "The rules forbid this call: Nobody pays Mallory."), (None, "The rules forbid this call.")],
+)
+async def test_the_model_and_viewers_are_told_that_a_rule_forbids_a_call(engine: Engine, reason: str | None, told: str) -> None:
+    engine.policy.deny("rules-pay", reason=reason)
+    made = our_agent([ai.tool(pay)], [("rules-pay", {"to": "mallory"})])
+    run = await engine.start(made.task, "go")
+    assert await run.result() == "done"
+    assert [one.text for one in made.told] == [f"{told} Do not make it again unless you are asked to."]
+    assert [one.event.reason for one in await engine.events(run) if one.event.type == "tool.denied"] == [told]
 
 
 @pytest.mark.parametrize("loop", LOOPS, ids=lambda make: make.__name__)
