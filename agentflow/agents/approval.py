@@ -102,7 +102,7 @@ async def decided(run: TaskContext, key: str, call: ToolCall, approval: Approval
     """
     rules = (policy or NO_RULES).joined(run.policy)
     if not run.recorded(f"{key}/when"):
-        if approval is None and not rules.rules:
+        if approval is None and not any(rule.concerns(call.tool) for rule in rules.rules):
             return AGREED
         if run.recorded(key) or run.recorded(key.removesuffix("/approval")):
             # It was begun before there were rules, and goes on as it began.

@@ -141,6 +141,7 @@ class Policy:
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         self._rules = list(rules)
+        self._version: str | None = None
 
     def deny(self, *tools: str, args: Mapping[str, Any] | None = None, reason: str | None = None) -> Self:
         """Never make such calls of these tools; the model is told so, with the `reason`.
@@ -171,6 +172,7 @@ class Policy:
             raise DefinitionError(f"A rule to {effect} names no tool.", hint='Name one, or several: policy.deny("shell").')
         matchers = {name: value if isinstance(value, Matcher) else Matcher.of({"is": value}) for name, value in (args or {}).items()}
         self._rules += [Rule(effect, tool, matchers, **more) for tool in tools]
+        self._version = None
         return self
 
     @property
@@ -181,11 +183,15 @@ class Policy:
     @property
     def version(self) -> str:
         """A hash of the rules: what a judgement is recorded with."""
-        return blake2b(dumps([rule.told() for rule in self._rules]).encode(), digest_size=8).hexdigest()
+        if self._version is None:
+            self._version = blake2b(dumps([rule.told() for rule in self._rules]).encode(), digest_size=8).hexdigest()
+        return self._version
 
     def joined(self, other: Policy | None) -> Policy:
         """The rules of both."""
-        return self if other is None else Policy([*self._rules, *other.rules])
+        if other is None or not other.rules:
+            return self
+        return Policy([*self._rules, *other.rules]) if self._rules else other
 
     def concerning(self, tool: str) -> list[dict[str, Any]]:
         """The rules about a tool that forbid or ask, as JSON: a question keeps them, so that edits can be judged anywhere."""
