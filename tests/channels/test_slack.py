@@ -16,6 +16,7 @@ import pytest
 
 from agentflow import Agentflow, approve, task
 from agentflow.channels import ChannelError, Console, Notice, People, Question, Slack
+from agentflow.channels.cards import card
 from agentflow.clock import SECOND, SystemClock
 from agentflow.errors import ConfigurationError, RetryAfter
 from agentflow.retry import Retry, retry_after
@@ -96,6 +97,16 @@ async def test_a_message_shows_what_is_asked_as_text_and_its_buttons_carry_the_i
         last = here.came.all[3][1]
         assert "Denied by ana" in last["text"]
         assert "actions" not in [block["type"] for block in last["blocks"]]
+
+
+def test_nobody_approves_in_a_message_what_it_does_not_show_all_of() -> None:
+    for body, offered in (("x" * 2_500, ["approve", "deny", "open"]), ({"text": "x" * 2_500}, ["deny", "open"])):
+        blocks = card(replace(ASKED, body=body), NOTICE).blocks
+        assert [one["action_id"] for one in blocks[-1]["elements"]] == offered
+        assert ("To approve it, open it." in json.dumps(blocks)) is ("approve" not in offered)
+    alone = card(replace(ASKED, about="outcome"), replace(NOTICE, link=None)).blocks
+    assert [one["action_id"] for one in alone[-1]["elements"]] == ["deny"]
+    assert "To approve it, open your dashboard." in json.dumps(alone)
 
 
 async def test_what_slack_refuses_for_good_is_not_tried_again_and_what_is_too_much_is_tried_later() -> None:
