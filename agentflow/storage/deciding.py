@@ -75,10 +75,16 @@ def decide_locked(one: WaitpointRecord, ballot: Ballot, now: int, lessee: Lessee
     """As `decide`, for one whose run and row are locked, as a part of a transaction."""
     votes = yield SQL.votes.of_waitpoint(waitpoint=one.id)
     policy, counted = Policy.of(loads(one.subject)), [vote for vote in votes if vote["counted"]]
-    for vote in votes:
-        if ballot.key is not None and vote["key"] == ballot.key:
-            return _again(one, vote, ballot, policy.tally(_said(counted)), now)
     refused = _too_often(one, ballot.voter, votes, now) or _refused(one, ballot, policy, now)
+    before = _same_key(one, votes, ballot)
+    if before is not None and before["counted"]:
+        tally = policy.tally(_said(counted))
+        return Decided(one, tally.need, len(tally.by))
+    if before is not None and refused is not None:
+        return Decided(one, refused=refused)
+    if before is not None:
+        # What kept it from counting is gone: the key is now that of the vote that counts.
+        yield SQL.votes.free_key(waitpoint=one.id, seq=before["seq"])
     if refused is None or (len(votes) < MOST and not isinstance(refused, TooManyDecisions)):
         yield from _keep(one, ballot, refused, now)
     if refused is not None:
@@ -188,13 +194,13 @@ def _too_often(one: WaitpointRecord, voter: Voter, votes: Sequence[Row], now: in
     return TooManyDecisions(message, hint="Wait a minute.", waitpoint_id=one.id, retry_after=60)
 
 
-def _again(one: WaitpointRecord, vote: Row, ballot: Ballot, tally: Tally, now: int) -> Decided:
-    if (vote["actor"], vote["choice"], vote["body"]) != (ballot.voter.name, ballot.choice, ballot.answer):
+def _same_key(one: WaitpointRecord, votes: Sequence[Row], ballot: Ballot) -> Row | None:
+    """The vote that this ballot was before, if it was one. Raises `IdempotencyConflict`."""
+    vote = next((vote for vote in votes if ballot.key is not None and vote["key"] == ballot.key), None)
+    if vote is not None and (vote["actor"], vote["choice"], vote["body"]) != (ballot.voter.name, ballot.choice, ballot.answer):
         hint = "Use another key for another decision."
         raise IdempotencyConflict(f"The idempotency key {ballot.key!r} belongs to another decision about {one.id}.", hint=hint)
-    if vote["counted"]:
-        return Decided(one, tally.need, len(tally.by))
-    return Decided(one, refused=_refused(one, ballot, Policy.of(loads(one.subject)), now) or waitpoints.refusal(one))
+    return vote
 
 
 def _keep(one: WaitpointRecord, ballot: Ballot, refused: WaitpointError | None, now: int) -> Transaction[None]:

@@ -152,6 +152,22 @@ async def test_the_same_key_is_the_same_decision_and_another_under_it_is_refused
     assert len(await kept(engine, question)) == 2
 
 
+async def test_who_was_refused_once_counts_under_the_same_key_as_soon_as_they_may_decide(engine: Engine) -> None:
+    run, question = await asked(engine, users=["maria"])
+    for _ in range(2):
+        with pytest.raises(NotEligible):
+            await engine.app.waitpoints.decide(question.id, YES, by="otto", idempotency_key="click")
+    await engine.app.waitpoints.reassign(question.id, by="boss", users=["otto", "maria"])
+    counted = [await engine.app.waitpoints.decide(question.id, YES, by="otto", idempotency_key="click") for _ in range(2)]
+    assert [one.resolved for one in counted] == [True, True]
+    assert await run.result() == "yes by otto"
+    assert [one[:3] for one in await kept(engine, question)] == [
+        ("otto", "approve", False),
+        ("boss", "reassign", True),
+        ("otto", "approve", True),
+    ]
+
+
 async def test_a_policy_is_that_of_the_question_whatever_the_code_says_by_now(engine: Engine) -> None:
     needed = [2]
 
