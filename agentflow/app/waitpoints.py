@@ -275,7 +275,8 @@ class Waitpoints:
 
     def _tell(self, done: Decided) -> None:
         if done.refused is None and done.resolved:
-            self._maintenance.woken(Woken(done.waitpoint, done.runs, done.leased, done.sights))
+            for ended in (Woken(done.waitpoint, done.runs, done.leased, done.sights), *done.others):
+                self._maintenance.woken(ended)
         else:
             self._maintenance.changed(done.waitpoint)
 

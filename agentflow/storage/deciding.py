@@ -21,7 +21,7 @@ from agentflow.storage.policy import NotEligible, Policy, Said, SubjectChanged, 
 from agentflow.storage.runs import Lessee
 from agentflow.storage.showing import Sight
 from agentflow.storage.statements import SQL
-from agentflow.storage.waitpoints import Ending
+from agentflow.storage.waitpoints import Ending, Woken
 
 _WHY = {"self_approval": ": they asked for it", "not_a_person": ": no run and no agent may"}
 MOST = 1_000
@@ -46,7 +46,7 @@ class Ballot:
 class Decided:
     """What became of a ballot: the waitpoint after it, how many were needed and were there, or why it did not count (`refused`).
 
-    `grant` is the id of the one that was given with it.
+    `grant` is the id of the one that was given with it; `others` are the questions that a no with `stop` took back.
     """
 
     waitpoint: WaitpointRecord
@@ -57,6 +57,7 @@ class Decided:
     leased: Sequence[RunRecord] = field(default_factory=tuple[RunRecord, ...])
     sights: Sequence[Sight] = ()
     grant: str | None = None
+    others: Sequence[Woken] = ()
 
     @property
     def resolved(self) -> bool:
@@ -96,8 +97,7 @@ def decide_locked(one: WaitpointRecord, ballot: Ballot, now: int, lessee: Lessee
         return Decided(one, tally.need, len(tally.by))
     done = yield from _end(one, Ending(WaitState.ANSWERED, ballot.answer, ", ".join(tally.by)), tally, now, lessee)
     if tally.end is False and one.run_id is not None and loads(ballot.answer).get("stop") is True:
-        others = yield from _supersede_others(one.run_id, ballot.voter.name, now)
-        done = replace(done, runs=[*done.runs, *others])
+        return replace(done, others=(yield from _supersede_others(one.run_id, ballot.voter, now)))
     return done
 
 
@@ -132,16 +132,19 @@ def reassign(waitpoint_id: str, ballot: Ballot, now: int) -> Transaction[Decided
     return Decided(replace(one, subject=subject), Policy.of(loads(subject)).need, 0)
 
 
-def _supersede_others(run_id: str, by: str, now: int) -> Transaction[list[RunRecord]]:
-    """Nobody is asked any more by a run that is stopped, and no late yes lets anything begin. Returns other runs that this woke."""
-    gone = Failure(code="superseded", type="WaitpointTimedOut", message=f"{by} stopped its run.")
-    woken: list[RunRecord] = []
+def _supersede_others(run_id: str, by: Voter, now: int) -> Transaction[list[Woken]]:
+    """Nobody is asked any more by a run that is stopped, and no late yes lets anything begin. Returns the questions that this ended."""
+    gone = Failure(code="superseded", type="WaitpointTimedOut", message=f"{by.name} stopped its run.")
+    detail = {"state": WaitState.CANCELLED.value, "why": gone.message}
+    ended: list[Woken] = []
     for other in (yield from waitpoints.open_of_run(run_id)):
         if other.kind in (WaitKind.APPROVAL, WaitKind.INPUT):
             yield SQL.waitpoints.lock(id=other.id)
-            ended = yield from waitpoints.end_locked(other, Ending(WaitState.CANCELLED, encode_failure(gone), by), now, None)
-            woken += [run for run in ended.runs if run.id != run_id]
-    return woken
+            ending = Ending(WaitState.CANCELLED, encode_failure(gone), by.name)
+            ended.append((yield from waitpoints.end_locked(other, ending, now, None)))
+            note = Note(type="supersede", waitpoint=other.id, run_id=run_id, actor=by.name, via=by.via, detail=detail)
+            yield from audit.tell(note, now)
+    return ended
 
 
 def votes(waitpoint_id: str) -> Transaction[list[Row]]:

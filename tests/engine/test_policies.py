@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from agentflow import Agent, Approval, ai, approve, task
+from agentflow.app.batch import Choice
+from agentflow.engine.waits import ask_approval, within_run
 from agentflow.engine.worker import WorkerSettings
 from agentflow.errors import (
     DefinitionError,
     IdempotencyConflict,
+    InvalidAnswer,
     WaitpointAlreadyAnswered,
     WaitpointTimedOut,
 )
 from agentflow.records import RunState, WaitState
 from agentflow.serde import loads
 from agentflow.storage.policy import NotEligible, Policy, Said, SubjectChanged, Voter
+from agentflow.streams.events import ApprovalResolved
 from agentflow.testing import Engine, Waiting, call, scripted_model, text
 
 YES, NO = {"approved": True}, {"approved": False, "reason": "no"}
@@ -237,6 +242,38 @@ async def test_a_question_can_be_given_to_somebody_else(engine: Engine) -> None:
     await question.approve(by="otto")
     assert await run.result() == "yes by otto"
     assert (await engine.app.waitpoints.votes(question.id))[0].said == {"to": {"users": ["otto"]}}
+
+
+@task
+async def two_calls_of_a_turn() -> list[bool]:
+    run = within_run("two_calls_of_a_turn")
+    subjects = [{"kind": "tool", "title": "Run?", "tool": "pay", "agent": "a", "call": f"c{n}", "risk": "low"} for n in range(2)]
+    found = await asyncio.gather(*(ask_approval(run, run.key("call"), one, "3d") for one in subjects))
+    return [one.approved for one in found]
+
+
+async def test_what_a_no_with_stop_takes_back_is_told_to_the_audit_and_to_who_looks_at_the_run(engine: Engine) -> None:
+    run = await engine.start(two_calls_of_a_turn)
+    first, second = await engine.waiting(run, 2)
+    await first.deny(by="maria", stop=True)
+    assert await run.result() == [False, False]
+    told = await engine.app.audit.entries()
+    assert [(one["type"], one["waitpoint"], one["actor"]) for one in told] == [
+        ("decision", first.id, "maria"),
+        ("supersede", second.id, "maria"),
+    ]
+    shown = [one.event for one in await engine.events(run)]
+    ended = {one.approval: one.by for one in shown if isinstance(one, ApprovalResolved)}
+    assert ended == {first.id: "maria", second.id: "maria"}
+
+
+async def test_a_no_with_stop_is_said_to_one_question_at_a_time(engine: Engine) -> None:
+    run = await engine.start(two_calls_of_a_turn)
+    asked = await engine.waiting(run, 2)
+    choices = [Choice(waitpoint_id=one.id, value={"approved": False, "stop": True}) for one in asked]
+    with pytest.raises(InvalidAnswer, match="stop"):
+        await engine.app.waitpoints.decide_many(choices, by="maria")
+    assert [await kept(engine, one) for one in asked] == [[], []]
 
 
 async def test_a_policy_that_nobody_can_meet_is_refused_when_it_is_asked(engine: Engine) -> None:
