@@ -12,7 +12,7 @@ from typing import Any
 
 from agentflow.clock import SECOND
 from agentflow.database.port import Row, Transaction, transaction
-from agentflow.errors import IdempotencyConflict, WaitpointError, WaitpointTimedOut
+from agentflow.errors import IdempotencyConflict, InvalidAnswer, WaitpointError, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, encode_failure, loads
 from agentflow.storage import audit, outbox, waitpoints
@@ -75,24 +75,18 @@ def decide(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None = 
 def decide_locked(one: WaitpointRecord, ballot: Ballot, now: int, lessee: Lessee | None) -> Transaction[Decided]:
     """As `decide`, for one whose run and row are locked, as a part of a transaction."""
     votes = yield SQL.votes.of_waitpoint(waitpoint=one.id)
-    policy, counted = Policy.of(loads(one.subject)), [vote for vote in votes if vote["counted"]]
+    policy, said = Policy.of(loads(one.subject)), _said(_standing(votes))
     refused = _too_often(one, ballot.voter, votes, now) or _refused(one, ballot, policy, now)
-    before = _same_key(one, votes, ballot)
-    if before is not None and before["counted"]:
-        tally = policy.tally(_said(counted))
-        return Decided(one, tally.need, len(tally.by))
-    if before is not None and refused is not None:
-        return Decided(one, refused=refused)
+    before = yield from _before(one, votes, ballot, refused, policy.tally(said))
     if before is not None:
-        # What kept it from counting is gone: the key is now that of the vote that counts.
-        yield SQL.votes.free_key(waitpoint=one.id, seq=before["seq"])
+        return before
     if refused is None or (len(votes) < MOST and not isinstance(refused, TooManyDecisions)):
         yield from _keep(one, ballot, refused, now)
     if refused is not None:
         return Decided(one, refused=refused)
     if one.kind is not WaitKind.APPROVAL:
         return (yield from _end(one, Ending(WaitState.ANSWERED, ballot.answer, ballot.voter.name), None, now, lessee))
-    tally = policy.tally([*_said(counted), _word(ballot.voter.name, ballot.choice, ballot.answer)])
+    tally = policy.tally([*said, _word(ballot.voter.name, ballot.choice, ballot.answer)])
     if tally.end is None:
         return Decided(one, tally.need, len(tally.by))
     done = yield from _end(one, Ending(WaitState.ANSWERED, ballot.answer, ", ".join(tally.by)), tally, now, lessee)
@@ -118,18 +112,33 @@ def withdraw(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None 
 
 @transaction
 def reassign(waitpoint_id: str, ballot: Ballot, now: int) -> Transaction[Decided]:
-    """Give an open question to others: the answer of the ballot says to whom. Raises `WaitpointNotFound`."""
+    """Give an open question to others: the answer of the ballot says to whom, and they decide it from the beginning.
+
+    Raises `WaitpointNotFound`, and `InvalidAnswer` where they could not decide it.
+    """
     one = yield from locked(waitpoint_id)
     refused = None if one.state is WaitState.PENDING else waitpoints.refusal(one)
+    subject = dumps({**loads(one.subject), **loads(ballot.answer)["to"]})
+    if refused is None:
+        _check_decidable(one.id, Policy.of(loads(subject)))
     yield from _keep(one, ballot, refused, now)
     if refused is not None:
         return Decided(one, refused=refused)
-    subject = dumps({**loads(one.subject), **loads(ballot.answer)["to"]})
     yield SQL.waitpoints.reassign(id=one.id, subject=subject)
     yield SQL.links.revoke(waitpoint=one.id, actor=None, now=now)
     if outbox.is_told(subject):
         yield from outbox.tell(one.id, loads(subject), "reassigned", now)
     return Decided(replace(one, subject=subject), Policy.of(loads(subject)).need, 0)
+
+
+def _check_decidable(waitpoint_id: str, policy: Policy) -> None:
+    if not policy.users and not policy.groups:
+        hint = "Name users or groups."
+        raise InvalidAnswer(f"{waitpoint_id} would be for everybody: with neither users nor groups anybody decides.", hint=hint)
+    able = sum(policy.refuses(Voter(name)) is None for name in policy.users)
+    if not policy.groups and able < policy.need:
+        hint = "Name more users, or groups."
+        raise InvalidAnswer(f"Nobody could decide {waitpoint_id}: {policy.need} are needed, and {able} of these may.", hint=hint)
 
 
 def _supersede_others(run_id: str, by: Voter, now: int) -> Transaction[list[Woken]]:
@@ -197,13 +206,33 @@ def _too_often(one: WaitpointRecord, voter: Voter, votes: Sequence[Row], now: in
     return TooManyDecisions(message, hint="Wait a minute.", waitpoint_id=one.id, retry_after=60)
 
 
-def _same_key(one: WaitpointRecord, votes: Sequence[Row], ballot: Ballot) -> Row | None:
-    """The vote that this ballot was before, if it was one. Raises `IdempotencyConflict`."""
+def _before(
+    one: WaitpointRecord, votes: Sequence[Row], ballot: Ballot, refused: WaitpointError | None, tally: Tally
+) -> Transaction[Decided | None]:
+    """What becomes of a ballot that came before; None where it did not, or where it counts only now: then its key is free for that.
+
+    Raises `IdempotencyConflict`.
+    """
     vote = next((vote for vote in votes if ballot.key is not None and vote["key"] == ballot.key), None)
-    if vote is not None and (vote["actor"], vote["choice"], vote["body"]) != (ballot.voter.name, ballot.choice, ballot.answer):
+    if vote is None:
+        return None
+    if (vote["actor"], vote["choice"], vote["body"]) != (ballot.voter.name, ballot.choice, ballot.answer):
         hint = "Use another key for another decision."
         raise IdempotencyConflict(f"The idempotency key {ballot.key!r} belongs to another decision about {one.id}.", hint=hint)
-    return vote
+    counts = any(other["seq"] == vote["seq"] for other in _standing(votes))
+    if refused is not None and not counts:
+        return Decided(one, refused=refused)
+    if vote["counted"]:
+        # Also one from before the question went to others: a message that is sent again is no new word.
+        return Decided(one, tally.need, len(tally.by))
+    yield SQL.votes.free_key(waitpoint=one.id, seq=vote["seq"])
+    return None
+
+
+def _standing(votes: Sequence[Row]) -> list[Row]:
+    """The votes that count: what was said before a question went to others was said to another question."""
+    last = max((vote["seq"] for vote in votes if vote["counted"] and vote["choice"] == "reassign"), default=0)
+    return [vote for vote in votes if vote["counted"] and vote["seq"] > last]
 
 
 def _keep(one: WaitpointRecord, ballot: Ballot, refused: WaitpointError | None, now: int) -> Transaction[None]:

@@ -244,6 +244,27 @@ async def test_a_question_can_be_given_to_somebody_else(engine: Engine) -> None:
     assert (await engine.app.waitpoints.votes(question.id))[0].said == {"to": {"users": ["otto"]}}
 
 
+async def test_what_was_said_before_a_question_went_to_others_does_not_count_any_more(engine: Engine) -> None:
+    run, question = await asked(engine, need=2)
+    await engine.app.waitpoints.decide(question.id, YES, by="mallory", idempotency_key="m")
+    await engine.app.waitpoints.reassign(question.id, by="boss", users=["maria", "bob"])
+    alone = await engine.app.waitpoints.decide(question.id, YES, by="maria")
+    assert (alone.resolved, alone.have) == (False, 1)
+    with pytest.raises(NotEligible):
+        await engine.app.waitpoints.decide(question.id, YES, by="mallory", idempotency_key="m")
+    await question.approve(by="bob")
+    assert await run.result() == "yes by maria, bob"
+
+
+@pytest.mark.parametrize("to", [{"users": [], "groups": []}, {"users": ["zoe"]}, {"users": ["otto", "zoe"], "groups": []}])
+async def test_a_question_is_not_given_to_whom_could_not_decide_it_nor_to_everybody(engine: Engine, to: dict[str, Any]) -> None:
+    _, question = await asked(engine, users=["maria", "ana"], need=2, requester="otto")
+    with pytest.raises(InvalidAnswer):
+        await engine.app.waitpoints.reassign(question.id, by="boss", **to)
+    assert await kept(engine, question) == []
+    await engine.app.waitpoints.reassign(question.id, by="boss", users=["maria", "zoe"])
+
+
 @task
 async def two_calls_of_a_turn() -> list[bool]:
     run = within_run("two_calls_of_a_turn")
