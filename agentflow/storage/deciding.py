@@ -80,7 +80,7 @@ def decide_locked(one: WaitpointRecord, ballot: Ballot, now: int, lessee: Lessee
     before = yield from _before(one, votes, ballot, refused, policy.tally(said))
     if before is not None:
         return before
-    if refused is None or (len(votes) < MOST and not isinstance(refused, TooManyDecisions)):
+    if refused is None or _is_kept(votes, refused):
         yield from _keep(one, ballot, refused, now)
     if refused is not None:
         return Decided(one, refused=refused)
@@ -93,6 +93,16 @@ def decide_locked(one: WaitpointRecord, ballot: Ballot, now: int, lessee: Lessee
     if tally.end is False and one.run_id is not None and loads(ballot.answer).get("stop") is True:
         return replace(done, others=(yield from _supersede_others(one.run_id, ballot.voter, now)))
     return done
+
+
+@transaction
+def keep_refused(waitpoint_id: str, ballot: Ballot, refused: WaitpointError, now: int) -> Transaction[None]:
+    """Keep a ballot that was refused, where what refused it took its vote along. Raises `WaitpointNotFound`."""
+    one = yield from locked(waitpoint_id)
+    votes = yield SQL.votes.of_waitpoint(waitpoint=one.id)
+    came_before = ballot.key is not None and any(vote["key"] == ballot.key for vote in votes)
+    if _is_kept(votes, refused) and not came_before:
+        yield from _keep(one, ballot, refused, now)
 
 
 @transaction
@@ -227,6 +237,11 @@ def _before(
         return Decided(one, tally.need, len(tally.by))
     yield SQL.votes.free_key(waitpoint=one.id, seq=vote["seq"])
     return None
+
+
+def _is_kept(votes: Sequence[Row], refused: WaitpointError) -> bool:
+    """Whether also this one is kept that does not count."""
+    return len(votes) < MOST and not isinstance(refused, TooManyDecisions)
 
 
 def _standing(votes: Sequence[Row]) -> list[Row]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agentflow import Agent, Approval, ai, approve, task
+from agentflow import Agent, Approval, ai, approve, race, sleep, task
 from agentflow.app.batch import Choice
 from agentflow.engine.waits import ask_approval, within_run
 from agentflow.engine.worker import WorkerSettings
@@ -20,6 +20,7 @@ from agentflow.errors import (
 )
 from agentflow.records import RunState, WaitState
 from agentflow.serde import loads
+from agentflow.storage import audit
 from agentflow.storage.policy import NotEligible, Policy, Said, SubjectChanged, Voter
 from agentflow.streams.events import ApprovalResolved
 from agentflow.testing import Engine, Waiting, call, scripted_model, text
@@ -286,6 +287,20 @@ async def test_what_a_no_with_stop_takes_back_is_told_to_the_audit_and_to_who_lo
     shown = [one.event for one in await engine.events(run)]
     ended = {one.approval: one.by for one in shown if isinstance(one, ApprovalResolved)}
     assert ended == {first.id: "maria", second.id: "maria"}
+
+
+@task
+async def ask_for_an_hour() -> bool:
+    return await race(approve("Well?"), sleep("1h")) is None
+
+
+async def test_what_a_run_writes_to_the_audit_is_sealed_without_anybody_who_reads_it(engine: Engine) -> None:
+    run = await engine.start(ask_for_an_hour)
+    await engine.waiting(run, 2)
+    await engine.clock.advance("1h")
+    assert await run.result()
+    await engine.clock.advance("1m")
+    assert (await engine.app.database.read(audit.head())).place == 1
 
 
 async def test_a_no_with_stop_is_said_to_one_question_at_a_time(engine: Engine) -> None:
