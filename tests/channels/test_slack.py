@@ -29,8 +29,8 @@ NOTICE = Notice(id="wp_1.1", event="requested", at=1, address="#ops", question=A
 
 @task(name="slack.refund")
 async def refund(order: str, need: int = 1, deny: Literal["veto", "majority"] = "veto") -> str:
-    asking = {"groups": ["cash"], "notify": ["slack:#ops"]}
-    decision = await approve(f"Refund {order}?", body={"order": order}, need=need, deny=deny, **asking)
+    told = ["slack:#ops"]
+    decision = await approve(f"Refund {order}?", body={"order": order}, groups=["cash"], need=need, deny=deny, notify=told)
     return f"{decision.approved} by {decision.by}"
 
 
