@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 import httpx
@@ -29,8 +29,9 @@ NOTICE = Notice(id="wp_1.1", event="requested", at=1, address="#ops", question=A
 
 
 @task(name="slack.refund")
-async def refund(order: str, need: int = 1) -> str:
-    decision = await approve(f"Refund {order}?", body={"order": order}, groups=["cash"], need=need, notify=["slack:#ops"])
+async def refund(order: str, need: int = 1, deny: Literal["veto", "majority"] = "veto") -> str:
+    told = ["slack:#ops"]
+    decision = await approve(f"Refund {order}?", body={"order": order}, groups=["cash"], need=need, deny=deny, notify=told)
     return f"{decision.approved} by {decision.by}"
 
 
@@ -180,6 +181,22 @@ async def test_two_people_are_needed_and_each_is_told_how_far_it_is(stage: Stage
     assert (await stage.told(2))[0] == "Recorded: 1 of 2."
     await stage.site.ended(run)
     assert (await stage.site.client.get(f"/v1/runs/{run}")).json()["output"] == "True by maria, boss"
+
+
+async def test_who_changes_their_mind_in_slack_and_back_again_counts_as_they_think_now(stage: Stage) -> None:
+    run, waitpoint, ts = await stage.asked(need=2, deny="majority")
+    for action in ("approve", "deny", "approve", "approve"):
+        await stage.click(stage.slack.pressed(waitpoint, ts, action=action))
+    await stage.click(stage.slack.pressed(waitpoint, ts, "U2"))
+    await stage.site.ended(run)
+    assert (await stage.site.client.get(f"/v1/runs/{run}")).json()["output"] == "True by maria, boss"
+    votes = (await stage.site.client.get(f"/v1/waitpoints/{waitpoint}/votes")).json()["votes"]
+    assert [(one["actor"], one["choice"]) for one in votes] == [
+        ("maria", "approve"),
+        ("maria", "deny"),
+        ("maria", "approve"),
+        ("boss", "approve"),
+    ]
 
 
 async def test_people_are_reminded_over_http_once_a_minute_and_not_of_what_is_over(stage: Stage) -> None:
