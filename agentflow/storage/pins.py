@@ -128,10 +128,11 @@ def resolve(lease: Lease, wanted: Wanted, place: Place) -> Transaction[Held]:
 
 
 @transaction
-def adopt(lease: Lease, wanted: Wanted, held: Held, place: Place) -> Transaction[Held | None]:
+def adopt(lease: Lease, wanted: Wanted, held: Held, place: Place, *, compared: bool) -> Transaction[Held | None]:
     """What a run holds from now on, recorded, if that is another version: somebody moved its pin, revoked the version, or it does not fit.
 
-    Raises `LeaseLost`, `VersionRevoked`, and `PromptError` for a version that does not fit where code has no other.
+    `compared`: whether a replay is to say the same at its first call. Raises `LeaseLost`, `VersionRevoked`, and `PromptError` for a version
+    that does not fit where code has no other.
     """
     yield from runs.held(lease)
     now = place.entry.ended_at
@@ -143,12 +144,12 @@ def adopt(lease: Lease, wanted: Wanted, held: Held, place: Place) -> Transaction
         before = yield from prompts.find(wanted.prompt, held.hash)
     moved = None if before.hash == held.hash or not pinned else f"moved by {pinned[0]['moved_by']}"
     version, reason = yield from _standing(before)
-    version, reason, rendered = _fitting(wanted, version, own, reason or moved)
+    version, reason, rendered = yield from _fitting(wanted, version, own, reason or moved)
     if version.hash == held.hash:
         # A run that was made of another one's record tells those below it what it holds.
         yield from _own_pin(lease, wanted, held, now)
         return None
-    after = _held(wanted, Choice(version), reason, rendered, place.branch)
+    after = _held(wanted, Choice(version), reason, rendered if compared else None, place.branch)
     yield from _own_pin(lease, wanted, after, now)
     yield from _record(lease, place.entry, after)
     return after
@@ -217,7 +218,7 @@ def live(wanted: Wanted, env: str, now: int) -> Transaction[Held]:
 def _settled(wanted: Wanted, choice: Choice, own: VersionRecord | None, branch: str) -> Transaction[Held]:
     """What was chosen, or what stands for it where it is revoked or does not fit."""
     version, reason = yield from _standing(choice.version)
-    version, reason, rendered = _fitting(wanted, version, own, reason)
+    version, reason, rendered = yield from _fitting(wanted, version, own, reason)
     return _held(wanted, choice if version.number == choice.version.number else Choice(version), reason, rendered, branch)
 
 
@@ -274,7 +275,7 @@ def _fitting(
     return own, "contract", wanted.fits(own.body)
 
 
-def _held(wanted: Wanted, choice: Choice, reason: str | None, rendered: str, branch: str) -> Held:
+def _held(wanted: Wanted, choice: Choice, reason: str | None, rendered: str | None, branch: str) -> Held:
     version = choice.version
     return Held(
         number=version.number,
