@@ -10,7 +10,7 @@ from typing import Any, Literal, Required, TypedDict, Unpack
 
 from agentflow.clock import Clock, Duration, microseconds
 from agentflow.database.port import Database, Row, Transaction
-from agentflow.errors import ContractError, PromptError, StorageError
+from agentflow.errors import ContractError, PromptError, StorageError, VersionRevoked
 from agentflow.handle import RunHandle
 from agentflow.prompts import contract
 from agentflow.prompts.body import Body, canonical
@@ -263,9 +263,11 @@ class Prompts:
         return found
 
     async def live(self, wanted: Wanted) -> Held | None:
-        """The version for code outside of runs; None where the registry cannot be read and the code has one."""
+        """The version for code outside of runs; None where the registry cannot be read and the code has one. Raises `VersionRevoked`."""
         try:
             return await self._database.read(pins.live(wanted, self.environment, self._clock.now()))
+        except VersionRevoked:
+            raise
         except (StorageError, PromptError) as error:
             if wanted.own is None or wanted.version is not None:
                 raise

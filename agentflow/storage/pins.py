@@ -265,14 +265,15 @@ def _standing(version: VersionRecord) -> Transaction[tuple[VersionRecord, str | 
 
 def _fitting(
     wanted: Wanted, version: VersionRecord, own: VersionRecord | None, reason: str | None
-) -> tuple[VersionRecord, str | None, str]:
-    """The version, or what the code has where the version does not fit what the code gives it."""
+) -> Transaction[tuple[VersionRecord, str | None, str]]:
+    """The version, or what the code has where the version does not fit what the code gives it. Raises `VersionRevoked`."""
     try:
         return version, reason, wanted.fits(version.body)
     except PromptError:
         if own is None or own.hash == version.hash or wanted.version is not None:
             raise
-    return own, "contract", wanted.fits(own.body)
+    mine, _ = yield from _standing(own)
+    return mine, "contract", wanted.fits(mine.body)
 
 
 def _held(wanted: Wanted, choice: Choice, reason: str | None, rendered: str | None, branch: str) -> Held:
