@@ -19,9 +19,10 @@ from agentflow.prompts.pinning import body_of
 from agentflow.prompts.registry import known
 from agentflow.records import UsageRecord
 from agentflow.serde import loads
-from agentflow.storage import bindings, pins, prompts, runs, usage
+from agentflow.storage import bindings, holders, pins, prompts, runs, usage
 from agentflow.storage.bindings import CODE, LIVE, BindingRecord, Move
-from agentflow.storage.pins import Held, HolderRecord, Holding, Wanted
+from agentflow.storage.holders import HolderRecord
+from agentflow.storage.pins import Held, Holding, Wanted
 from agentflow.storage.prompts import Happening, NewVersion, Own, PromptEvent, VersionRecord
 from agentflow.storage.runs import NewRun, Started
 from agentflow.storage.statements import SQL
@@ -115,7 +116,7 @@ class Prompts:
     async def pins(self, name: str, version: int | None = None) -> list[HolderRecord]:
         """The runs that hold a version, or any, and have not ended; 1,000 at most. Raises `PromptNotFound`."""
         await self.get(name)
-        return await self._database.read(pins.holders(name, version))
+        return await self._database.read(holders.of_prompt(name, version))
 
     async def usage(self, name: str, number: int, since: int = -1) -> UsageRecord:
         """What the model calls of agents used that spoke by a version, after a moment. Raises `VersionNotFound`."""

@@ -45,7 +45,7 @@ from agentflow.server.prompt_models import (
 from agentflow.server.requests import Nothing
 from agentflow.server.waitpoints import decider
 from agentflow.storage.bindings import BindingRecord
-from agentflow.storage.pins import HolderRecord
+from agentflow.storage.holders import HolderRecord
 from agentflow.storage.prompts import PromptEvent, VersionRecord
 
 
