@@ -213,7 +213,11 @@ class Prompts:
         return await self._database.transact(prompts.revoke(name, number, policy, said, self._clock.now()))
 
     async def repin(self, run_id: str, name: str, *, to: int | str, actor: str, reason: str = "") -> VersionRecord:
-        """Have a run hold another version from its next lease on. Raises `RunNotFound`, `RunError`, `VersionNotFound`, `PromptError`."""
+        """Have a run hold another version from its next lease on, also one that has not asked yet.
+
+        What its code insists on is moved only once that is revoked. Raises `RunNotFound`, `RunError`, `PromptNotFound`, `VersionNotFound`,
+        `PromptError`.
+        """
         said = Happening(type="", actor=actor, reason=reason)
         return await self._database.transact(pins.repin(run_id, name, to, said, self._clock.now()))
 

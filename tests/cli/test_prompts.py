@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from agentflow import Agentflow, prompt, task
+from agentflow import Agentflow, prompt
 from agentflow.prompts import files
-from agentflow.storage import bindings
+from agentflow.storage import bindings, runs
+from agentflow.storage.runs import NewRun
 from agentflow.storage.statements import SQL
 from tests.cli.conftest import Call, as_json
 
@@ -175,19 +176,17 @@ def test_before_a_deploy_what_is_live_is_held_to_the_new_code(call: Call, folder
 def test_who_holds_a_version_is_moved_and_the_version_taken_back(call: Call, folder: Path) -> None:
     pushed(call, folder, "Title: {{topic}}\n")
     assert "Nobody holds title" in call("prompts", "pins", "title").stdout
+    run = "run_cli_held"
 
-    @task(name="cli_held")
-    async def waits() -> None: ...
-
-    async def held() -> str:
-        async with Agentflow(directory=folder / ".agentflow", redis="redis://127.0.0.1:1", worker=False, tasks=[waits]) as app:
-            run = await waits.using(thread="t-cli").start()
-            one = await app.prompts.repin(run.id, "title", to=1, actor="maria")
+    async def hold() -> None:
+        async with Agentflow(directory=folder / ".agentflow", redis="redis://127.0.0.1:1", worker=False) as app:
+            new = NewRun(id=run, task="cli_held", queue="default", input="{}", thread="t-cli")
+            await app.database.transact(runs.start(new, app.clock.now()))
+            one = await app.prompts.repin(run, "title", to=1, actor="maria")
             pin = {"prompt": "title", "label": "live", "number": 1, "hash": one.hash, "variant": None, "rollout": None, "run": None}
             await app.database.execute(SQL.pins.keep(scope="thread:t-cli", now=0, **pin))
-            return run.id
 
-    run = asyncio.run(held())
+    asyncio.run(hold())
     told = call("prompts", "pins", "title", "v1").stdout
     assert run in told
     assert "t-cli" in told
