@@ -96,12 +96,13 @@ async def diff_versions(call: Call[Nothing, DiffQuery]) -> Response:
 
 async def lint_prompt(call: Call[LintBody, Nothing]) -> Response:
     """What is to be looked at in a body, before it is kept: held to the variables of the prompt."""
-    found = lint(body_of(call.body.body), (await call.app.prompts.get(name_of(call))).contract)
+    record = await call.app.prompts.get(name_of(call))
+    found = lint(body_of(call.body.body), record.contract, trusting=record.trusting)
     return answer(LintPage(findings=[LintFinding(wrong=one.wrong, **asdict(one)) for one in found]))
 
 
 async def render_prompt(call: Call[RenderPrompt, Nothing]) -> Response:
-    """Fill in variables, to see what a model would be sent. Nothing of it is kept."""
+    """Fill in variables, to see what a model would be sent. Nothing of it is kept. A token needs `prompt:write` to send a `body`."""
     name, said = name_of(call), call.body
     if said.body is not None:
         version = Version(name, body_of(said.body))

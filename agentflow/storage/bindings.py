@@ -136,25 +136,30 @@ def _weights(row: Row) -> dict[int, float]:
 
 def undeployed(own: Iterable[Own], env: str) -> Transaction[list[Own]]:
     """What code has and the registry does not know as that of the code in an environment."""
-    known = {row["name"]: (row["description"], row["contract"], row["hash"]) for row in (yield SQL.bindings.deployed(env=env))}
-    return [one for one in own if known.get(one.name) != (one.description, one.contract, one.hash)]
+    known = {row["name"]: (*_agreed(row), row["hash"]) for row in (yield SQL.bindings.deployed(env=env))}
+    return [one for one in own if known.get(one.name) != (one.description, one.contract, one.trusting, one.hash)]
+
+
+def _agreed(row: Row) -> tuple[str, str, bool]:
+    return row["description"], row["contract"], bool(row["trusting"])
 
 
 @transaction
 def deploy(own: Iterable[Own], env: str, actor: str, now: int) -> Transaction[Sequence[BindingRecord]]:
-    """Register what code has: bindings that follow the code move. Returns those that do not, and are behind it."""
+    """Register what code has: bindings that follow the code move. Returns the live ones that do not, and are behind it."""
     behind: list[BindingRecord] = []
     for one in sorted(own, key=lambda one: one.name):
-        yield SQL.prompts.put(name=one.name, description=one.description, contract=one.contract, now=now)
-        row = yield from prompts.lock(one.name)
-        if (row["description"], row["contract"]) != (one.description, one.contract):
-            yield SQL.prompts.describe(name=one.name, description=one.description, contract=one.contract)
+        row = yield from prompts.lock_own(one, now)
+        if _agreed(row) != (one.description, one.contract, one.trusting):
+            yield SQL.prompts.describe(name=one.name, description=one.description, contract=one.contract, trusting=int(one.trusting))
+        yield SQL.bindings.agree(prompt=one.name, env=env, contract=one.contract, trusting=int(one.trusting))
         version = yield from prompts.ensure(one, actor, now)
-        before = yield from get(one.name, env, LIVE)
-        if before is None or before.code != version.number:
-            after = yield from _deployed(before or BindingRecord(prompt=one.name, env=env, label=LIVE), version, actor, now)
-            if after.ahead:
-                behind.append(after)
+        first = BindingRecord(prompt=one.name, env=env, label=LIVE)
+        labels = {found.label: found for found in (yield from of_prompt(one.name)) if found.env == env}
+        for before in ({LIVE: first} | labels).values():
+            if before.code != version.number:
+                after = yield from _deployed(before, version, actor, now)
+                behind += [after] if after.ahead and after.label == LIVE else []
     return behind
 
 
