@@ -10,7 +10,7 @@ from typing import Any, Literal, Required, TypedDict, Unpack
 
 from agentflow.clock import Clock, Duration, microseconds
 from agentflow.database.port import Database, Row, Transaction
-from agentflow.errors import ContractError, PromptError, StorageError
+from agentflow.errors import ContractError, PromptError, StorageError, VersionRevoked
 from agentflow.handle import RunHandle
 from agentflow.prompts import contract
 from agentflow.prompts.body import Body, canonical
@@ -19,9 +19,10 @@ from agentflow.prompts.pinning import body_of
 from agentflow.prompts.registry import known
 from agentflow.records import UsageRecord
 from agentflow.serde import loads
-from agentflow.storage import bindings, pins, prompts, runs, usage
+from agentflow.storage import bindings, holders, pins, prompts, runs, usage
 from agentflow.storage.bindings import CODE, LIVE, BindingRecord, Move
-from agentflow.storage.pins import Held, HolderRecord, Holding, Wanted
+from agentflow.storage.holders import HolderRecord
+from agentflow.storage.pins import Held, Holding, Wanted
 from agentflow.storage.prompts import Happening, NewVersion, Own, PromptEvent, VersionRecord
 from agentflow.storage.runs import NewRun, Started
 from agentflow.storage.statements import SQL
@@ -117,7 +118,7 @@ class Prompts:
     async def pins(self, name: str, version: int | None = None) -> list[HolderRecord]:
         """The runs that hold a version, or any, and have not ended; 1,000 at most. Raises `PromptNotFound`."""
         await self.get(name)
-        return await self._database.read(pins.holders(name, version))
+        return await self._database.read(holders.of_prompt(name, version))
 
     async def usage(self, name: str, number: int, since: int = -1) -> UsageRecord:
         """What the model calls of agents used that spoke by a version, after a moment. Raises `VersionNotFound`."""
@@ -214,7 +215,11 @@ class Prompts:
         return await self._database.transact(prompts.revoke(name, number, policy, said, self._clock.now()))
 
     async def repin(self, run_id: str, name: str, *, to: int | str, actor: str, reason: str = "") -> VersionRecord:
-        """Have a run hold another version from its next lease on. Raises `RunNotFound`, `RunError`, `VersionNotFound`, `PromptError`."""
+        """Have a run hold another version from its next lease on, also one that has not asked yet.
+
+        What its code insists on is moved only once that is revoked. Raises `RunNotFound`, `RunError`, `PromptNotFound`, `VersionNotFound`,
+        `PromptError`.
+        """
         said = Happening(type="", actor=actor, reason=reason)
         return await self._database.transact(pins.repin(run_id, name, to, said, self._clock.now()))
 
@@ -265,9 +270,11 @@ class Prompts:
         return found
 
     async def live(self, wanted: Wanted) -> Held | None:
-        """The version for code outside of runs; None where the registry cannot be read and the code has one."""
+        """The version for code outside of runs; None where the registry cannot be read and the code has one. Raises `VersionRevoked`."""
         try:
             return await self._database.read(pins.live(wanted, self.environment, self._clock.now()))
+        except VersionRevoked:
+            raise
         except (StorageError, PromptError) as error:
             if wanted.own is None or wanted.version is not None:
                 raise

@@ -45,7 +45,7 @@ from agentflow.server.prompt_models import (
 from agentflow.server.requests import Nothing
 from agentflow.server.waitpoints import decider
 from agentflow.storage.bindings import BindingRecord
-from agentflow.storage.pins import HolderRecord
+from agentflow.storage.holders import HolderRecord
 from agentflow.storage.prompts import PromptEvent, VersionRecord
 
 
@@ -134,7 +134,7 @@ async def list_prompt_events(call: Call[Nothing, PromptEventQuery]) -> Response:
 async def list_prompt_pins(call: Call[Nothing, PinQuery]) -> Response:
     """The runs that hold a version and have not ended: they go on with it, whatever is released."""
     found = await call.app.prompts.pins(name_of(call), call.query.version)
-    return answer(PromptPinPage(pins=[_pin_view(one) for one in found]))
+    return answer(PromptPinPage(pins=[pin_view(one) for one in found]))
 
 
 async def get_prompt_snapshot(call: Call[Nothing, EnvQuery]) -> Response:
@@ -222,7 +222,8 @@ def _binding_fields(one: BindingRecord) -> dict[str, Any]:
     return {**plain, **times, "version": one.number, "code_ahead": one.ahead, "weights": dict(one.weights)}
 
 
-def _pin_view(one: HolderRecord) -> PromptPin:
+def pin_view(one: HolderRecord) -> PromptPin:
+    """A run that holds a version, as it is shown over HTTP."""
     plain = {name: getattr(one, name) for name in ("thread", "hash", "label", "variant")}
     return PromptPin(run=one.run_id, status=one.state, version=one.number, at=one.at // 1_000, **plain)
 

@@ -176,7 +176,7 @@ def _deployed(before: BindingRecord, version: VersionRecord, actor: str, now: in
             actor=actor,
             env=after.env,
             label=after.label,
-            before=before.written if before.rev else None,
+            before=current.written if before.rev else None,
             after=after.written,
             reason=f"code has v{version.number}",
         ),
@@ -229,7 +229,7 @@ def roll_out(move: Move, weights: Mapping[int, float], sticky: str, now: int) ->
 
 @transaction
 def roll_back(move: Move, now: int) -> Transaction[BindingRecord]:
-    """Have hold what held before the last move; again, what held before that. Raises `PromptError` when there was none."""
+    """Have hold what held before the last move; again, what held before that. Raises `PromptError` when there was none, or it has ended."""
     before = yield from _locked(move, now)
     history = yield from _history(move.prompt, move.env)
     event = _undone([one for one in history if one.label == move.label and one.type in _MOVES])
@@ -247,7 +247,21 @@ def roll_back(move: Move, now: int) -> Transaction[BindingRecord]:
     for one in weights or ([] if number is None or mode == CODE else [number]):
         yield from _good(move.prompt, one)
     after = replace(before, mode=mode, number=number, rollout=said.get("rollout"), expires_at=said.get("expires_at"), weights=weights)
+    _check_back(event, before, after, now)
     return (yield from _moved(move, "rolled.back", before, after, now))
+
+
+def _check_back(event: PromptEvent, before: BindingRecord, after: BindingRecord, now: int) -> None:
+    """To go back to what would end at once, or from what has ended to what holds already, changes nothing."""
+    released: dict[str, Any] = loads(event.after or "{}")
+    if after.at(now).mode != after.mode:
+        number = after.number
+    elif released.get("expires_at", now + 1) <= now and (before.mode, before.number) == (after.mode, after.number):
+        number = released.get("number")
+    else:
+        return
+    message = f"The release of v{number} of {after.prompt} has ended by itself: there is nothing to go back to."
+    raise PromptError(message, hint="Release a version that is good.", prompt=after.prompt)
 
 
 @transaction

@@ -244,6 +244,17 @@ async def test_who_holds_a_version_is_seen_before_it_is_revoked(site: Site) -> N
     assert refusal(await post(site, "/bindings/prod/live", {"version": 1})) == (400, "prompt")
 
 
+async def test_a_run_is_moved_and_a_thread_upgraded(site: Site) -> None:
+    run = await site.start("greets_by_prompt")
+    await site.waiting(run)
+    await saved(site, "Hi {{name}}!")
+    held = (await post(site, "/repin", {"run": run, "version": "v2", "by": "maria"})).json()
+    assert held["number"] == 2
+    assert [(one["run"], one["version"]) for one in (await get(site, "/pins"))["pins"]] == [(run, 2)]
+    assert refusal(await post(site, "/repin", {"run": "run_nobody", "version": 2})) == (404, "run_not_found")
+    assert (await post(site, "/upgrade", {"thread": "t-nobody"})).json() == {"upgraded": False}
+
+
 async def test_what_is_not_there_is_told_as_such(site: Site) -> None:
     for path in ("", "/versions", "/events", "/pins"):
         assert refusal(await site.client.get(f"/v1/prompts/nowhere{path}")) == (404, "prompt_not_found"), path
