@@ -50,7 +50,8 @@ def read(text: str) -> dict[str, Any]:
         given = yaml.load(text, _Loader)  # noqa: S506 - _Loader makes plain values only
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        line = 2 + (mark.line if mark else 0)
+        last = text.removesuffix("\n").count("\n")
+        line = 2 + (min(mark.line, last) if mark else 0)
         raise PromptError(f"Front matter, line {line}: {error.problem}.", hint="It is YAML.", line=line) from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise PromptError(f"Front matter is no YAML: {type(error).__name__}.", hint="Put texts into quotation marks.") from error

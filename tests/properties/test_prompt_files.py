@@ -36,7 +36,6 @@ bodies = st.builds(
 @settings(max_examples=150, deadline=None)
 @given(bodies, st.text(max_size=20))
 @example(Body((Message("user", ""),)), "")
-@example(Body((Slot("x"),), fenced=("0\n",)), "")
 @example(Body((Slot("a\nb"), Message("system", "\n---\n--- user\n"), Message("user", "-------- system"))), "\x00\ud800")
 def test_the_hash_survives_a_file(body: Body, description: str) -> None:
     written = files.write(PromptFile("p", body, description, {"type": "object"}))
@@ -48,5 +47,6 @@ def test_the_hash_survives_a_file(body: Body, description: str) -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(bodies)
+@example(Body((Slot("x"),), fenced=("0\n",)))
 def test_an_editor_that_changes_the_ends_of_lines_changes_no_version(body: Body) -> None:
     assert files.parse(files.write(PromptFile("p", body)).replace("\n", "\r\n")).body.hash == body.hash
