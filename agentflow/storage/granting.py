@@ -17,7 +17,7 @@ from agentflow.serde import dumps, loads
 from agentflow.storage import audit, deciding, rows, runs, waitpoints
 from agentflow.storage.audit import Note
 from agentflow.storage.deciding import Ballot, Decided
-from agentflow.storage.policy import Voter
+from agentflow.storage.policy import Policy, Voter, person_of
 from agentflow.storage.runs import Lease, Lessee
 from agentflow.storage.statements import SQL
 from agentflow.storage.waitpoints import Ending, NewWaitpoint
@@ -74,7 +74,7 @@ def open_wait(lease: Lease, new: NewWaitpoint, call: GrantedCall | None, thread:
 
 def stands_for(grant: GrantRecord, call: GrantedCall) -> bool:
     """Whether a grant fits a call. What cannot be judged does not fit."""
-    if grant.granted_by == call.requester:
+    if call.requester is not None and Policy(requester=person_of(call.requester)).refuses(Voter(grant.granted_by)):
         return False
     wanted: Mapping[str, Any] = loads(grant.fits)
     try:
