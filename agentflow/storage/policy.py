@@ -102,6 +102,11 @@ class Policy:
             deny=subject.get("deny") or "veto",
         )
 
+    @property
+    def who(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The users and groups who may decide."""
+        return self.users, self.groups
+
     def refuses(self, voter: Voter) -> str | None:
         """Why somebody may not decide; None when they may."""
         name = person_of(voter.name)
