@@ -148,7 +148,8 @@ class Conversation:
             head = await self._working(lambda: session.read(lambda: threads.length(self.id)))
         upto: int = head
         found: Summary | None = await self._working(lambda: session.read(lambda: threads.summary(self.id, upto)))
-        looked = dumps(upto if found is None else [upto, found.upto, found.thread])
+        # Whose it is only where that is a question: workers of the version before know no third number.
+        looked = dumps(upto if found is None else [upto, found.upto, *([found.thread] if found.shared else [])])
         await self._working(lambda: session.append(EntryKind.VALUE, key, looked))
         return looked
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from agentflow.clock import SECOND
 from agentflow.engine.context import StepCall, StepOptions, WaitRequest
 from agentflow.engine.line import line_of
 from agentflow.engine.prices import call_usage, warm
-from agentflow.engine.session import Session
+from agentflow.engine.session import PASSING, Session
 from agentflow.engine.telling import requested
-from agentflow.errors import BudgetExceeded, StorageError
+from agentflow.errors import BudgetExceeded
 from agentflow.records import WaitKind, WaitState, new_id
 from agentflow.storage import budgets
 from agentflow.storage.budgets import Admitted, Asked, Call, Crowded, Later, Refused, Verdict
@@ -187,7 +187,13 @@ class Meter:
         )
 
     async def _give_up(self, name: str) -> None:
-        session = self._session
-        with suppress(StorageError):
-            await session.services.database.execute(SQL.calls.end(run=session.run.key, step=name, epoch=session.epoch))
+        """Count a call as under way no longer. A row that stayed would keep all others of its budget waiting while the run works."""
+        session, epoch, delay = self._session, self._session.epoch, SECOND // 50
+        while session.latched is None and session.epoch == epoch:
+            try:
+                await session.services.database.execute(SQL.calls.end(run=session.run.key, step=name, epoch=epoch))
+                break
+            except PASSING:
+                await session.services.clock.sleep_until(session.services.clock.now() + delay)
+                delay = min(delay * 2, 5 * SECOND)
         self._line.ended(one.id for one in self._terms)

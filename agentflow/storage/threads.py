@@ -177,11 +177,15 @@ def said(thread: str, after: int = 0, upto: int = LAST, head: int = LAST) -> Tra
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What stands for all that leads to message `upto`, with it: a message as JSON text. `thread` is the key of who summed it up."""
+    """What stands for all that leads to message `upto`, with it: a message as JSON text.
+
+    `thread` is the key of who summed it up; `shared`: another thread may have summed up the same.
+    """
 
     upto: int
     body: str
     thread: int = 0
+    shared: bool = False
 
 
 def summary(thread: str, head: int, by: int | None = None) -> Transaction[Summary | None]:
@@ -194,7 +198,7 @@ def summary(thread: str, head: int, by: int | None = None) -> Transaction[Summar
         for key in part.path if by is None else (by,):
             found = yield SQL.threads.summary(thread=key, after=part.after, upto=part.upto)
             if found and (best is None or found[0]["upto"] > best.upto):
-                best = Summary(found[0]["upto"], found[0]["body"], key)
+                best = Summary(found[0]["upto"], found[0]["body"], key, shared=len(part.path) > 1)
         if best is not None:
             return best
     return None

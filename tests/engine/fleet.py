@@ -18,7 +18,7 @@ from agentflow.testing import Engine
 
 NEVER = 3_600.0
 """Seconds between polls where a test shows that something needs none."""
-PATIENCE = 8.0
+PATIENCE = 20.0
 
 
 @asynccontextmanager

@@ -18,33 +18,33 @@ notes = Stream[str]("notes")
 
 
 @task
-async def grandchild(target: Any) -> None:
+async def joining_leaf(target: Any) -> None:
     await notes.append("from far below", target=target)
 
 
 @task
-async def child(target: Any) -> None:
-    await grandchild(target)
+async def joining_middle(target: Any) -> None:
+    await joining_leaf(target)
 
 
 @task
-async def family(target: Any) -> str:
-    await child(target)
+async def joining_root(target: Any) -> str:
+    await joining_middle(target)
     return context().run_id
 
 
 async def by_task(engine: Engine) -> dict[str, RunHandle[Any]]:
-    return {run.task: RunHandle(run.id, engine.app.verbs, family.codec) for run in await engine.app.runs.list()}
+    return {run.task: RunHandle(run.id, engine.app.verbs, joining_root.codec) for run in await engine.app.runs.list()}
 
 
-@pytest.mark.parametrize(("target", "reached"), [("root", "family"), ("parent", "child"), (None, "grandchild")])
+@pytest.mark.parametrize(("target", "reached"), [("root", "joining_root"), ("parent", "joining_middle"), (None, "joining_leaf")])
 async def test_an_item_reaches_the_root_or_the_parent_and_says_who_said_it(engine: Engine, target: str | None, reached: str) -> None:
-    run = await engine.start(family, target)
+    run = await engine.start(joining_root, target)
     await run.result()
     runs = await by_task(engine)
     found = {name: [item async for item in one.stream(notes)] for name, one in runs.items()}
     assert {name: [item.data for item in items] for name, items in found.items() if items} == {reached: ["from far below"]}
-    assert found[reached][0].origin == (None if target is None else runs["grandchild"].id)
+    assert found[reached][0].origin == (None if target is None else runs["joining_leaf"].id)
 
 
 async def test_a_run_without_a_parent_is_its_own_root(engine: Engine) -> None:
@@ -94,18 +94,18 @@ async def rebuilt_items(engine: Engine, run: RunHandle[Any]) -> list[tuple[str, 
     return [(one.event.data, one.event.origin) for one in first if isinstance(one.event, StreamItem)]
 
 
-@pytest.mark.parametrize(("target", "reached"), [("root", "family"), ("parent", "child")])
+@pytest.mark.parametrize(("target", "reached"), [("root", "joining_root"), ("parent", "joining_middle")])
 async def test_an_item_for_a_run_above_is_in_its_log_as_long_as_that_is_kept(engine: Engine, target: str, reached: str) -> None:
-    run = await engine.start(family, target)
+    run = await engine.start(joining_root, target)
     await run.result()
     runs = await by_task(engine)
     live = [(item.data, item.origin) async for item in runs[reached].stream(notes)]
-    assert live == [("from far below", runs["grandchild"].id)]
+    assert live == [("from far below", runs["joining_leaf"].id)]
     await engine.app.streams.forget([one.id for one in runs.values()])
     for name, one in runs.items():
         assert await rebuilt_items(engine, one) == (live if name == reached else [])
     assert [(item.data, item.origin) async for item in runs[reached].stream(notes)] == live
-    await engine.app.runs.delete(runs["grandchild"].id)
+    await engine.app.runs.delete(runs["joining_leaf"].id)
     assert await rebuilt_items(engine, runs[reached]) == live
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
@@ -18,6 +18,8 @@ from agentflow.streams.events import Usage
 from agentflow.testing import Engine
 from tests.engine.fleet import working
 from tests.engine.speaking import speak, talk, used
+from tests.engine.test_recovery import flaky
+from tests.faults.flaky import Break
 
 PATIENCE = 10.0
 
@@ -315,3 +317,44 @@ async def test_what_a_call_had_told_when_it_failed_counts(engine: Engine) -> Non
 def test_what_a_step_cannot_use_at_most_is_an_error_where_it_is_written(wrong: dict[str, Any]) -> None:
     with pytest.raises(DefinitionError):
         step(kind="llm", most=wrong)(asyncio.sleep)
+
+
+async def test_a_call_that_was_given_up_holds_nobody_up_though_the_database_was_away_just_then(engine: Engine) -> None:
+    database = await flaky(engine)
+    begun = asyncio.Event()
+
+    @step(kind="llm")
+    async def silent() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    @step(kind="llm")
+    async def answered() -> str:
+        return "yes"
+
+    @task(name="given_up_call", budget=Budget(tokens=100))
+    async def given_up_call() -> str:
+        call = asyncio.create_task(silent())
+        await begun.wait()
+        database.breaks = once("calls/end")
+        call.cancel()
+        with suppress(asyncio.CancelledError):
+            await call
+        return await answered()
+
+    run = await engine.start(given_up_call)
+    await begun.wait()
+    await engine.settle()
+    await engine.clock.advance("5s")
+    assert database.broken == ["calls/end"]
+    assert (await engine.app.runs.get(run.id)).state is RunState.COMPLETED
+
+
+def once(statement: str) -> Callable[[str], Break]:
+    """Breaks the connection before this statement, the first time."""
+    left = [statement]
+
+    def breaks(name: str) -> Break:
+        return "before" if left and name == left[0] and left.pop() else None
+
+    return breaks
