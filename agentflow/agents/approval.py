@@ -13,7 +13,7 @@ from agentflow.clock import Duration
 from agentflow.engine.context import StepCall, TaskContext
 from agentflow.engine.ladder import telling
 from agentflow.engine.waits import Decision, ask_approval, asked
-from agentflow.policy import NO_RULES, RISKS, Judgement, Policy
+from agentflow.policy import FORBIDDEN, NO_RULES, RISKS, Judgement, Policy
 from agentflow.policy.matching import is_shell, with_defaults
 from agentflow.records import GrantedCall
 from agentflow.serde import ANY, digest, sealed
@@ -81,11 +81,20 @@ class ToolCall:
         return replace(self, arguments=self.read(edits), shown=edits)
 
 
-AGREED = Decision(True)
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was decided about a call, and how people were asked who decided: as its tool says, or as a rule does; None where nobody was."""
+
+    decision: Decision
+    asked: Approval | None = None
+
+
+AGREED = Settled(Decision(True))
+_BY_RULES = "system:policy"
 _NO_MORE = "Do not make it again unless you are asked to."
 
 
-async def decided(run: TaskContext, key: str, call: ToolCall, approval: Approval | None, policy: Policy | None = None) -> Decision:
+async def decided(run: TaskContext, key: str, call: ToolCall, approval: Approval | None, policy: Policy | None = None) -> Settled:
     """Whether a call may run, and with which arguments: asks people if they must be asked, once, however often the run is replayed.
 
     Rules are those of the app, and of `policy`. What a person makes of the arguments is judged like the call itself: what the rules forbid
@@ -93,7 +102,7 @@ async def decided(run: TaskContext, key: str, call: ToolCall, approval: Approval
     """
     rules = (policy or NO_RULES).joined(run.policy)
     if not run.recorded(f"{key}/when"):
-        if approval is None and not rules.rules:
+        if approval is None and not any(rule.concerns(call.tool) for rule in rules.rules):
             return AGREED
         if run.recorded(key) or run.recorded(key.removesuffix("/approval")):
             # It was begun before there were rules, and goes on as it began.
@@ -101,24 +110,25 @@ async def decided(run: TaskContext, key: str, call: ToolCall, approval: Approval
     return await _settled(run, key, call, approval, rules)
 
 
-async def _settled(run: TaskContext, key: str, call: ToolCall, approval: Approval | None, rules: Policy) -> Decision:
+async def _settled(run: TaskContext, key: str, call: ToolCall, approval: Approval | None, rules: Policy) -> Settled:
     judged = await _judged(run, f"{key}/when", call, approval, rules)
-    agreed, answer, first = None, AGREED, None
+    agreed, answer, first = None, AGREED.decision, None
     for again in count():
         under = _under(approval, judged)
         if judged.effect == "deny":
-            return Decision(False, reason=judged.why)
+            return Settled(Decision(False, by=_BY_RULES, reason=None if judged.why == FORBIDDEN else judged.why))
         if not judged.required or under == agreed:
-            return answer if first is None else replace(answer, digest=first.digest)
+            return AGREED if first is None else Settled(replace(answer, digest=first.digest), agreed)
         place = f"{key}/{again}" if again else key
         subject = _subject(call, under, judged, rules) | ({"instead_of": answer.waitpoint_id} if again else {})
         before, answer = answer, await ask_approval(run, place, subject, under.expires, _granted(call, under, judged))
         if not answer.approved:
-            return answer
+            return Settled(answer, under)
         first = first or answer
         if not answer.edits or not under.can_edit or answer.edits == call.shown:
             # What was asked about is the call as the model made it, whatever people made of it on the way.
-            return replace(answer, edits=before.edits or (answer.edits if under.can_edit else None), digest=first.digest)
+            edits = before.edits or (answer.edits if under.can_edit else None)
+            return Settled(replace(answer, edits=edits, digest=first.digest), under)
         call, agreed = call.edited(answer.edits), under
         judged = await _judged(run, f"{place}/edited", call, approval, rules)
     raise AssertionError  # The count has no end.
@@ -150,12 +160,16 @@ def seal(call: ToolCall, arguments: Any = None) -> str:
 
 def denial(decision: Decision) -> str:
     """What viewers are told about a refused call."""
+    if decision.by == _BY_RULES:
+        return f"The rules forbid this call: {decision.reason.rstrip('.')}." if decision.reason else "The rules forbid this call."
     reason = "nobody answered in time" if decision.expired else decision.reason
     return f"The call was denied: {reason}" if reason else "The call was denied."
 
 
 def refusal(decision: Decision) -> str:
     """What the model is told about a refused call."""
+    if decision.by == _BY_RULES:
+        return f"{denial(decision)} {_NO_MORE}"
     if decision.expired or (decision.by is None and decision.reason):
         why = "nobody answered in time" if decision.expired else f"the question was {decision.reason}"
         return f"The call was denied: {why}. {_NO_MORE}"

@@ -122,9 +122,10 @@ class Attended(WrapperToolset[Any]):
             return tool.args_validator.validate_python(edits, context=ctx.validation_context)
 
         key = loop.key(f"{call_place(ctx.run_step, call.tool, call.id)}/approval")
-        answer = await agreed(loop.task, key, replace(call, read=read), approval, self.policy)
-        if approval is None and answer is AGREED:
+        settled = await agreed(loop.task, key, replace(call, read=read), approval, self.policy)
+        if approval is None and settled is AGREED:
             return dict(call.arguments)
+        answer = settled.decision
         if not answer.approved:
             return _Denied(refusal(answer), denial(answer), stopped(answer) if answer.stop else None)
         arguments = dict(call.arguments)
@@ -133,7 +134,7 @@ class Attended(WrapperToolset[Any]):
             arguments = read(answer.edits)
             if arguments != call.arguments:
                 loop.edited.add(call.id)
-        loop.consents[call.id] = consent_of(call, approval, answer, plain(arguments))
+        loop.consents[call.id] = consent_of(call, approval, settled, plain(arguments))
         return arguments
 
 

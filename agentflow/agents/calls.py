@@ -63,13 +63,14 @@ async def _perform(run: TaskContext, found: Definition, call: Call) -> Answer:
     payload = given = _checked(found, call.arguments or "{}")
     consent: Consent | None = None
     asked = _asked(run, found, call, payload)
-    decision = await agreed(run, f"{call.key}/approval", asked, found.approval)
+    settled = await agreed(run, f"{call.key}/approval", asked, found.approval)
+    decision = settled.decision
     if not decision.approved:
         return await _denied(run, call, decision)
     if decision.edits:
         payload = _checked(found, dumps(dict(decision.edits)))
-    if found.approval is not None or decision is not AGREED:
-        consent = consent_of(asked, found.approval, decision, json.loads(payload))
+    if found.approval is not None or settled is not AGREED:
+        consent = consent_of(asked, found.approval, settled, json.loads(payload))
     if found.task is None:
         ended = await _step(run, found, call, payload, consent)
         if ended["kind"] == "tool_failed":

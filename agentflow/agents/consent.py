@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-from agentflow.agents.approval import Approval, ToolCall, asked_of, decided, remark, seal
+from agentflow.agents.approval import Approval, Settled, ToolCall, asked_of, decided, remark, seal
 from agentflow.engine.context import TaskContext
 from agentflow.engine.waits import Decision, ask_approval
 from agentflow.policy import Policy
@@ -33,6 +33,7 @@ _OUTCOME: Mapping[str, Any] = {
 class Consent:
     """A yes to a call with the arguments in it, which must fit `seal`. `waitpoint` is where people said it, None where nobody was asked.
 
+    `approval` is that of the tool; `asked` how people were asked, which may be more strictly.
     `final`: these arguments take the place of those that come to the tool, for it is these that people saw.
     """
 
@@ -40,6 +41,7 @@ class Consent:
     approval: Approval | None
     seal: str
     waitpoint: str | None
+    asked: Approval | None = None
     final: Mapping[str, Any] | None = None
 
 
@@ -56,29 +58,30 @@ class Known:
         return {"kind": "tool_return", "result": self.value} if self.failed is None else {"kind": "tool_failed", "message": self.failed}
 
 
-async def agreed(run: TaskContext, key: str, call: ToolCall, approval: Approval | None, policy: Policy | None = None) -> Decision:
+async def agreed(run: TaskContext, key: str, call: ToolCall, approval: Approval | None, policy: Policy | None = None) -> Settled:
     """As `decided`, about the call as it is now: what people said of it with other arguments, or another schema, counts no more."""
     for again in count(1):
-        answer = await decided(run, key if again == 1 else f"{key}/{again}", call, approval, policy)
+        settled = await decided(run, key if again == 1 else f"{key}/{again}", call, approval, policy)
+        answer = settled.decision
         if not answer.approved or not _differs(answer.digest, seal(call)):
-            return answer
+            return settled
         call = replace(call, supersedes=answer.waitpoint_id)
     raise AssertionError  # The count has no end.
 
 
-def consent_of(call: ToolCall, approval: Approval | None, answer: Decision, shown: Any) -> Consent:
+def consent_of(call: ToolCall, approval: Approval | None, settled: Settled, shown: Any) -> Consent:
     """The consent to a call with the arguments that people saw, or made of what they saw; `shown` are these as JSON."""
-    waitpoint = None if call.idempotent else answer.waitpoint_id or None
-    return Consent(replace(call, shown=shown), approval, seal(call, shown), waitpoint)
+    waitpoint = None if call.idempotent else settled.decision.waitpoint_id or None
+    return Consent(replace(call, shown=shown), approval, seal(call, shown), waitpoint, settled.asked)
 
 
 async def told_by_people(run: TaskContext, key: str, consent: Consent | None) -> Known | None:
     """What people say became of a call whose worker died in it, each time that this happened; None to carry it out, as it may be now."""
-    if consent is None or consent.waitpoint is None:
+    if consent is None or consent.waitpoint is None or consent.asked is None:
         return None
     for time in range(1, run.unsettled(key) + 1):
         place = f"{key}/outcome" if time == 1 else f"{key}/outcome.{time}"
-        answer = await ask_approval(run, place, _subject(consent, time), (consent.approval or Approval()).expires)
+        answer = await ask_approval(run, place, _subject(consent, consent.asked, time), consent.asked.expires)
         if not answer.approved:
             return Known(failed=_failed(consent.call.tool, answer))
         edits = answer.edits or {}
@@ -116,7 +119,7 @@ def _differs(agreed: str | None, now: str) -> bool:
     return agreed is not None and agreed.startswith("sha256:") and agreed != now
 
 
-def _subject(consent: Consent, time: int) -> dict[str, Any]:
+def _subject(consent: Consent, asked: Approval, time: int) -> dict[str, Any]:
     call = consent.call
     return {
         "kind": "outcome",
@@ -129,7 +132,7 @@ def _subject(consent: Consent, time: int) -> dict[str, Any]:
         "schema": _OUTCOME,
         "can_edit": True,
         # Silence is no yes to this, whatever it was to the call.
-        **{name: value for name, value in asked_of(consent.approval or Approval()).items() if name != "on_timeout"},
+        **{name: value for name, value in asked_of(asked).items() if name != "on_timeout"},
         "digest": seal(call, {"outcome of": call.shown, "time": time}),
     }
 

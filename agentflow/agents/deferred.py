@@ -51,7 +51,8 @@ class Questions:
 
     async def _approval(self, part: ToolCallPart, results: DeferredToolResults) -> None:
         call = ToolCall(part.tool_call_id, part.tool_name, self._agent, {}, read(part))
-        answer = await decided(self._loop.task, self._loop.key(f"{self._place(part)}/approval"), call, Approval(), self._policy)
+        settled = await decided(self._loop.task, self._loop.key(f"{self._place(part)}/approval"), call, Approval(), self._policy)
+        answer = settled.decision
         if not answer.approved:
             results.approvals[call.id] = await self._denied(part, answer)
             return
@@ -59,7 +60,7 @@ class Questions:
         if edits is not None and edits != call.shown:
             self._loop.edited.add(call.id)
         results.approvals[call.id] = ToolApproved(override_args=edits)
-        self._loop.consents[call.id] = consent_of(call, Approval(), answer, edits or call.shown)
+        self._loop.consents[call.id] = consent_of(call, Approval(), settled, edits or call.shown)
 
     async def _denied(self, part: ToolCallPart, answer: Decision) -> ToolDenied:
         loop, call = self._loop, part.tool_call_id

@@ -39,7 +39,10 @@ class Audit:
             pass
 
     async def entries(self, *, after: int = 0, type: str | None = None, limit: int = 1_000) -> list[dict[str, Any]]:
-        """Entries after number `after`, in order; `type` is decision, answer, timeout, cancel, supersede, reassign, link, lock or grant."""
+        """Entries after number `after`, in order.
+
+        `type` is decision, answer, timeout, cancel, supersede, reassign, remind, escalate, link, lock or grant.
+        """
         await self.seal()
         return await self._database.read(audit.page(after, type, limit))
 

@@ -32,6 +32,8 @@ def ballots(choices: Sequence[Choice], asked: Sequence[WaitpointRecord], voter: 
         if one.kind is not WaitKind.APPROVAL:
             raise InvalidAnswer(f"{one.id} is of kind {one.kind.value}: it is answered by itself.", hint="Leave it out.")
         answer = DecisionBody.checked(choice.value, one)
+        if loads(answer).get("stop"):
+            raise InvalidAnswer(f"A no with `stop` ends the turn of {one.id} at once.", hint="Say it about this one alone.")
         word = "approve" if loads(answer)["approved"] else "deny"
         own = None if key is None else f"{key}:{one.id}"
         made.append((one.id, Ballot(voter=voter, choice=word, answer=answer, seen=choice.seen, key=own)))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentflow.app import Agentflow
 from agentflow.app.outbox import question_of
+from agentflow.app.waitpoints import Vote
 from agentflow.channels.notice import Question
 from agentflow.channels.slack import Click, Slack
 from agentflow.errors import AgentflowError, StorageError, WaitpointAlreadyAnswered, WaitpointTimedOut
@@ -32,7 +34,8 @@ async def clicked(app: Agentflow, slack: Slack, click: Click) -> Answer:
     voter = Voter(actor, await app.people.groups(actor), "slack")
     value = {"approved": click.action == "approve"}
     try:
-        done = await app.waitpoints.decide(click.waitpoint, value, by=voter, idempotency_key=click.key)
+        said = await app.waitpoints.votes(click.waitpoint)
+        done = await app.waitpoints.decide(click.waitpoint, value, by=voter, idempotency_key=_key(click, actor, said))
     except (WaitpointAlreadyAnswered, WaitpointTimedOut) as error:
         return Answer(str(error), question_of(await app.waitpoints.get(click.waitpoint)))
     except StorageError:
@@ -42,6 +45,13 @@ async def clicked(app: Agentflow, slack: Slack, click: Click) -> Answer:
     if done.resolved:
         return Answer(f"{question_of(done.waitpoint).state.capitalize()}. Thank you.", question_of(done.waitpoint))
     return Answer(f"Recorded: {done.have} of {done.need}.")
+
+
+def _key(click: Click, actor: str, said: Sequence[Vote]) -> str:
+    """That of the click, which is another one after they have said the opposite, or the question was given to others."""
+    other = {"approve": "deny", "deny": "approve"}[click.action]
+    turns = sum(vote.counted and (vote.choice == "reassign" or (vote.actor, vote.choice) == (actor, other)) for vote in said)
+    return f"{click.key}:{turns}" if turns else click.key
 
 
 async def answered(slack: Slack, click: Click, answer: Answer) -> None:

@@ -186,6 +186,11 @@ def _checked(fitting: Fitting) -> Mapping[str, Any]:
         hint = "No part of a command tells what it does. Grant it from its question, or write a rule: policy.allow(…)."
         raise InvalidGrant(f"{fitting.tool} carries out what a text says: a grant is for exact arguments.", hint=hint)
     try:
-        return {"args": {name: Matcher.of(one).told() for name, one in args.items()}}
+        tests = {name: Matcher.of(one).told() for name, one in args.items()}
     except DefinitionError as error:
         raise InvalidGrant(error.message, hint=error.hint) from None
+    if any("regex" in one for one in tests.values()):
+        # What a person writes is tried by every worker, and a pattern may take for ever.
+        hint = "Give a prefix, values or bounds, or write a rule: policy.allow(…)."
+        raise InvalidGrant("A grant says with no regex for which calls it is.", hint=hint)
+    return {"args": tests}

@@ -249,11 +249,14 @@ def question_of(one: WaitpointRecord) -> Question:
     """A waitpoint as channels are told it."""
     subject = loads(one.subject)
     answer: Any = loads(one.answer) if one.answer and one.answer.startswith("{") and one.state is WaitState.ANSWERED else {}
+    about = subject.get("kind") if one.kind is WaitKind.APPROVAL else None
     return Question(
         id=one.id,
         kind=one.kind.value,
         title=str(subject.get("title", "")),
-        body=subject.get("body"),
+        about=about,
+        # An answer to be filled in says nothing of what was done.
+        body=subject["details"]["arguments"] if about == "outcome" else subject.get("body"),
         risk=subject.get("risk"),
         run=one.run_id,
         agent=subject.get("agent"),

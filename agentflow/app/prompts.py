@@ -10,7 +10,7 @@ from typing import Any, Literal, Required, TypedDict, Unpack
 
 from agentflow.clock import Clock, Duration, microseconds
 from agentflow.database.port import Database, Row, Transaction
-from agentflow.errors import ContractError, PromptError, StorageError
+from agentflow.errors import ContractError, PromptError, StorageError, VersionRevoked
 from agentflow.handle import RunHandle
 from agentflow.prompts import contract
 from agentflow.prompts.body import Body, canonical
@@ -19,9 +19,10 @@ from agentflow.prompts.pinning import body_of
 from agentflow.prompts.registry import known
 from agentflow.records import UsageRecord
 from agentflow.serde import loads
-from agentflow.storage import bindings, pins, prompts, runs, usage
+from agentflow.storage import bindings, holders, pins, prompts, runs, usage
 from agentflow.storage.bindings import CODE, LIVE, BindingRecord, Move
-from agentflow.storage.pins import Held, HolderRecord, Holding, Wanted
+from agentflow.storage.holders import HolderRecord
+from agentflow.storage.pins import Held, Holding, Wanted
 from agentflow.storage.prompts import Happening, NewVersion, Own, PromptEvent, VersionRecord
 from agentflow.storage.runs import NewRun, Started
 from agentflow.storage.statements import SQL
@@ -34,13 +35,15 @@ _log = logging.getLogger("agentflow.prompts")
 class PromptRecord:
     """A prompt as it is now. `contract` is the JSON schema of its variables, `live` what holds in the environment that was asked for.
 
-    `bindings` are those of all environments; `code_hash` is of the body that the code deployed there has, `code_ahead` whether another
-    version than that is live.
+    `contract` and `trusting` (whether text from outside may stand in system messages) are those of the code deployed there, and of the
+    newest code where none is. `bindings` are those of all environments; `code_hash` is of the body that the code deployed there has,
+    `code_ahead` whether another version than that is live.
     """
 
     name: str
     description: str
     contract: Mapping[str, Any]
+    trusting: bool
     versions: int
     created_at: int
     live: BindingRecord | None
@@ -89,11 +92,11 @@ class Prompts:
 
     async def list(self, env: str | None = None) -> list[PromptRecord]:
         """All prompts, by name, with what is live in an environment (default: this one's)."""
-        return [await self._record(row, env) for row in await self._database.fetch(SQL.prompts.list())]
+        return [await self._record(row, env) for row in await self._database.fetch(SQL.prompts.list(env=env or self.environment))]
 
     async def get(self, name: str, env: str | None = None) -> PromptRecord:
         """One prompt. Raises `PromptNotFound`."""
-        found = await self._database.fetch(SQL.prompts.get(name=name))
+        found = await self._database.fetch(SQL.prompts.get(name=name, env=env or self.environment))
         if not found:
             raise prompts.not_found(name)
         return await self._record(found[0], env)
@@ -115,7 +118,7 @@ class Prompts:
     async def pins(self, name: str, version: int | None = None) -> list[HolderRecord]:
         """The runs that hold a version, or any, and have not ended; 1,000 at most. Raises `PromptNotFound`."""
         await self.get(name)
-        return await self._database.read(pins.holders(name, version))
+        return await self._database.read(holders.of_prompt(name, version))
 
     async def usage(self, name: str, number: int, since: int = -1) -> UsageRecord:
         """What the model calls of agents used that spoke by a version, after a moment. Raises `VersionNotFound`."""
@@ -139,6 +142,7 @@ class Prompts:
             name=name,
             description=row["description"],
             contract=loads(row["contract"]),
+            trusting=bool(row["trusting"]),
             versions=row["versions"],
             created_at=row["created_at"],
             live=live,
@@ -154,9 +158,8 @@ class Prompts:
 
         Raises `PromptNotFound`, `ContractError` for a body that uses what code does not give it, `TemplateError`.
         """
-        schema = (await self.get(name)).contract
-        mine = known.get(name)
-        contract.check(body, schema, trusting=mine is not None and mine.trusting)
+        record = await self.get(name)
+        contract.check(body, record.contract, trusting=record.trusting)
         new = NewVersion(prompt=name, hash=body.hash, body=body.json, source=source, actor=actor, note=note)
         return await self._database.transact(prompts.save(new, self._clock.now()))
 
@@ -174,7 +177,7 @@ class Prompts:
 
         Raises `PromptNotFound`, `VersionNotFound`, `BindingConflict`, `BindingProtected`, `ContractError` for what code cannot fill.
         """
-        await self._check(name, to)
+        await self._check(name, to, move.get("env"))
         now = self._clock.now()
         until = None if expires is None else now + microseconds(expires)
         return await self._database.transact(bindings.release(self._move(name, move), to, until, now))
@@ -196,7 +199,7 @@ class Prompts:
         Raises as `release`, and `PromptError` for weights that are none.
         """
         for number in weights:
-            await self._check(name, number)
+            await self._check(name, number, move.get("env"))
         return await self._database.transact(bindings.roll_out(self._move(name, move), weights, sticky, self._clock.now()))
 
     async def protect(self, name: str, *, protected: bool = True, **move: Unpack[MoveOptions]) -> BindingRecord:
@@ -212,7 +215,11 @@ class Prompts:
         return await self._database.transact(prompts.revoke(name, number, policy, said, self._clock.now()))
 
     async def repin(self, run_id: str, name: str, *, to: int | str, actor: str, reason: str = "") -> VersionRecord:
-        """Have a run hold another version from its next lease on. Raises `RunNotFound`, `RunError`, `VersionNotFound`, `PromptError`."""
+        """Have a run hold another version from its next lease on, also one that has not asked yet.
+
+        What its code insists on is moved only once that is revoked. Raises `RunNotFound`, `RunError`, `PromptNotFound`, `VersionNotFound`,
+        `PromptError`.
+        """
         said = Happening(type="", actor=actor, reason=reason)
         return await self._database.transact(pins.repin(run_id, name, to, said, self._clock.now()))
 
@@ -263,9 +270,11 @@ class Prompts:
         return found
 
     async def live(self, wanted: Wanted) -> Held | None:
-        """The version for code outside of runs; None where the registry cannot be read and the code has one."""
+        """The version for code outside of runs; None where the registry cannot be read and the code has one. Raises `VersionRevoked`."""
         try:
             return await self._database.read(pins.live(wanted, self.environment, self._clock.now()))
+        except VersionRevoked:
+            raise
         except (StorageError, PromptError) as error:
             if wanted.own is None or wanted.version is not None:
                 raise
@@ -283,11 +292,10 @@ class Prompts:
             allowed=move.get("allowed", True),
         )
 
-    async def _check(self, name: str, which: int | str) -> None:
-        """What the newest code cannot fill is not released."""
-        record, version = await self.get(name), await self.version(name, which)
-        mine = known.get(name)
+    async def _check(self, name: str, which: int | str, env: str | None) -> None:
+        """What the code deployed there cannot fill is not released."""
+        record, version = await self.get(name, env), await self.version(name, which)
         try:
-            contract.check(body_of(version.body), record.contract, trusting=mine is not None and mine.trusting)
+            contract.check(body_of(version.body), record.contract, trusting=record.trusting)
         except ContractError as error:
             raise ContractError(f"v{version.number} of {name}: {error.message}", hint=error.hint, **error.details) from error

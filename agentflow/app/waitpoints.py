@@ -176,6 +176,9 @@ class Waitpoints:
         try:
             done = await self._waking.transact(asked[0].run_id, lambda who: batch.decide(made, whole, now, who), self._tell_all)
         except OneRefused as refused:
+            # With the others it was rolled back, and a try that did not count is kept all the same.
+            await self._database.transact(deciding.keep_refused(refused.waitpoint_id, dict(made)[refused.waitpoint_id], refused.error, now))
+            self.audit.poke()
             refused.error.details["waitpoint_id"] = refused.waitpoint_id
             raise refused.error from None
         self.audit.poke()
@@ -253,6 +256,7 @@ class Waitpoints:
         Raises as `answer` does, and `RemindedAlready` within a minute of the last time.
         """
         climbed = await self._database.transact(ladder.remind(waitpoint_id, by, self._clock.now()))
+        self.audit.poke()
         self._maintenance.reminded(climbed)
         return climbed.waitpoint
 
@@ -275,7 +279,8 @@ class Waitpoints:
 
     def _tell(self, done: Decided) -> None:
         if done.refused is None and done.resolved:
-            self._maintenance.woken(Woken(done.waitpoint, done.runs, done.leased, done.sights))
+            for ended in (Woken(done.waitpoint, done.runs, done.leased, done.sights), *done.others):
+                self._maintenance.woken(ended)
         else:
             self._maintenance.changed(done.waitpoint)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentflow.channels.notice import Notice, Question
-from agentflow.channels.wording import facts, headline, line, outcome, shown
+from agentflow.channels.wording import facts, headline, is_cut, line, outcome, shown
 
 _MARKS = {"requested": "", "reminded": "⏰ ", "escalated": "⏫ ", "reassigned": "↪ "}
 
@@ -26,21 +26,30 @@ def card(question: Question, notice: Notice | None = None) -> Card:
     blocks: list[dict[str, Any]] = [{"type": "header", "text": _plain(f"{mark}{said}"[:150])}]
     if question.body is not None:
         blocks.append({"type": "rich_text", "elements": [{"type": "rich_text_preformatted", "elements": [_text(shown(question.body))]}]})
-    told = facts(question)
+    link = None if notice is None else notice.link
+    told = [f"{name}: {value}" for name, value in facts(question)]
+    if question.can_decide and not _can_approve(question):
+        told.append(f"To approve it, open {'your dashboard' if link is None else 'it'}.")
     if told:
-        blocks.append({"type": "context", "elements": [_plain(f"{name}: {value}") for name, value in told]})
-    buttons = _buttons(question, None if notice is None else notice.link)
+        blocks.append({"type": "context", "elements": [_plain(one) for one in told]})
+    buttons = _buttons(question, link)
     if buttons:
         blocks.append({"type": "actions", "elements": buttons})
     return Card(_escaped(f"{mark}{said}"), blocks)
+
+
+def _can_approve(question: Question) -> bool:
+    """Whether whoever reads the message knows what a yes is to: all of it is shown, and a yes means one thing."""
+    return question.can_decide and question.about != "outcome" and not is_cut(question.body)
 
 
 def _buttons(question: Question, link: str | None) -> list[dict[str, Any]]:
     if not question.open:
         return []
     found: list[dict[str, Any]] = []
-    if question.can_decide:
+    if _can_approve(question):
         found.append({"type": "button", "action_id": "approve", "style": "primary", "text": _plain("Approve"), "value": question.id})
+    if question.can_decide:
         found.append({"type": "button", "action_id": "deny", "style": "danger", "text": _plain("Deny"), "value": question.id})
     if link is not None:
         found.append({"type": "button", "action_id": "open", "text": _plain("Open"), "url": link})

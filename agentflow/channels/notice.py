@@ -23,12 +23,14 @@ class Question:
     """A waitpoint as it is told: `body` is what it is about, as JSON; texts of it may be a model's, so show them as text.
 
     `state` is pending, approved, denied, answered, expired or cancelled; `by` who decided, `reason` why. `expires_at` in milliseconds since
-    1970. `can_decide`: whether a yes or a no answers it.
+    1970. `about`: what an approval is about, such as "tool", a call that is `body`, or "outcome", what became of one that was cut off: a
+    mere yes has it run again. `can_decide`: whether a yes or a no answers it.
     """
 
     id: str
     kind: str
     title: str
+    about: str | None = None
     body: Any = None
     risk: str | None = None
     run: str | None = None

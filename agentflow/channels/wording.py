@@ -52,8 +52,17 @@ def outcome(question: Question) -> str:
 
 def shown(body: Any) -> str:
     """What is asked about, as indented JSON or as the text that it is."""
-    text = plain(body if isinstance(body, str) else to_json(body, indent=2).decode())
+    text = _text(body)
     return text if len(text) <= LONG else f"{text[:LONG]}\n… ({len(text) - LONG} characters more: open it to see them)"
+
+
+def is_cut(body: Any) -> bool:
+    """Whether not all of it is shown."""
+    return len(_text(body)) > LONG
+
+
+def _text(body: Any) -> str:
+    return plain(body if isinstance(body, str) else to_json(body, indent=2).decode())
 
 
 def facts(question: Question) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agentflow.app.prompts import MoveOptions, PromptRecord
     from agentflow.prompts.diff import Difference, Piece, TextChange
     from agentflow.storage.bindings import BindingRecord
+    from agentflow.storage.holders import HolderRecord
     from agentflow.storage.prompts import VersionRecord
 
 prompts = typer.Typer(no_args_is_help=True, help="Versions of prompts, and which of them is live.")
@@ -53,6 +54,21 @@ class Moved:
             "expect_rev": self.expect_rev,
             "allowed": self.protected,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Who does it, and why."""
+
+    reason: Annotated[str, typer.Option(help="Why: everybody sees it in the events.", metavar="TEXT")] = ""
+    by: Annotated[str | None, typer.Option(help="Who does it. [you]", metavar="NAME")] = None
+
+    @property
+    def options(self) -> dict[str, str]:
+        """As the app takes it."""
+        from getpass import getuser
+
+        return {"reason": self.reason, "actor": self.by or getuser()}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -161,6 +177,90 @@ def rollout(
     _say_moved(ask(connection, lambda app: app.prompts.rollout(name, weights=shares, sticky=sticky, **moved.options)))
 
 
+@prompts.command("protect")
+@unfolded
+def protect(
+    name: Name,
+    off: Annotated[bool, typer.Option("--off", help="Let everybody move it again; with --protected.")] = False,
+    *,
+    moved: Moved,
+    connection: Connection,
+) -> None:
+    """Let only those move what is live who say --protected."""
+    _say_moved(ask(connection, lambda app: app.prompts.protect(name, protected=not off, **moved.options)))
+
+
+@prompts.command("revoke")
+@unfolded
+def revoke(
+    name: Name,
+    version: Which,
+    policy: Annotated[str, typer.Option(help="What runs do that hold it: repin:5, pause or fail.", metavar="POLICY")],
+    *,
+    said: Said,
+    connection: Connection,
+) -> None:
+    """Take a version back: nobody begins with it any more."""
+    taken = which(version)
+    one = ask(connection, lambda app: _revoked(app, name, taken, policy, said.options))
+    _say_done(f"v{one.number} of {name} is revoked: {one.revoke_policy}.")
+
+
+@prompts.command("pins")
+@unfolded
+def pins(
+    name: Name,
+    version: Annotated[str | None, typer.Argument(help="A version: 3, v3 or its hash.", metavar="VERSION", show_default=False)] = None,
+    as_json: Json = False,
+    *,
+    connection: Connection,
+) -> None:
+    """The runs that hold a version and have not ended: they go on with it, whatever is released."""
+    wanted = None if version is None else which(version)
+    found, now = ask(connection, lambda app: _with_time(app, lambda: _holders(app, name, wanted)))
+    if as_json:
+        from agentflow.server.prompts import pin_view
+
+        show_json([pin_view(one) for one in found])
+    elif not found:
+        say(text(f"Nobody holds {name}.", "dim"))
+    else:
+        rows = [(one.run_id, one.state, one.thread or "", f"v{one.number}", one.label, ago(one.at, now)) for one in found]
+        say(table(("run", "status", "thread", "version", "label", "since"), rows))
+
+
+@prompts.command("repin")
+@unfolded
+def repin(
+    run: Annotated[str, typer.Argument(help="The run.", metavar="RUN")],
+    name: Name,
+    to: Annotated[str, typer.Option("--to", help="The version: 3, v3 or its hash.", metavar="VERSION")],
+    *,
+    said: Said,
+    connection: Connection,
+) -> None:
+    """Have a run hold another version when it goes on. One that is paused is resumed after that."""
+    version = which(to)
+    one = ask(connection, lambda app: app.prompts.repin(run, name, to=version, **said.options))
+    _say_done(f"{run} holds {name} v{one.number} from now on.")
+
+
+@prompts.command("upgrade")
+@unfolded
+def upgrade(
+    thread: Annotated[str, typer.Argument(help="The thread.", metavar="THREAD")],
+    name: Name,
+    *,
+    said: Said,
+    connection: Connection,
+) -> None:
+    """Have the next run of a thread take what is live then."""
+    if ask(connection, lambda app: app.prompts.upgrade(thread, name, **said.options)):
+        _say_done(f"The next run of {thread} takes what is live of {name} then.")
+    else:
+        say(text(f"{thread} holds nothing of {name}.", "dim"))
+
+
 def which(given: str) -> int | str:
     """A version as people say it. Raises `PromptError`."""
     number = given.removeprefix("v")
@@ -185,6 +285,16 @@ async def _with_time(app: Agentflow, question: Callable[[], Awaitable[Any]]) -> 
 
 async def _whole(app: Agentflow, name: str) -> tuple[PromptRecord, list[VersionRecord]]:
     return await app.prompts.get(name), await app.prompts.versions(name)
+
+
+async def _revoked(app: Agentflow, name: str, version: int | str, policy: str, said: dict[str, str]) -> VersionRecord:
+    number = (await app.prompts.version(name, version)).number
+    return await app.prompts.revoke(name, number, policy=policy, **said)
+
+
+async def _holders(app: Agentflow, name: str, version: int | str | None) -> list[HolderRecord]:
+    number = None if version is None else (await app.prompts.version(name, version)).number
+    return await app.prompts.pins(name, number)
 
 
 async def _compared(app: Agentflow, name: str, before: str, after: str) -> Difference:
@@ -231,7 +341,12 @@ def _noted(one: VersionRecord) -> Any:
 
 
 def _say_moved(one: BindingRecord) -> None:
-    say(text("✓ ", "green") + text(f"{one.prompt} ", "bold") + _live(one) + text(f"  in {one.env}, rev {one.rev}", "dim"))
+    flags = text("  ") + _flags(one) if one.protected else text("")
+    say(text("✓ ", "green") + text(f"{one.prompt} ", "bold") + _live(one) + text(f"  in {one.env}, rev {one.rev}", "dim") + flags)
+
+
+def _say_done(what: str) -> None:
+    say(text("✓ ", "green") + text(what))
 
 
 def _differences(found: Difference) -> list[Any]:

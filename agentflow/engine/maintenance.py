@@ -16,7 +16,7 @@ from agentflow.engine.task import Task
 from agentflow.engine.telling import tell_answer, tell_end, tell_people, tell_rung
 from agentflow.engine.upkeep import Upkeep
 from agentflow.errors import StorageError, WaitpointError
-from agentflow.records import RunRecord, RunState, WaitpointRecord, WaitState
+from agentflow.records import RunRecord, RunState, WaitpointRecord
 from agentflow.serde import dumps
 from agentflow.storage import audit, ladder, outbox, rows, runs, transitions, waitpoints, workers
 from agentflow.storage.ladder import Climbed
@@ -123,6 +123,7 @@ class Maintenance:
             self._cancel_children,
             self._recover,
             self._hooks,
+            self._seal,
         ):
             await self._guarded(part(now))
         await self._database.execute(SQL.idempotency.sweep(now=now, limit=ROUND))
@@ -144,8 +145,6 @@ class Maintenance:
     async def _end_waits(self, now: int) -> None:
         due = await self._database.read(waitpoints.due(now, ROUND))
         await asyncio.gather(*(self._guarded(self._end_wait(waitpoint_id, ending, now)) for waitpoint_id, ending in due))
-        if any(ending.state is WaitState.TIMED_OUT for _, ending in due):
-            await self._database.transact(audit.seal())
 
     async def _end_wait(self, waitpoint_id: str, ending: Ending, now: int) -> None:
         with suppress(WaitpointError):
@@ -234,6 +233,11 @@ class Maintenance:
             _log.error("%s: its hooks are called again in a minute: %s", run.id, error)
         finally:
             self._calling.pop(run.key, None)
+
+    async def _seal(self, now: int) -> None:
+        # Also what other workers wrote: what tells the audit of a run's own doings has nobody who waits for it.
+        if await self._database.read(audit.is_open()):
+            await self._database.transact(audit.seal())
 
     def _ended(self, ended: Ended | None) -> None:
         """A run was ended by somebody who did not hold it: the next epoch says so, for the last holder may still be talking."""

@@ -44,7 +44,8 @@ class Prompting:
         self._ask = ask
         self._root = root
         self._grips: dict[str, _Grip] = {}
-        self._choosing = asyncio.Lock()
+        self._records: dict[str, tuple[JournalEntry | None, int]] = {}
+        self._choosing, self._changing = asyncio.Lock(), asyncio.Lock()
 
     async def held(self, wanted: Wanted) -> Held:
         """The version that the run holds, or this call alone."""
@@ -54,11 +55,12 @@ class Prompting:
         if grip is not None and grip.entry is None and grip.epoch == self._session.epoch:
             return grip.held
         async with self._choosing:
+            first = wanted.key not in self._grips
             grip = self._grips.get(wanted.key) or await self._grip(wanted)
             if grip.entry is not None:
                 self._compare(wanted, grip, grip.entry)
             if grip.epoch != self._session.epoch:
-                await self._look(wanted, grip)
+                await self._look(wanted, grip, first=first)
             return grip.held
 
     async def _once(self, wanted: Wanted) -> Held:
@@ -66,20 +68,33 @@ class Prompting:
         entry = self._ask(key)
         if entry is not None:
             return await self._recorded(wanted, entry)
-        return await self._changed(wanted, key, lambda place: self._session.transact(lambda lease: pins.resolve_once(lease, wanted, place)))
+        return await self._changed(key, lambda place: self._session.transact(lambda lease: pins.resolve_once(lease, wanted, place)))
 
     async def _grip(self, wanted: Wanted) -> _Grip:
-        entry, records = self._ask(f"{wanted.key}#0"), 1
-        while entry is not None and (later := self._replay.ask(f"{wanted.key}#{records}")) is not None:
-            entry, records = later, records + 1
+        entry, records = self._found(wanted.key)
         if entry is None:
-            held = await self._changed(
-                wanted, f"{wanted.key}#0", lambda place: self._session.transact(lambda lease: pins.resolve(lease, wanted, place))
-            )
-            grip = _Grip(held, self._session.epoch, 1)
-        else:
-            grip = _Grip(await self._recorded(wanted, entry), 0, records, entry)
-        self._grips[wanted.key] = grip
+            return await self._changed(f"{wanted.key}#0", lambda place: self._first(wanted, place))
+        grip = self._grips[wanted.key] = _Grip(await self._recorded(wanted, entry), 0, records, entry)
+        return grip
+
+    def _found(self, key: str) -> tuple[JournalEntry | None, int]:
+        """The record that counts, and how many there are: looked up once, for a call that was refused may be made again."""
+        found = self._records.get(key)
+        if found is None:
+            entry, records = self._ask(f"{key}#0"), 1
+            while entry is not None and (later := self._replay.ask(f"{key}#{records}")) is not None:
+                entry, records = later, records + 1
+            found = self._records[key] = entry, records
+        elif found[0] is None:
+            (branch.get() or self._root).live = True
+        return found
+
+    async def _first(self, wanted: Wanted, place: Place) -> _Grip:
+        """Choose and record a version, unless a call did that was cancelled meanwhile."""
+        grip = self._grips.get(wanted.key)
+        if grip is None:
+            held = await self._session.transact(lambda lease: pins.resolve(lease, wanted, place))
+            grip = self._grips[wanted.key] = _Grip(held, self._session.epoch, 1)
         return grip
 
     async def _recorded(self, wanted: Wanted, entry: JournalEntry) -> Held:
@@ -90,17 +105,18 @@ class Prompting:
         if body is None and wanted.own is not None and wanted.own.hash == hash:
             body = wanted.own.body
         if body is None:
-            body = (await self._session.read(lambda: _found(wanted.prompt, hash))).body
+            body = (await self._session.read(lambda: _version(wanted.prompt, hash))).body
         _bodies[wanted.prompt, hash] = body
         return Held.read(text, body)
 
     def _compare(self, wanted: Wanted, grip: _Grip, entry: JournalEntry) -> None:
         """A body that says something else than it said when it was recorded stops the run, until an operator accepts today's code.
 
-        What another branch of the code, or an earlier attempt of the run, had it say is not compared.
+        What the same code, another branch of it, or an earlier attempt of the run had it say is not compared.
         """
-        held = grip.held
-        if held.branch != self._here or entry.attempt != self._session.run.attempt or self._replay.accepts(self._session.code):
+        held, session = grip.held, self._session
+        known = entry.code == session.code or self._replay.accepts(session.code)
+        if known or held.rendered is None or held.branch != self._here or entry.attempt != session.run.attempt:
             grip.entry = None
             return
         try:
@@ -116,16 +132,21 @@ class Prompting:
             )
         grip.entry = None
 
-    async def _look(self, wanted: Wanted, grip: _Grip) -> None:
-        """Under each new lease once: whether the version is to be another one from now on."""
+    async def _look(self, wanted: Wanted, grip: _Grip, *, first: bool) -> None:
+        """Under each new lease once: whether the version is to be another one from now on.
+
+        `first`: this code's first call for it, which is the one that a replay compares.
+        """
         session, held = self._session, grip.held
         if await self._unfit(wanted, held) or await self._working(lambda: session.read(lambda: pins.stale(session.run.key, wanted, held))):
-            after = await self._changed(
-                wanted, f"{wanted.key}#{grip.records}", lambda place: session.transact(lambda lease: pins.adopt(lease, wanted, held, place))
-            )
-            if after is not None:
-                grip.held, grip.records = after, grip.records + 1
+            await self._changed(f"{wanted.key}#{grip.records}", lambda place: self._adopt(wanted, grip, place, first=first))
         grip.epoch = session.epoch
+
+    async def _adopt(self, wanted: Wanted, grip: _Grip, place: Place, *, first: bool) -> None:
+        held = grip.held
+        after = await self._session.transact(lambda lease: pins.adopt(lease, wanted, held, place, compared=first))
+        if after is not None:
+            grip.held, grip.records = after, grip.records + 1
 
     async def _unfit(self, wanted: Wanted, held: Held) -> bool:
         try:
@@ -134,18 +155,27 @@ class Prompting:
             return True
         return False
 
-    async def _changed(self, wanted: Wanted, key: str, change: Callable[[Place], Coroutine[Any, Any, T]]) -> T:
-        session, now = self._session, self._session.services.clock.now()
-        session.seq += 1
-        entry = JournalEntry(session.seq, EntryKind.VALUE, key, None, None, session.code, session.run.attempt, 1, now, now, session.epoch)
-        run, env = session.run, session.services.environment
-        place = Place(env=env, thread=run.thread, key=run.concurrency_key, branch=self._here, entry=entry)
+    async def _changed(self, key: str, change: Callable[[Place], Coroutine[Any, Any, T]]) -> T:
+        session, here = self._session, self._here
+
+        async def work() -> T:
+            async with self._changing:
+                return await change(self._place(key, here))
+
         try:
-            return await self._working(lambda: change(place))
+            return await self._working(work)
         except VersionRevoked as revoked:
             if revoked.details.get("policy") == "pause":
                 self._pause(revoked, key, None, {"code": session.code}, {})
             raise
+
+    def _place(self, key: str, here: str) -> Place:
+        """Where the run is now. Under the lease: a run that waits gets a new one, with another epoch."""
+        session, now = self._session, self._session.services.clock.now()
+        session.seq += 1
+        entry = JournalEntry(session.seq, EntryKind.VALUE, key, None, None, session.code, session.run.attempt, 1, now, now, session.epoch)
+        run = session.run
+        return Place(env=session.services.environment, thread=run.thread, key=run.concurrency_key, branch=here, entry=entry)
 
     def _pause(self, error: PromptError, key: str, held: Held | None, asked: dict[str, Any], recorded: dict[str, Any]) -> None:
         version = error.details.get("number") if held is None else held.number
@@ -166,7 +196,7 @@ class Prompting:
         return (branch.get() or self._root).path
 
 
-def _found(prompt: str, hash: str) -> Transaction[VersionRecord]:
+def _version(prompt: str, hash: str) -> Transaction[VersionRecord]:
     try:
         return (yield from prompts.find(prompt, hash))
     except VersionNotFound as gone:

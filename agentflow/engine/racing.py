@@ -191,6 +191,9 @@ class Racing:
                 session.publish(resolved(one))
                 await session.tell_above(one)
             tell_people(session.services.streams, one)
+        if gone.waits:
+            # It is in the audit, which maintenance seals.
+            session.services.host.hint(now)
         for run in gone.woken:
             session.services.host.announce(run)
         await self._stop_children(gone.waits)

@@ -270,7 +270,8 @@ class RunContext:
                 session.publish(resolved(one))
         elif request.kind is WaitKind.CHILD:
             await self._tell_of_below(one)
-        session.services.host.hint(new.due_at)
+        # A grant that was used is in the audit, which maintenance seals.
+        session.services.host.hint(now if request.call is not None and one.state is not WaitState.PENDING else new.due_at)
         heed(session.services, request.subject, now)
         await self._racing.opened(one)
         return one

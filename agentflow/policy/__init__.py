@@ -30,6 +30,9 @@ Risk = Literal["low", "medium", "high", "critical"]
 RISKS: tuple[Risk, ...] = ("low", "medium", "high", "critical")
 """From the least to the greatest."""
 
+FORBIDDEN = "The rules forbid it."
+"""Why a call is denied by a rule that gives no reason."""
+
 __all__ = ["Effect", "Judgement", "Matcher", "Policy", "Rule", "at_least", "at_most", "one_of", "prefix", "regex"]
 
 
@@ -138,6 +141,7 @@ class Policy:
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         self._rules = list(rules)
+        self._version: str | None = None
 
     def deny(self, *tools: str, args: Mapping[str, Any] | None = None, reason: str | None = None) -> Self:
         """Never make such calls of these tools; the model is told so, with the `reason`.
@@ -168,6 +172,7 @@ class Policy:
             raise DefinitionError(f"A rule to {effect} names no tool.", hint='Name one, or several: policy.deny("shell").')
         matchers = {name: value if isinstance(value, Matcher) else Matcher.of({"is": value}) for name, value in (args or {}).items()}
         self._rules += [Rule(effect, tool, matchers, **more) for tool in tools]
+        self._version = None
         return self
 
     @property
@@ -178,11 +183,15 @@ class Policy:
     @property
     def version(self) -> str:
         """A hash of the rules: what a judgement is recorded with."""
-        return blake2b(dumps([rule.told() for rule in self._rules]).encode(), digest_size=8).hexdigest()
+        if self._version is None:
+            self._version = blake2b(dumps([rule.told() for rule in self._rules]).encode(), digest_size=8).hexdigest()
+        return self._version
 
     def joined(self, other: Policy | None) -> Policy:
         """The rules of both."""
-        return self if other is None else Policy([*self._rules, *other.rules])
+        if other is None or not other.rules:
+            return self
+        return Policy([*self._rules, *other.rules]) if self._rules else other
 
     def concerning(self, tool: str) -> list[dict[str, Any]]:
         """The rules about a tool that forbid or ask, as JSON: a question keeps them, so that edits can be judged anywhere."""
@@ -197,7 +206,7 @@ class Policy:
         version, failed = self.version, list[str]()
         denied = self._found("deny", tool, args, failed)
         if denied:
-            told = denied[0].reason or "The rules forbid it."
+            told = denied[0].reason or FORBIDDEN
             return Judgement(effect="deny", why=told, version=version, rule=str(denied[0]))
         asked = self._found("ask", tool, args, failed)
         allowed = self._found("allow", tool, args, failed)

@@ -10,12 +10,14 @@ from hashlib import sha256
 from typing import Any, Literal
 
 from agentflow.errors import DefinitionError, PromptError
-from agentflow.prompts.template import ENGINE, Template, parse
+from agentflow.prompts.template import ENGINE, Include, Template, parse, walk
 
 Role = Literal["system", "user", "assistant"]
 ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 PARTIAL_DEPTH = 5
 """How deeply partials may be nested."""
+PARTS = 20_000
+"""Texts, variables and blocks that a prompt may have with its partials written out: a few partials may stand for any number of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +102,14 @@ class Body:
     def partials(self) -> dict[str, Template]:
         """The partials, parsed. Raises `TemplateError`, and `PromptError` for one that is missing, in itself or nested too deeply."""
         found = {name: parse(_lines(text)) for name, text in self.includes.items()}
+        deepest, sizes = dict[str, int](), dict[str, int]()
+        parts = 0
         for one in self.templates:
             if isinstance(one, Template):
-                _check_nesting(one, found, ())
+                _check_nesting(one, found, (), deepest)
+                parts += _parts(one, found, sizes)
+        if parts > PARTS:
+            raise PromptError(f"With its partials written out the prompt has more than {PARTS:,} parts.", hint="Use fewer of them.")
         return found
 
     @property
@@ -156,7 +163,8 @@ def _lines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _check_nesting(template: Template, known: Mapping[str, Template], above: tuple[str, ...]) -> None:
+def _check_nesting(template: Template, known: Mapping[str, Template], above: tuple[str, ...], deepest: dict[str, int]) -> None:
+    """`deepest` says how deep partials stood that were looked at: what was right there is right further up."""
     for name in sorted(template.includes):
         if name not in known:
             raise PromptError(f"There is no partial {name!r}.", hint=f'Give its text: partials={{"{name}": "…"}}.')
@@ -164,4 +172,18 @@ def _check_nesting(template: Template, known: Mapping[str, Template], above: tup
             raise PromptError(f"The partial {name!r} is in itself: {' > '.join((*above, name))}.", hint="Take one of them out.")
         if len(above) >= PARTIAL_DEPTH:
             raise PromptError(f"Partials are nested more than {PARTIAL_DEPTH} deep: {' > '.join((*above, name))}.", hint="Write them out.")
-        _check_nesting(known[name], known, (*above, name))
+        if deepest.get(name, -1) < len(above):
+            _check_nesting(known[name], known, (*above, name), deepest)
+            deepest[name] = len(above)
+
+
+def _parts(template: Template, known: Mapping[str, Template], sizes: dict[str, int]) -> int:
+    """How many parts a template has with its partials written out; `sizes` are those of partials."""
+    found = 0
+    for node in walk(template.nodes):
+        found += 1
+        if isinstance(node, Include):
+            if node.name not in sizes:
+                sizes[node.name] = _parts(known[node.name], known, sizes)
+            found += sizes[node.name]
+    return found

@@ -63,9 +63,9 @@ def check(body: Body, schema: Mapping[str, Any], *, trusting: bool = False) -> N
 
 
 def untrusted(schema: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of the variables with text from outside."""
+    """The names of the variables with text from outside, however deep in them it is."""
     found = cast("Mapping[str, Any]", schema.get("properties", {}))
-    return tuple(name for name, one in found.items() if _marked(one, schema.get("$defs", {})))
+    return tuple(name for name, one in found.items() if _holds(one, schema.get("$defs", {}), set()))
 
 
 def unused(body: Body, schema: Mapping[str, Any]) -> list[str]:
@@ -117,7 +117,7 @@ class _Check:
             yield Problem(self.where, node.spot, f"there is no variable {name}")
         elif node.path not in scope.asked and _may_be_none(found, scope.definitions):
             yield Problem(self.where, node.spot, f"{name} may be None: ask for it first, {{{{#if {name}}}}}…{{{{/if}}}}")
-        elif not self.safe and _marked(scope.names[node.path[0]], scope.definitions):
+        elif not self.safe and _from_outside(node.path, scope):
             yield Problem(self.where, node.spot, f"{name} is text from outside, and would speak as the system")
 
     def _block(self, node: Block, scope: _Scope) -> Iterator[Problem]:
@@ -130,7 +130,7 @@ class _Check:
             if entry is None:
                 yield Problem(self.where, node.spot, f"{'.'.join(node.path)} is no list")
                 return
-            marked = _marked(scope.names[node.path[0]], scope.definitions)
+            marked = any(_marked(one, scope.definitions) for one in _along(node.path, scope))
             inner = replace(scope, names={**scope.names, "this": {**entry, UNTRUSTED: True} if marked else entry})
         else:
             inner = replace(scope, asked=scope.asked | {node.path}) if node.kind == "if" else scope
@@ -171,7 +171,56 @@ def _may_be_none(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> b
 
 
 def _marked(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> bool:
-    return bool(schema.get(UNTRUSTED)) or any(one.get(UNTRUSTED) for one in _choices(schema, definitions))
+    """Whether a schema itself, or one that it may stand for, says that this is text from outside."""
+    if schema.get(UNTRUSTED):
+        return True
+    if "$ref" in schema:
+        return _marked(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return any(_marked(one, definitions) for one in schema.get("anyOf", ()))
+
+
+def _from_outside(path: tuple[str, ...], scope: _Scope) -> bool:
+    """Whether what stands at a path is text from outside, lies in such, or has some in it."""
+    *above, last = _along(path, scope)
+    return any(_marked(one, scope.definitions) for one in above) or _holds(last, scope.definitions, set())
+
+
+def _along(path: tuple[str, ...], scope: _Scope) -> Iterator[Mapping[str, Any]]:
+    """The schemas on the way to a path, of each step all that there may be."""
+    found: list[Mapping[str, Any]] = [scope.names[path[0]]]
+    yield {"anyOf": found}
+    for name in path[1:]:
+        found = [inner for one in found for choice in _choices(one, scope.definitions) for inner in _fields(choice, name)]
+        yield {"anyOf": found}
+
+
+def _fields(schema: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
+    known = cast("Mapping[str, Any]", schema.get("properties", {}))
+    found = known.get(name, schema.get("additionalProperties"))
+    if isinstance(found, dict):
+        yield found
+
+
+def _holds(schema: Mapping[str, Any], definitions: Mapping[str, Any], seen: set[str]) -> bool:
+    """Whether text from outside is anywhere in a schema; `seen` are the references that were followed."""
+    if schema.get(UNTRUSTED):
+        return True
+    reference = schema.get("$ref")
+    if reference is not None and reference not in seen:
+        seen.add(reference)
+        if _holds(definitions[reference.rpartition("/")[2]], definitions, seen):
+            return True
+    return any(_holds(one, definitions, seen) for one in _inner(schema))
+
+
+def _inner(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for key in ("properties", "patternProperties"):
+        yield from schema.get(key, {}).values()
+    for key in ("anyOf", "oneOf", "allOf", "prefixItems"):
+        yield from schema.get(key, ())
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            yield schema[key]
 
 
 def _entry(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -181,4 +230,6 @@ def _entry(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping
         return {}
     if plain.get("type") != "array":
         return None
-    return cast("Mapping[str, Any]", plain.get("items", {}))
+    lists = [one for one in _choices(schema, definitions) if one.get("type") == "array"]
+    found = [entry for one in lists for entry in _inner({key: one[key] for key in ("prefixItems", "items") if key in one})]
+    return {"anyOf": found} if len(found) > 1 else found[0] if found else {}

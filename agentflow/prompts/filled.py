@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 from agentflow.engine.prices import speaking_by
 from agentflow.errors import PromptError
@@ -19,7 +19,8 @@ from agentflow.prompts.template import Template
 class Filled:
     """What is sent to a model, and which version said so.
 
-    `messages` are dicts with `role` and `content`; messages of slots stand among them as they were given. `hash` is the version's.
+    `messages` are dicts with `role` and `content`; those of slots stand among them as they were given, at the places `slotted`. `hash` is
+    that of the version.
 
         p = await support.get(name="Ada", issue="…")
         await client.messages.create(**p.to_anthropic(), max_tokens=1000)
@@ -34,6 +35,7 @@ class Filled:
     tools: Sequence[Any] = ()
     response_schema: Mapping[str, Any] | None = None
     variant: str | None = None
+    slotted: frozenset[int] = frozenset()
 
     @property
     def ref(self) -> str:
@@ -49,18 +51,22 @@ class Filled:
 
     @property
     def system(self) -> str:
-        """What the system messages say, one paragraph each."""
-        return "\n\n".join(one["content"] for one in self.messages if one.get("role") == "system")
+        """What the prompt's own system messages say, one paragraph each."""
+        return "\n\n".join(one["content"] for one in self._own if one["role"] == "system")
 
     @property
     def conversation(self) -> list[Any]:
-        """The messages that are not of the system."""
-        return [one for one in self.messages if one.get("role") != "system"]
+        """The messages without the prompt's own of the system."""
+        return [one for at, one in enumerate(self.messages) if at in self.slotted or one["role"] != "system"]
 
     @property
     def rendered(self) -> str:
-        """The SHA-256 of the messages that were rendered: a replay that makes others is noticed."""
-        return sha256(canonical(list(self.messages)).encode("utf-8", "surrogatepass")).hexdigest()
+        """The SHA-256 of the messages that were rendered, without those of slots: a replay that makes others is noticed."""
+        return sha256(canonical(self._own).encode("utf-8", "surrogatepass")).hexdigest()
+
+    @property
+    def _own(self) -> list[Any]:
+        return [one for at, one in enumerate(self.messages) if at not in self.slotted]
 
     def counting(self) -> AbstractContextManager[None]:
         """What model calls use in this block counts for the version.
@@ -71,10 +77,16 @@ class Filled:
         return speaking_by(self.ref)
 
     def to_anthropic(self) -> dict[str, Any]:
-        """Arguments of `client.messages.create`. The model's name loses its `anthropic:`."""
+        """Arguments of `client.messages.create`. The model's name loses its `anthropic:`.
+
+        Raises `PromptError` for a slot with a message of the system, which would stand in the conversation.
+        """
+        if any(_role(self.messages[at]) == "system" for at in self.slotted):
+            hint = "Take it out of the history, or say it in a system message of the prompt."
+            raise PromptError(f"{self.name}: a slot holds a message of the system.", hint=hint)
         said = {"system": self.system} if self.system else {}
         tools = {"tools": list(self.tools)} if self.tools else {}
-        return {**self._model(), **said, "messages": self.conversation, **tools, **self.params}
+        return {**self._model("anthropic:"), **said, "messages": self.conversation, **tools, **self.params}
 
     def to_openai(self) -> dict[str, Any]:
         """Arguments of `client.chat.completions.create`. The model's name loses its `openai:`."""
@@ -82,10 +94,15 @@ class Filled:
         schema = self.response_schema
         form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema), "strict": True}} if schema else None
         answer = {} if form is None else {"response_format": form}
-        return {**self._model(), "messages": list(self.messages), **tools, **answer, **self.params}
+        return {**self._model("openai:"), "messages": list(self.messages), **tools, **answer, **self.params}
 
-    def _model(self) -> dict[str, str]:
-        return {} if self.model is None else {"model": self.model.rpartition(":")[2]}
+    def _model(self, provider: str) -> dict[str, str]:
+        return {} if self.model is None else {"model": self.model.removeprefix(provider)}
+
+
+def _role(message: Any) -> Any:
+    """The role of a message that a caller gave, be it a dict or an object of some library."""
+    return cast("Mapping[str, Any]", message).get("role") if isinstance(message, Mapping) else getattr(message, "role", None)
 
 
 def ref(name: str, number: int | None, hash: str) -> str:
@@ -114,11 +131,23 @@ class Version:
             raise PromptError(f"{self.name} has no slot {sorted(unknown)[0]!r}.", hint=f"It has {list(body.slots)}.")
         renderer = Renderer(body.partials, frozenset(body.fenced))
         said: list[Any] = []
+        slotted: set[int] = set()
         for one, template in zip(body.messages, body.templates, strict=True):
             if isinstance(one, Message) and isinstance(template, Template):
                 said.append({"role": one.role, "content": renderer.render(template, values)})
             elif isinstance(one, Slot):
+                before = len(said)
                 said += given.get(one.name, ())
+                slotted.update(range(before, len(said)))
         return Filled(
-            self.name, body.hash, self.number, tuple(said), body.model, body.params, body.tools, body.response_schema, self.variant
+            name=self.name,
+            hash=body.hash,
+            number=self.number,
+            messages=tuple(said),
+            model=body.model,
+            params=body.params,
+            tools=body.tools,
+            response_schema=body.response_schema,
+            variant=self.variant,
+            slotted=frozenset(slotted),
         )

@@ -70,7 +70,7 @@ class Prompt(Generic[P]):
         )
         self.trusting = options.get("trusting", False)
         contract.check(self.body, self.contract, trusting=self.trusting)
-        self.own = Own(name, self.body.hash, self.body.json, canonical(self.contract), self.description)
+        self.own = Own(name, self.body.hash, self.body.json, canonical(self.contract), self.description, self.trusting)
         known[name] = self
 
     def values(self, *args: Any, **variables: Any) -> dict[str, Any]:

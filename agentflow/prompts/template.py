@@ -12,6 +12,7 @@ No filters, no expressions: what is smarter belongs into Python. A block tag or 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -113,19 +114,23 @@ class _Parser:
     at: int = 0
     stack: list[_Open] = field(default_factory=list[_Open])
     nodes: list[Node] = field(default_factory=list["Node"])
+    said: list[str] = field(default_factory=list[str])
+    breaks: list[int] = field(default_factory=list[int])
 
     def parse(self) -> Template:
+        self.breaks = [match.start() for match in re.finditer("\n", self.text)]
         for match in _TAG.finditer(self.text):
             if match.start() < self.at:
                 continue
             if match[0] == "\\{{":
-                self._say(self.text[self.at : match.start()] + "{{")
+                self.said.append(self.text[self.at : match.start()] + "{{")
                 self.at = match.end()
             elif match[1] is None:
                 raise self._wrong(match.start(), "Two braces are opened and not closed.")
             else:
                 self._tag(match)
-        self._say(self.text[self.at :])
+        self.said.append(self.text[self.at :])
+        self._close_text()
         if self.stack:
             last = self.stack[-1]
             raise template_error(f"{{{{#{last.kind}}}}} is never closed.", f"Write {{{{/{last.kind}}}}} where it ends.", last.spot)
@@ -136,11 +141,12 @@ class _Parser:
         start, end = match.span()
         if inner[:1] in ("#", "/", "!"):
             start, end = self._whole_line(start, end)
-        self._say(self.text[self.at : start])
+        self.said.append(self.text[self.at : start])
         self.at = end
-        spot = self._spot(match.start())
         if inner.startswith("!"):
             return
+        self._close_text()
+        spot = self._spot(match.start())
         if inner.startswith("#"):
             self._begin(inner[1:], spot)
         elif inner.startswith("/"):
@@ -171,20 +177,19 @@ class _Parser:
     def _current(self) -> list[Node]:
         return self.stack[-1].nodes if self.stack else self.nodes
 
-    def _say(self, text: str) -> None:
-        nodes = self._current
-        if not text:
-            return
-        if nodes and isinstance(nodes[-1], str):
-            nodes[-1] += text
-        else:
-            nodes.append(text)
+    def _close_text(self) -> None:
+        """What was said since the last tag is one text, whatever comments stood in it."""
+        text = "".join(self.said)
+        self.said.clear()
+        if text:
+            self._current.append(text)
 
     def _whole_line(self, start: int, end: int) -> tuple[int, int]:
         """The line around a tag, if the tag is all there is in it."""
-        begin = self.text.rfind("\n", 0, start) + 1
-        stop = self.text.find("\n", end)
-        stop = len(self.text) if stop < 0 else stop + 1
+        line = bisect_left(self.breaks, start)
+        begin = self.breaks[line - 1] + 1 if line else 0
+        last = bisect_left(self.breaks, end)
+        stop = self.breaks[last] + 1 if last < len(self.breaks) else len(self.text)
         alone = begin >= self.at and not self.text[begin:start].strip(" \t") and not self.text[end:stop].strip()
         return (begin, stop) if alone else (start, end)
 
@@ -202,7 +207,8 @@ class _Parser:
         return template_error(message, _KNOWN, self._spot(at))
 
     def _spot(self, at: int) -> Spot:
-        return Spot(self.text.count("\n", 0, at) + 1, at - self.text.rfind("\n", 0, at))
+        line = bisect_left(self.breaks, at)
+        return Spot(line + 1, at - (self.breaks[line - 1] if line else -1))
 
 
 def template_error(message: str, hint: str, spot: Spot) -> TemplateError:

@@ -26,7 +26,7 @@ class AuditQuery(Strict):
 class AuditEntry(BaseModel):
     """One line. `hash` is over all the others, and `prev` is the hash of the entry before it.
 
-    `type`: decision, answer, timeout, cancel, supersede, reassign, link, lock or grant.
+    `type`: decision, answer, timeout, cancel, supersede, reassign, remind, escalate, link, lock or grant.
     """
 
     seq: int

@@ -263,6 +263,10 @@ async def _writes_prompts(asked: Asked, scopes: Scopes) -> None:
         raise missing(WRITE_PROMPTS)
 
 
+async def _renders_prompts(asked: Asked, scopes: Scopes) -> None:
+    await (_reads_prompts if asked.body.body is None else _writes_prompts)(asked, scopes)
+
+
 async def _moves_prompts(asked: Asked, scopes: Scopes) -> None:
     env = str(asked.request.path_params["env"])
     if not scopes.drafts and env not in scopes.releases:
@@ -326,7 +330,9 @@ WRITE_GRANTS = Need(check=_writes_grants, scopes=GRANTS[1:])
 GIVE_GRANT = Need(check=_gives_grant, scopes=GRANTS[1:])
 """To give a grant: with a token only with a question that it may answer, too."""
 PROMPTS = Need(check=_reads_prompts, scopes=(READ_PROMPTS, WRITE_PROMPTS, RELEASE))
-"""To see prompts and their versions, and what they would say."""
+"""To see prompts and their versions."""
+RENDERS = Need(check=_renders_prompts, scopes=(READ_PROMPTS, WRITE_PROMPTS, RELEASE))
+"""To see what versions of prompts would say; for a `body` of one's own, only the second scope will do."""
 DRAFTS = Need(check=_writes_prompts, scopes=(WRITE_PROMPTS,))
 """To keep versions of prompts."""
 MOVES = Need(check=_moves_prompts, scopes=(WRITE_PROMPTS, RELEASE))

@@ -294,3 +294,22 @@ class RevokeVersion(Moving):
     """Runs that hold the version do when they go on: `repin:<number>`, `pause` or `fail`."""
 
     policy: str
+
+
+class RepinRun(Moving):
+    """The run that is to hold another version, by number or hash, when it goes on."""
+
+    run: str
+    version: int | str
+
+
+class UpgradeThread(Moving):
+    """The thread whose next run is to take what is live then."""
+
+    thread: str
+
+
+class UpgradedThread(BaseModel):
+    """Whether the thread held a version."""
+
+    upgraded: bool

@@ -45,7 +45,7 @@ from agentflow.server.prompt_models import (
 from agentflow.server.requests import Nothing
 from agentflow.server.waitpoints import decider
 from agentflow.storage.bindings import BindingRecord
-from agentflow.storage.pins import HolderRecord
+from agentflow.storage.holders import HolderRecord
 from agentflow.storage.prompts import PromptEvent, VersionRecord
 
 
@@ -96,12 +96,13 @@ async def diff_versions(call: Call[Nothing, DiffQuery]) -> Response:
 
 async def lint_prompt(call: Call[LintBody, Nothing]) -> Response:
     """What is to be looked at in a body, before it is kept: held to the variables of the prompt."""
-    found = lint(body_of(call.body.body), (await call.app.prompts.get(name_of(call))).contract)
+    record = await call.app.prompts.get(name_of(call))
+    found = lint(body_of(call.body.body), record.contract, trusting=record.trusting)
     return answer(LintPage(findings=[LintFinding(wrong=one.wrong, **asdict(one)) for one in found]))
 
 
 async def render_prompt(call: Call[RenderPrompt, Nothing]) -> Response:
-    """Fill in variables, to see what a model would be sent. Nothing of it is kept."""
+    """Fill in variables, to see what a model would be sent. Nothing of it is kept. A token needs `prompt:write` to send a `body`."""
     name, said = name_of(call), call.body
     if said.body is not None:
         version = Version(name, body_of(said.body))
@@ -133,7 +134,7 @@ async def list_prompt_events(call: Call[Nothing, PromptEventQuery]) -> Response:
 async def list_prompt_pins(call: Call[Nothing, PinQuery]) -> Response:
     """The runs that hold a version and have not ended: they go on with it, whatever is released."""
     found = await call.app.prompts.pins(name_of(call), call.query.version)
-    return answer(PromptPinPage(pins=[_pin_view(one) for one in found]))
+    return answer(PromptPinPage(pins=[pin_view(one) for one in found]))
 
 
 async def get_prompt_snapshot(call: Call[Nothing, EnvQuery]) -> Response:
@@ -221,7 +222,8 @@ def _binding_fields(one: BindingRecord) -> dict[str, Any]:
     return {**plain, **times, "version": one.number, "code_ahead": one.ahead, "weights": dict(one.weights)}
 
 
-def _pin_view(one: HolderRecord) -> PromptPin:
+def pin_view(one: HolderRecord) -> PromptPin:
+    """A run that holds a version, as it is shown over HTTP."""
     plain = {name: getattr(one, name) for name in ("thread", "hash", "label", "variant")}
     return PromptPin(run=one.run_id, status=one.state, version=one.number, at=one.at // 1_000, **plain)
 

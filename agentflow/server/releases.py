@@ -31,8 +31,11 @@ from agentflow.server.prompt_models import (
     ProtectBinding,
     RenderedPrompt,
     RenderPrompt,
+    RepinRun,
     RevokeVersion,
     SaveVersion,
+    UpgradedThread,
+    UpgradeThread,
 )
 from agentflow.server.prompts import binding_view, name_of, version_view, which
 from agentflow.server.requests import Nothing
@@ -76,6 +79,20 @@ async def revoke_version(call: Call[RevokeVersion, Nothing]) -> Response:
     return answer(
         version_view(await call.app.prompts.revoke(name_of(call), number, policy=call.body.policy, actor=actor, reason=call.body.reason))
     )
+
+
+async def repin_run(call: Call[RepinRun, Nothing]) -> Response:
+    """Have a run hold another version when it goes on, also one that has not asked yet. One that is paused is resumed after that."""
+    said, actor = call.body, decider(call, call.body.by, "http").name
+    held = await call.app.prompts.repin(said.run, name_of(call), to=which(said.version), actor=actor, reason=said.reason)
+    return answer(version_view(held))
+
+
+async def upgrade_thread(call: Call[UpgradeThread, Nothing]) -> Response:
+    """Have the next run of a thread take what is live then."""
+    said, actor = call.body, decider(call, call.body.by, "http").name
+    upgraded = await call.app.prompts.upgrade(said.thread, name_of(call), actor=actor, reason=said.reason)
+    return answer(UpgradedThread(upgraded=upgraded))
 
 
 def _move(call: Call[Any, Nothing]) -> MoveOptions:
@@ -198,7 +215,7 @@ OPERATIONS = (
         method="POST",
         path=f"{_PROMPT}/render",
         handler=prompts.render_prompt,
-        needs=needs.PROMPTS,
+        needs=needs.RENDERS,
         summary="Fill in a prompt",
         body=RenderPrompt,
         answer=RenderedPrompt,
@@ -223,6 +240,28 @@ OPERATIONS = (
         query=PinQuery,
         answer=PromptPinPage,
         problems=(404,),
+    ),
+    Operation(
+        method="POST",
+        path=f"{_PROMPT}/repin",
+        handler=repin_run,
+        needs=needs.KEY,
+        summary="Have a run hold another version of a prompt",
+        body=RepinRun,
+        answer=PromptVersion,
+        problems=(400, 404, 409),
+        headers=_BY,
+    ),
+    Operation(
+        method="POST",
+        path=f"{_PROMPT}/upgrade",
+        handler=upgrade_thread,
+        needs=needs.KEY,
+        summary="Have a thread take what is live of a prompt",
+        body=UpgradeThread,
+        answer=UpgradedThread,
+        problems=(404,),
+        headers=_BY,
     ),
     Operation(
         method="POST",

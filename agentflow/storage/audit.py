@@ -109,6 +109,11 @@ def tell(note: Note, now: int) -> Transaction[None]:
     )
 
 
+def is_open() -> Transaction[bool]:
+    """Whether there is anything to seal."""
+    return bool((yield SQL.audit.open(limit=1)))
+
+
 @transaction
 def seal() -> Transaction[bool]:
     """Seal up to `ROUND` rows; True when there may be more."""

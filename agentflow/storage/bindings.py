@@ -136,25 +136,30 @@ def _weights(row: Row) -> dict[int, float]:
 
 def undeployed(own: Iterable[Own], env: str) -> Transaction[list[Own]]:
     """What code has and the registry does not know as that of the code in an environment."""
-    known = {row["name"]: (row["description"], row["contract"], row["hash"]) for row in (yield SQL.bindings.deployed(env=env))}
-    return [one for one in own if known.get(one.name) != (one.description, one.contract, one.hash)]
+    known = {row["name"]: (*_agreed(row), row["hash"]) for row in (yield SQL.bindings.deployed(env=env))}
+    return [one for one in own if known.get(one.name) != (one.description, one.contract, one.trusting, one.hash)]
+
+
+def _agreed(row: Row) -> tuple[str, str, bool]:
+    return row["description"], row["contract"], bool(row["trusting"])
 
 
 @transaction
 def deploy(own: Iterable[Own], env: str, actor: str, now: int) -> Transaction[Sequence[BindingRecord]]:
-    """Register what code has: bindings that follow the code move. Returns those that do not, and are behind it."""
+    """Register what code has: bindings that follow the code move. Returns the live ones that do not, and are behind it."""
     behind: list[BindingRecord] = []
     for one in sorted(own, key=lambda one: one.name):
-        yield SQL.prompts.put(name=one.name, description=one.description, contract=one.contract, now=now)
-        row = yield from prompts.lock(one.name)
-        if (row["description"], row["contract"]) != (one.description, one.contract):
-            yield SQL.prompts.describe(name=one.name, description=one.description, contract=one.contract)
+        row = yield from prompts.lock_own(one, now)
+        if _agreed(row) != (one.description, one.contract, one.trusting):
+            yield SQL.prompts.describe(name=one.name, description=one.description, contract=one.contract, trusting=int(one.trusting))
+        yield SQL.bindings.agree(prompt=one.name, env=env, contract=one.contract, trusting=int(one.trusting))
         version = yield from prompts.ensure(one, actor, now)
-        before = yield from get(one.name, env, LIVE)
-        if before is None or before.code != version.number:
-            after = yield from _deployed(before or BindingRecord(prompt=one.name, env=env, label=LIVE), version, actor, now)
-            if after.ahead:
-                behind.append(after)
+        first = BindingRecord(prompt=one.name, env=env, label=LIVE)
+        labels = {found.label: found for found in (yield from of_prompt(one.name)) if found.env == env}
+        for before in ({LIVE: first} | labels).values():
+            if before.code != version.number:
+                after = yield from _deployed(before, version, actor, now)
+                behind += [after] if after.ahead and after.label == LIVE else []
     return behind
 
 
@@ -171,7 +176,7 @@ def _deployed(before: BindingRecord, version: VersionRecord, actor: str, now: in
             actor=actor,
             env=after.env,
             label=after.label,
-            before=before.written if before.rev else None,
+            before=current.written if before.rev else None,
             after=after.written,
             reason=f"code has v{version.number}",
         ),
@@ -224,7 +229,7 @@ def roll_out(move: Move, weights: Mapping[int, float], sticky: str, now: int) ->
 
 @transaction
 def roll_back(move: Move, now: int) -> Transaction[BindingRecord]:
-    """Have hold what held before the last move; again, what held before that. Raises `PromptError` when there was none."""
+    """Have hold what held before the last move; again, what held before that. Raises `PromptError` when there was none, or it has ended."""
     before = yield from _locked(move, now)
     history = yield from _history(move.prompt, move.env)
     event = _undone([one for one in history if one.label == move.label and one.type in _MOVES])
@@ -242,7 +247,21 @@ def roll_back(move: Move, now: int) -> Transaction[BindingRecord]:
     for one in weights or ([] if number is None or mode == CODE else [number]):
         yield from _good(move.prompt, one)
     after = replace(before, mode=mode, number=number, rollout=said.get("rollout"), expires_at=said.get("expires_at"), weights=weights)
+    _check_back(event, before, after, now)
     return (yield from _moved(move, "rolled.back", before, after, now))
+
+
+def _check_back(event: PromptEvent, before: BindingRecord, after: BindingRecord, now: int) -> None:
+    """To go back to what would end at once, or from what has ended to what holds already, changes nothing."""
+    released: dict[str, Any] = loads(event.after or "{}")
+    if after.at(now).mode != after.mode:
+        number = after.number
+    elif released.get("expires_at", now + 1) <= now and (before.mode, before.number) == (after.mode, after.number):
+        number = released.get("number")
+    else:
+        return
+    message = f"The release of v{number} of {after.prompt} has ended by itself: there is nothing to go back to."
+    raise PromptError(message, hint="Release a version that is good.", prompt=after.prompt)
 
 
 @transaction

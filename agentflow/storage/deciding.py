@@ -12,7 +12,7 @@ from typing import Any
 
 from agentflow.clock import SECOND
 from agentflow.database.port import Row, Transaction, transaction
-from agentflow.errors import IdempotencyConflict, WaitpointError, WaitpointTimedOut
+from agentflow.errors import IdempotencyConflict, InvalidAnswer, WaitpointError, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, encode_failure, loads
 from agentflow.storage import audit, outbox, waitpoints
@@ -21,7 +21,7 @@ from agentflow.storage.policy import NotEligible, Policy, Said, SubjectChanged, 
 from agentflow.storage.runs import Lessee
 from agentflow.storage.showing import Sight
 from agentflow.storage.statements import SQL
-from agentflow.storage.waitpoints import Ending
+from agentflow.storage.waitpoints import Ending, Woken
 
 _WHY = {"self_approval": ": they asked for it", "not_a_person": ": no run and no agent may"}
 MOST = 1_000
@@ -46,7 +46,7 @@ class Ballot:
 class Decided:
     """What became of a ballot: the waitpoint after it, how many were needed and were there, or why it did not count (`refused`).
 
-    `grant` is the id of the one that was given with it.
+    `grant` is the id of the one that was given with it; `others` are the questions that a no with `stop` took back.
     """
 
     waitpoint: WaitpointRecord
@@ -57,6 +57,7 @@ class Decided:
     leased: Sequence[RunRecord] = field(default_factory=tuple[RunRecord, ...])
     sights: Sequence[Sight] = ()
     grant: str | None = None
+    others: Sequence[Woken] = ()
 
     @property
     def resolved(self) -> bool:
@@ -74,25 +75,34 @@ def decide(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None = 
 def decide_locked(one: WaitpointRecord, ballot: Ballot, now: int, lessee: Lessee | None) -> Transaction[Decided]:
     """As `decide`, for one whose run and row are locked, as a part of a transaction."""
     votes = yield SQL.votes.of_waitpoint(waitpoint=one.id)
-    policy, counted = Policy.of(loads(one.subject)), [vote for vote in votes if vote["counted"]]
-    for vote in votes:
-        if ballot.key is not None and vote["key"] == ballot.key:
-            return _again(one, vote, ballot, policy.tally(_said(counted)), now)
+    policy, said = Policy.of(loads(one.subject)), _said(_standing(votes))
     refused = _too_often(one, ballot.voter, votes, now) or _refused(one, ballot, policy, now)
-    if refused is None or (len(votes) < MOST and not isinstance(refused, TooManyDecisions)):
+    before = yield from _before(one, votes, ballot, refused, policy.tally(said))
+    if before is not None:
+        return before
+    if refused is None or _is_kept(votes, refused):
         yield from _keep(one, ballot, refused, now)
     if refused is not None:
         return Decided(one, refused=refused)
     if one.kind is not WaitKind.APPROVAL:
         return (yield from _end(one, Ending(WaitState.ANSWERED, ballot.answer, ballot.voter.name), None, now, lessee))
-    tally = policy.tally([*_said(counted), _word(ballot.voter.name, ballot.choice, ballot.answer)])
+    tally = policy.tally([*said, _word(ballot.voter.name, ballot.choice, ballot.answer)])
     if tally.end is None:
         return Decided(one, tally.need, len(tally.by))
     done = yield from _end(one, Ending(WaitState.ANSWERED, ballot.answer, ", ".join(tally.by)), tally, now, lessee)
     if tally.end is False and one.run_id is not None and loads(ballot.answer).get("stop") is True:
-        others = yield from _supersede_others(one.run_id, ballot.voter.name, now)
-        done = replace(done, runs=[*done.runs, *others])
+        return replace(done, others=(yield from _supersede_others(one.run_id, ballot.voter, now)))
     return done
+
+
+@transaction
+def keep_refused(waitpoint_id: str, ballot: Ballot, refused: WaitpointError, now: int) -> Transaction[None]:
+    """Keep a ballot that was refused, where what refused it took its vote along. Raises `WaitpointNotFound`."""
+    one = yield from locked(waitpoint_id)
+    votes = yield SQL.votes.of_waitpoint(waitpoint=one.id)
+    came_before = ballot.key is not None and any(vote["key"] == ballot.key for vote in votes)
+    if _is_kept(votes, refused) and not came_before:
+        yield from _keep(one, ballot, refused, now)
 
 
 @transaction
@@ -112,13 +122,18 @@ def withdraw(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None 
 
 @transaction
 def reassign(waitpoint_id: str, ballot: Ballot, now: int) -> Transaction[Decided]:
-    """Give an open question to others: the answer of the ballot says to whom. Raises `WaitpointNotFound`."""
+    """Give an open question to others: the answer of the ballot says to whom, and they decide it from the beginning.
+
+    Raises `WaitpointNotFound`, and `InvalidAnswer` where they could not decide it.
+    """
     one = yield from locked(waitpoint_id)
     refused = None if one.state is WaitState.PENDING else waitpoints.refusal(one)
+    subject = dumps({**loads(one.subject), **loads(ballot.answer)["to"]})
+    if refused is None:
+        _check_decidable(one.id, Policy.of(loads(subject)))
     yield from _keep(one, ballot, refused, now)
     if refused is not None:
         return Decided(one, refused=refused)
-    subject = dumps({**loads(one.subject), **loads(ballot.answer)["to"]})
     yield SQL.waitpoints.reassign(id=one.id, subject=subject)
     yield SQL.links.revoke(waitpoint=one.id, actor=None, now=now)
     if outbox.is_told(subject):
@@ -126,16 +141,29 @@ def reassign(waitpoint_id: str, ballot: Ballot, now: int) -> Transaction[Decided
     return Decided(replace(one, subject=subject), Policy.of(loads(subject)).need, 0)
 
 
-def _supersede_others(run_id: str, by: str, now: int) -> Transaction[list[RunRecord]]:
-    """Nobody is asked any more by a run that is stopped, and no late yes lets anything begin. Returns other runs that this woke."""
-    gone = Failure(code="superseded", type="WaitpointTimedOut", message=f"{by} stopped its run.")
-    woken: list[RunRecord] = []
+def _check_decidable(waitpoint_id: str, policy: Policy) -> None:
+    if not policy.users and not policy.groups:
+        hint = "Name users or groups."
+        raise InvalidAnswer(f"{waitpoint_id} would be for everybody: with neither users nor groups anybody decides.", hint=hint)
+    able = sum(policy.refuses(Voter(name)) is None for name in policy.users)
+    if not policy.groups and able < policy.need:
+        hint = "Name more users, or groups."
+        raise InvalidAnswer(f"Nobody could decide {waitpoint_id}: {policy.need} are needed, and {able} of these may.", hint=hint)
+
+
+def _supersede_others(run_id: str, by: Voter, now: int) -> Transaction[list[Woken]]:
+    """Nobody is asked any more by a run that is stopped, and no late yes lets anything begin. Returns the questions that this ended."""
+    gone = Failure(code="superseded", type="WaitpointTimedOut", message=f"{by.name} stopped its run.")
+    detail = {"state": WaitState.CANCELLED.value, "why": gone.message}
+    ended: list[Woken] = []
     for other in (yield from waitpoints.open_of_run(run_id)):
         if other.kind in (WaitKind.APPROVAL, WaitKind.INPUT):
             yield SQL.waitpoints.lock(id=other.id)
-            ended = yield from waitpoints.end_locked(other, Ending(WaitState.CANCELLED, encode_failure(gone), by), now, None)
-            woken += [run for run in ended.runs if run.id != run_id]
-    return woken
+            ending = Ending(WaitState.CANCELLED, encode_failure(gone), by.name)
+            ended.append((yield from waitpoints.end_locked(other, ending, now, None)))
+            note = Note(type="supersede", waitpoint=other.id, run_id=run_id, actor=by.name, via=by.via, detail=detail)
+            yield from audit.tell(note, now)
+    return ended
 
 
 def votes(waitpoint_id: str) -> Transaction[list[Row]]:
@@ -188,13 +216,38 @@ def _too_often(one: WaitpointRecord, voter: Voter, votes: Sequence[Row], now: in
     return TooManyDecisions(message, hint="Wait a minute.", waitpoint_id=one.id, retry_after=60)
 
 
-def _again(one: WaitpointRecord, vote: Row, ballot: Ballot, tally: Tally, now: int) -> Decided:
+def _before(
+    one: WaitpointRecord, votes: Sequence[Row], ballot: Ballot, refused: WaitpointError | None, tally: Tally
+) -> Transaction[Decided | None]:
+    """What becomes of a ballot that came before; None where it did not, or where it counts only now: then its key is free for that.
+
+    Raises `IdempotencyConflict`.
+    """
+    vote = next((vote for vote in votes if ballot.key is not None and vote["key"] == ballot.key), None)
+    if vote is None:
+        return None
     if (vote["actor"], vote["choice"], vote["body"]) != (ballot.voter.name, ballot.choice, ballot.answer):
         hint = "Use another key for another decision."
         raise IdempotencyConflict(f"The idempotency key {ballot.key!r} belongs to another decision about {one.id}.", hint=hint)
+    counts = any(other["seq"] == vote["seq"] for other in _standing(votes))
+    if refused is not None and not counts:
+        return Decided(one, refused=refused)
     if vote["counted"]:
+        # Also one from before the question went to others: a message that is sent again is no new word.
         return Decided(one, tally.need, len(tally.by))
-    return Decided(one, refused=_refused(one, ballot, Policy.of(loads(one.subject)), now) or waitpoints.refusal(one))
+    yield SQL.votes.free_key(waitpoint=one.id, seq=vote["seq"])
+    return None
+
+
+def _is_kept(votes: Sequence[Row], refused: WaitpointError) -> bool:
+    """Whether also this one is kept that does not count."""
+    return len(votes) < MOST and not isinstance(refused, TooManyDecisions)
+
+
+def _standing(votes: Sequence[Row]) -> list[Row]:
+    """The votes that count: what was said before a question went to others was said to another question."""
+    last = max((vote["seq"] for vote in votes if vote["counted"] and vote["choice"] == "reassign"), default=0)
+    return [vote for vote in votes if vote["counted"] and vote["seq"] > last]
 
 
 def _keep(one: WaitpointRecord, ballot: Ballot, refused: WaitpointError | None, now: int) -> Transaction[None]:

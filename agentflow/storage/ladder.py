@@ -11,7 +11,8 @@ from agentflow.database.port import Transaction, transaction
 from agentflow.errors import WaitpointError
 from agentflow.records import WaitpointRecord, WaitState
 from agentflow.serde import dumps, loads
-from agentflow.storage import deciding, outbox, runs, waitpoints
+from agentflow.storage import audit, deciding, outbox, runs, waitpoints
+from agentflow.storage.audit import Note
 from agentflow.storage.statements import SQL
 
 REMIND, ESCALATE = "remind", "escalate"
@@ -105,3 +106,5 @@ def widened(subject: Mapping[str, Any], target: str) -> dict[str, Any]:
 
 def _say(one: WaitpointRecord, by: str, choice: str, said: Mapping[str, Any], now: int) -> Transaction[None]:
     yield SQL.votes.put(waitpoint=one.id, actor=by, choice=choice, body=dumps(said), key=None, counted=1, why=None, now=now)
+    via = "ladder" if by == BY else "api"
+    yield from audit.tell(Note(type=choice, waitpoint=one.id, run_id=one.run_id, actor=by, via=via, detail=said), now)

@@ -1,14 +1,13 @@
 """Which version of a prompt a run holds: chosen once, recorded, the same for all runs of its family and, if asked, of its thread.
 
 The record in a run's journal is what the run goes by; the rows say the same to others: to the runs below it, to the next run of its thread,
-and to people who ask who holds a version.
+and to people who ask who holds a version (`holders`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from agentflow.database.port import Row, Transaction, transaction
 from agentflow.errors import PromptError, RunError, VersionRevoked
@@ -20,8 +19,6 @@ from agentflow.storage.prompts import Happening, Own, VersionRecord
 from agentflow.storage.runs import Lease, NewRun, Started
 from agentflow.storage.statements import SQL
 
-HOLDERS = 1_000
-"""Runs that are named at most when somebody asks who holds a version."""
 _CHAIN = 8
 """How many revoked versions in a row name another one to go on with."""
 
@@ -95,22 +92,6 @@ class Place:
     entry: JournalEntry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HolderRecord:
-    """A run that holds a version and has not ended."""
-
-    run_id: str
-    state: str
-    thread: str | None
-    prompt: str
-    label: str
-    number: int
-    hash: str
-    variant: str | None
-    rollout: str | None
-    at: int
-
-
 @transaction
 def resolve(lease: Lease, wanted: Wanted, place: Place) -> Transaction[Held]:
     """Choose a version for a run and record it. Raises `LeaseLost`, `PromptNotFound`, `VersionNotFound`, `VersionRevoked`,
@@ -120,7 +101,7 @@ def resolve(lease: Lease, wanted: Wanted, place: Place) -> Transaction[Held]:
     now = place.entry.ended_at
     own = None if wanted.own is None else (yield from prompts.ensure(wanted.own, "code", now))
     top = (yield SQL.pins.top(run=lease.run))[0]["key"]
-    choice = yield from _agreed(wanted, place, top, own)
+    choice = yield from _agreed(lease, wanted, place, top, own)
     held = yield from _settled(wanted, choice, own, place.branch)
     yield from _own_pin(lease, wanted, held, now)
     yield from _record(lease, place.entry, held)
@@ -128,10 +109,11 @@ def resolve(lease: Lease, wanted: Wanted, place: Place) -> Transaction[Held]:
 
 
 @transaction
-def adopt(lease: Lease, wanted: Wanted, held: Held, place: Place) -> Transaction[Held | None]:
+def adopt(lease: Lease, wanted: Wanted, held: Held, place: Place, *, compared: bool) -> Transaction[Held | None]:
     """What a run holds from now on, recorded, if that is another version: somebody moved its pin, revoked the version, or it does not fit.
 
-    Raises `LeaseLost`, `VersionRevoked`, and `PromptError` for a version that does not fit where code has no other.
+    `compared`: whether a replay is to say the same at its first call. Raises `LeaseLost`, `VersionRevoked`, and `PromptError` for a version
+    that does not fit where code has no other.
     """
     yield from runs.held(lease)
     now = place.entry.ended_at
@@ -143,12 +125,12 @@ def adopt(lease: Lease, wanted: Wanted, held: Held, place: Place) -> Transaction
         before = yield from prompts.find(wanted.prompt, held.hash)
     moved = None if before.hash == held.hash or not pinned else f"moved by {pinned[0]['moved_by']}"
     version, reason = yield from _standing(before)
-    version, reason, rendered = _fitting(wanted, version, own, reason or moved)
+    version, reason, rendered = yield from _fitting(wanted, version, own, reason or moved)
     if version.hash == held.hash:
         # A run that was made of another one's record tells those below it what it holds.
         yield from _own_pin(lease, wanted, held, now)
         return None
-    after = _held(wanted, Choice(version), reason, rendered, place.branch)
+    after = _held(wanted, Choice(version), reason, rendered if compared else None, place.branch)
     yield from _own_pin(lease, wanted, after, now)
     yield from _record(lease, place.entry, after)
     return after
@@ -175,19 +157,40 @@ def stale(run: int, wanted: Wanted, held: Held) -> Transaction[bool]:
     return bool(found) and found[0]["revoked_at"] is not None
 
 
-def _agreed(wanted: Wanted, place: Place, top: int, own: VersionRecord | None) -> Transaction[Choice]:
-    """What the family, or the thread, holds already; else what is chosen now, for all of them."""
-    family, thread = f"run:{top}", None if wanted.pin != "thread" or place.thread is None else f"thread:{place.thread}"
-    for scope in (family, thread):
-        found = () if scope is None else (yield SQL.pins.get(scope=scope, prompt=wanted.prompt, label=wanted.scope))
-        if found:
-            choice = yield from _pinned(found[0])
-            break
-    else:
-        choice = yield from _chosen(wanted, place, family, own)
-    if thread is not None:
-        choice = yield from _kept(thread, None, wanted, choice, place.entry.ended_at)
-    return (yield from _kept(family, top, wanted, choice, place.entry.ended_at))
+def _agreed(lease: Lease, wanted: Wanted, place: Place, top: int, own: VersionRecord | None) -> Transaction[Choice]:
+    """What the run was given to hold; else what its family, or its thread, holds; else what is chosen now, for all of them.
+
+    A version that nobody may go on with keeps nobody from beginning with another: a thread takes that, a family has each run choose.
+    """
+    now, family, thread = place.entry.ended_at, f"run:{top}", f"thread:{place.thread}"
+    given = yield from _kept_in(f"run:{lease.run}", wanted)
+    held = yield from _kept_in(family, wanted)
+    before = (yield from _kept_in(thread, wanted)) if wanted.pin == "thread" and place.thread is not None else None
+    good: list[Choice] = []
+    for one in (held, before):
+        if one is not None and (yield from _stands(one.version)):
+            good.append(one)
+    choice = given or (good[0] if good else (yield from _chosen(wanted, place, family, own)))
+    if before is not None and before not in good:
+        yield from _move(thread, wanted.prompt, wanted.scope, choice.version, "revoked", now)
+    elif wanted.pin == "thread" and place.thread is not None:
+        agreed = yield from _kept(thread, None, wanted, choice, now)
+        choice = agreed if given is None and held is None else choice
+    return choice if given is not None or held is not None else (yield from _kept(family, top, wanted, choice, now))
+
+
+def _kept_in(scope: str, wanted: Wanted) -> Transaction[Choice | None]:
+    found = yield SQL.pins.get(scope=scope, prompt=wanted.prompt, label=wanted.scope)
+    return (yield from _pinned(found[0])) if found else None
+
+
+def _stands(version: VersionRecord) -> Transaction[bool]:
+    """Whether a run may begin with a version, or with one that stands for it."""
+    try:
+        yield from _standing(version)
+    except VersionRevoked:
+        return False
+    return True
 
 
 def _chosen(wanted: Wanted, place: Place, family: str, own: VersionRecord | None) -> Transaction[Choice]:
@@ -217,7 +220,7 @@ def live(wanted: Wanted, env: str, now: int) -> Transaction[Held]:
 def _settled(wanted: Wanted, choice: Choice, own: VersionRecord | None, branch: str) -> Transaction[Held]:
     """What was chosen, or what stands for it where it is revoked or does not fit."""
     version, reason = yield from _standing(choice.version)
-    version, reason, rendered = _fitting(wanted, version, own, reason)
+    version, reason, rendered = yield from _fitting(wanted, version, own, reason)
     return _held(wanted, choice if version.number == choice.version.number else Choice(version), reason, rendered, branch)
 
 
@@ -264,17 +267,18 @@ def _standing(version: VersionRecord) -> Transaction[tuple[VersionRecord, str | 
 
 def _fitting(
     wanted: Wanted, version: VersionRecord, own: VersionRecord | None, reason: str | None
-) -> tuple[VersionRecord, str | None, str]:
-    """The version, or what the code has where the version does not fit what the code gives it."""
+) -> Transaction[tuple[VersionRecord, str | None, str]]:
+    """The version, or what the code has where the version does not fit what the code gives it. Raises `VersionRevoked`."""
     try:
         return version, reason, wanted.fits(version.body)
     except PromptError:
         if own is None or own.hash == version.hash or wanted.version is not None:
             raise
-    return own, "contract", wanted.fits(own.body)
+    mine, _ = yield from _standing(own)
+    return mine, "contract", wanted.fits(mine.body)
 
 
-def _held(wanted: Wanted, choice: Choice, reason: str | None, rendered: str, branch: str) -> Held:
+def _held(wanted: Wanted, choice: Choice, reason: str | None, rendered: str | None, branch: str) -> Held:
     version = choice.version
     return Held(
         number=version.number,
@@ -297,7 +301,7 @@ def _own_pin(lease: Lease, wanted: Wanted, held: Held, now: int) -> Transaction[
         yield from _move(f"run:{lease.run}", wanted.prompt, wanted.scope, version, held.reason or "code", now)
 
 
-def _move(scope: str, prompt: str, label: str | None, version: VersionRecord, by: str, now: int) -> Transaction[int]:
+def _move(scope: str, prompt: str, label: str, version: VersionRecord, by: str, now: int) -> Transaction[int]:
     moved = yield SQL.pins.move(scope=scope, prompt=prompt, label=label, number=version.number, hash=version.hash, moved_by=by, now=now)
     return len(moved)
 
@@ -310,9 +314,10 @@ def _record(lease: Lease, entry: JournalEntry, held: Held) -> Transaction[None]:
 
 @transaction
 def repin(run_id: str, prompt: str, to: int | str, said: Happening, now: int) -> Transaction[VersionRecord]:
-    """Have a run hold another version from its next lease on.
+    """Have a run hold another version from its next lease on, also one that has not asked yet for what is live.
 
-    Raises `RunNotFound`, `VersionNotFound`, `RunError` for a run that has ended and `PromptError` for one that does not hold the prompt.
+    What code insists on is moved only once nobody may go on with that. Raises `RunNotFound`, `PromptNotFound`, `VersionNotFound`,
+    `RunError` for a run that has ended and `PromptError` for a version that is revoked.
     """
     run = yield from runs.lock(run_id)
     if run.state.terminal:
@@ -321,11 +326,22 @@ def repin(run_id: str, prompt: str, to: int | str, said: Happening, now: int) ->
     version = yield from prompts.find(prompt, to)
     if version.revoked_at is not None:
         raise PromptError(f"v{version.number} of {prompt} is revoked.", hint="Take another version.", prompt=prompt)
-    if not (yield from _move(f"run:{run.key}", prompt, None, version, said.actor, now)):
-        raise PromptError(f"{run_id} does not hold {prompt}.", hint="See who does: `agentflow prompts pins`.", prompt=prompt)
+    if not (yield from _repinned(f"run:{run.key}", version, said.actor, now)):
+        yield from _kept_as(f"run:{run.key}", run.key, (prompt, LIVE), Choice(version), now)
     told = Happening(type="run.repinned", actor=said.actor, reason=said.reason, before=run_id, after=str(version.number))
     yield from prompts.tell(prompt, told, now)
     return version
+
+
+def _repinned(scope: str, version: VersionRecord, by: str, now: int) -> Transaction[int]:
+    moved = 0
+    for row in (yield SQL.pins.of_scope(scope=scope)):
+        if row["prompt"] != version.prompt:
+            continue
+        insisted = row["label"].startswith("@")
+        if not insisted or not (yield from _stands((yield from _pinned(row)).version)):
+            moved += yield from _move(scope, version.prompt, row["label"], version, by, now)
+    return moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,13 +377,3 @@ def upgrade(thread: str, prompt: str, said: Happening, now: int) -> Transaction[
     told = Happening(type="thread.upgraded", actor=said.actor, reason=said.reason, before=thread)
     yield from prompts.tell(prompt, told, now)
     return True
-
-
-def holders(prompt: str, number: int | None = None) -> Transaction[list[HolderRecord]]:
-    """The runs that hold a version of a prompt, or any, and have not ended; those that took it last come first."""
-    found = yield SQL.pins.holders(prompt=prompt, number=number, limit=HOLDERS)
-    return [HolderRecord(**_columns(row)) for row in found]
-
-
-def _columns(row: Row) -> Mapping[str, Any]:
-    return {name: row[name] for name in HolderRecord.__slots__}

@@ -16,13 +16,17 @@ EVENTS = 200
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """A prompt as code has it: `contract` is the JSON schema of its variables, `body` canonical JSON with that hash."""
+    """A prompt as code has it: `contract` is the JSON schema of its variables, `body` canonical JSON with that hash.
+
+    `trusting`: text from outside may stand in system messages.
+    """
 
     name: str
     hash: str
     body: str
     contract: str = "{}"
     description: str = ""
+    trusting: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +99,12 @@ def lock(name: str) -> Transaction[Row]:
     return found[0]
 
 
+def lock_own(own: Own, now: int) -> Transaction[Row]:
+    """Lock the row of a prompt that code has, or an import brings: it is there from now on."""
+    yield SQL.prompts.put(name=own.name, description=own.description, contract=own.contract, trusting=int(own.trusting), now=now)
+    return (yield from lock(own.name))
+
+
 def not_found(name: str) -> PromptError:
     """The error for a prompt that nobody registered."""
     return PromptNotFound(f"There is no prompt {name!r}.", hint="Start a worker whose code has it, or import it.", prompt=name)
@@ -124,8 +134,7 @@ def ensure(own: Own, actor: str, now: int) -> Transaction[VersionRecord]:
     found = yield SQL.prompts.hashed(prompt=own.name, hash=own.hash)
     if found:
         return version_of(found[0])
-    yield SQL.prompts.put(name=own.name, description=own.description, contract=own.contract, now=now)
-    yield from lock(own.name)
+    yield from lock_own(own, now)
     return (yield from keep(NewVersion(prompt=own.name, hash=own.hash, body=own.body, source="code", actor=actor), now))
 
 
@@ -151,8 +160,7 @@ def save(new: NewVersion, now: int) -> Transaction[VersionRecord]:
 @transaction
 def create(own: Own, source: str, actor: str, now: int) -> Transaction[VersionRecord]:
     """Keep a version of a prompt that may be new, as an import brings it."""
-    yield SQL.prompts.put(name=own.name, description=own.description, contract=own.contract, now=now)
-    yield from lock(own.name)
+    yield from lock_own(own, now)
     return (yield from keep(NewVersion(prompt=own.name, hash=own.hash, body=own.body, source=source, actor=actor), now))
 
 

@@ -10,12 +10,13 @@ from pydantic_ai.messages import ToolReturnPart
 
 from agentflow import Agent, Approval, Retry, TellModel, ai, context, step, task
 from agentflow.errors import InvalidAnswer
+from agentflow.policy import at_least
 from agentflow.records import EntryKind
 from agentflow.serde import loads
 from agentflow.testing import Engine
 from agentflow.testing.engine import Waiting
 from agentflow.testing.models import call, scripted_model, text
-from tests.agents.loops import LOOPS, Make
+from tests.agents.loops import LOOPS, Make, our_agent, own_loop
 
 PATIENCE = 10.0
 began: list[str] = []
@@ -86,6 +87,43 @@ async def test_a_call_whose_worker_died_in_it_runs_again_when_the_same_people_sa
     assert len(began) == 2
     assert len(set(began)) == 1, "the outside system sees one key"
     assert [one.text for one in made.told] == ["paid 5 for o-1"]
+
+
+@pytest.mark.parametrize("loop", [our_agent, own_loop], ids=lambda make: make.__name__)
+async def test_what_became_of_a_call_is_asked_of_whom_a_rule_had_asked_about_it(engine: Engine, loop: Make) -> None:
+    engine.policy.always_ask("consent-pay", need=2, groups=["finance"], risk="high")
+    run = await engine.start(loop([ai.tool(pay)], [GIVEN]).task.using(started_by="otto"), "go")
+    [question] = await engine.waiting(run, kind="approval")
+    for name in ("maria", "zoe"):
+        await question.approve(by=name)
+    await asyncio.wait_for(gate.reached.wait(), PATIENCE)
+    await engine.crash()
+    [again] = await engine.waiting(run, kind="approval")
+    asked = loads(again.record.subject)
+    assert [asked.get(name) for name in ("kind", "groups", "need", "risk", "requester")] == ["outcome", ["finance"], 2, "high", "otto"]
+    gate.open.set()
+    await again.approve(by="maria")
+    assert len(began) == 1
+    await again.approve(by="zoe")
+    assert await run.result() == "done"
+    assert len(began) == 2
+
+
+async def test_what_became_of_a_call_that_was_edited_is_asked_of_whom_the_edit_was(engine: Engine) -> None:
+    engine.policy.always_ask("consent-pay", args={"cents": at_least(1_000)}, users=["boss"])
+    run = await engine.start(our_agent([ai.tool(pay, approval=Approval(groups=["cash"]))], [GIVEN]).task, "go")
+    [first] = await engine.waiting(run, kind="approval")
+    await first.approve(by="maria", edits={"order": "o-1", "cents": 5_000})
+    [second] = [one for one in await engine.waiting(run, kind="approval") if one.id != first.id]
+    await second.approve(by="boss")
+    await asyncio.wait_for(gate.reached.wait(), PATIENCE)
+    await engine.crash()
+    gate.open.set()
+    [again] = await engine.waiting(run, kind="approval")
+    asked = loads(again.record.subject)
+    assert (asked["kind"], asked["users"], asked["groups"]) == ("outcome", ["boss"], [])
+    await again.approve(by="boss")
+    assert await run.result() == "done"
 
 
 async def test_a_person_may_say_what_the_call_has_returned_or_that_it_failed(engine: Engine, loop: Make) -> None:

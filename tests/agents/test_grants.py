@@ -185,6 +185,14 @@ async def test_of_commands_and_where_the_risk_is_high_only_the_very_same_call_is
     assert await is_asked(engine, writer({"path": "a"}, risk="high"))
 
 
+async def test_a_pattern_that_could_freeze_a_worker_is_no_part_of_a_grant(engine: Engine) -> None:
+    slow: list[dict[str, Any]] = [{"regex": "(a+)+$"}, {"prefix": "a", "regex": "a+"}]
+    for one in slow:
+        with pytest.raises(InvalidGrant, match="regex"):
+            await engine.app.grants.create("grants-write", by="zoe", match={"args": {"path": one}}, always=Always(scope="all"))
+    assert await engine.app.grants.list(every=True) == []
+
+
 async def test_always_goes_with_one_persons_yes_to_a_tool_call_and_with_nothing_else(engine: Engine) -> None:
     run = await engine.start(writer({"path": "a"}, need=2), "go")
     [question] = await engine.waiting(run)

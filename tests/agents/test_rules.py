@@ -14,8 +14,9 @@ from agentflow.policy import Policy, at_least
 from agentflow.records import RunState
 from agentflow.serde import decode_failure, loads
 from agentflow.storage.policy import NotEligible
+from agentflow.streams.events import ToolDenied
 from agentflow.testing import Engine, Waiting, call, scripted_model, text
-from tests.agents.loops import LOOPS, Make
+from tests.agents.loops import LOOPS, Make, our_agent
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -62,6 +63,19 @@ async def test_a_forbidden_call_is_told_at_once_and_nobody_is_asked(engine: Engi
     assert not (await engine.replay(run)).diverges
 
 
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [("Nobody pays Mallory.", "The rules forbid this call: Nobody pays Mallory."), (None, "The rules forbid this call.")],
+)
+async def test_the_model_and_viewers_are_told_that_a_rule_forbids_a_call(engine: Engine, reason: str | None, told: str) -> None:
+    engine.policy.deny("rules-pay", reason=reason)
+    made = our_agent([ai.tool(pay)], [("rules-pay", {"to": "mallory"})])
+    run = await engine.start(made.task, "go")
+    assert await run.result() == "done"
+    assert [one.text for one in made.told] == [f"{told} Do not make it again unless you are asked to."]
+    assert [one.event.reason for one in await engine.events(run) if isinstance(one.event, ToolDenied)] == [told]
+
+
 @pytest.mark.parametrize("loop", LOOPS, ids=lambda make: make.__name__)
 async def test_the_rules_of_the_app_hold_in_every_loop(engine: Engine, loop: Make) -> None:
     engine.policy.deny("rules-pay", args={"cents": 5}, reason="Not five.")
@@ -70,6 +84,13 @@ async def test_the_rules_of_the_app_hold_in_every_loop(engine: Engine, loop: Mak
     assert await run.result() == "done"
     assert ["Not five." in one.text for one in made.told] == [True]
     assert paid == []
+
+
+async def test_a_call_that_no_rule_is_about_is_not_judged_in_the_journal(engine: Engine) -> None:
+    engine.policy.deny("rules-other").allow("rules-x*")
+    run = await engine.start(payer({"to": "otto"}, policy=Policy().always_ask("rules-third")), "pay")
+    assert await run.result() == "done"
+    assert (paid, await judged(engine, run)) == (["otto 5"], [])
 
 
 async def test_the_rules_of_an_agent_are_joined_to_those_of_the_app(engine: Engine) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 import httpx
@@ -16,6 +16,7 @@ import pytest
 
 from agentflow import Agentflow, approve, task
 from agentflow.channels import ChannelError, Console, Notice, People, Question, Slack
+from agentflow.channels.cards import card
 from agentflow.clock import SECOND, SystemClock
 from agentflow.errors import ConfigurationError, RetryAfter
 from agentflow.retry import Retry, retry_after
@@ -28,8 +29,9 @@ NOTICE = Notice(id="wp_1.1", event="requested", at=1, address="#ops", question=A
 
 
 @task(name="slack.refund")
-async def refund(order: str, need: int = 1) -> str:
-    decision = await approve(f"Refund {order}?", body={"order": order}, groups=["cash"], need=need, notify=["slack:#ops"])
+async def refund(order: str, need: int = 1, deny: Literal["veto", "majority"] = "veto") -> str:
+    told = ["slack:#ops"]
+    decision = await approve(f"Refund {order}?", body={"order": order}, groups=["cash"], need=need, deny=deny, notify=told)
     return f"{decision.approved} by {decision.by}"
 
 
@@ -96,6 +98,16 @@ async def test_a_message_shows_what_is_asked_as_text_and_its_buttons_carry_the_i
         last = here.came.all[3][1]
         assert "Denied by ana" in last["text"]
         assert "actions" not in [block["type"] for block in last["blocks"]]
+
+
+def test_nobody_approves_in_a_message_what_it_does_not_show_all_of() -> None:
+    for body, offered in (("x" * 2_500, ["approve", "deny", "open"]), ({"text": "x" * 2_500}, ["deny", "open"])):
+        blocks = card(replace(ASKED, body=body), NOTICE).blocks
+        assert [one["action_id"] for one in blocks[-1]["elements"]] == offered
+        assert ("To approve it, open it." in json.dumps(blocks)) is ("approve" not in offered)
+    alone = card(replace(ASKED, about="outcome"), replace(NOTICE, link=None)).blocks
+    assert [one["action_id"] for one in alone[-1]["elements"]] == ["deny"]
+    assert "To approve it, open your dashboard." in json.dumps(alone)
 
 
 async def test_what_slack_refuses_for_good_is_not_tried_again_and_what_is_too_much_is_tried_later() -> None:
@@ -169,6 +181,22 @@ async def test_two_people_are_needed_and_each_is_told_how_far_it_is(stage: Stage
     assert (await stage.told(2))[0] == "Recorded: 1 of 2."
     await stage.site.ended(run)
     assert (await stage.site.client.get(f"/v1/runs/{run}")).json()["output"] == "True by maria, boss"
+
+
+async def test_who_changes_their_mind_in_slack_and_back_again_counts_as_they_think_now(stage: Stage) -> None:
+    run, waitpoint, ts = await stage.asked(need=2, deny="majority")
+    for action in ("approve", "deny", "approve", "approve"):
+        await stage.click(stage.slack.pressed(waitpoint, ts, action=action))
+    await stage.click(stage.slack.pressed(waitpoint, ts, "U2"))
+    await stage.site.ended(run)
+    assert (await stage.site.client.get(f"/v1/runs/{run}")).json()["output"] == "True by maria, boss"
+    votes = (await stage.site.client.get(f"/v1/waitpoints/{waitpoint}/votes")).json()["votes"]
+    assert [(one["actor"], one["choice"]) for one in votes] == [
+        ("maria", "approve"),
+        ("maria", "deny"),
+        ("maria", "approve"),
+        ("boss", "approve"),
+    ]
 
 
 async def test_people_are_reminded_over_http_once_a_minute_and_not_of_what_is_over(stage: Stage) -> None:

@@ -11,7 +11,9 @@ import pytest
 
 from agentflow import Agentflow, prompt
 from agentflow.prompts import files
-from agentflow.storage import bindings
+from agentflow.storage import bindings, runs
+from agentflow.storage.runs import NewRun
+from agentflow.storage.statements import SQL
 from tests.cli.conftest import Call, as_json
 
 FILE = "---\nname: title\nmodel: openai:gpt-4o\nvariables: {properties: {topic: {type: string}}, required: [topic]}\n---\n"
@@ -169,3 +171,37 @@ def test_before_a_deploy_what_is_live_is_held_to_the_new_code(call: Call, folder
         in failed.stdout
     )
     assert call("prompts", "check", "coded.py", "--env", "staging").exit_code == 0
+
+
+def test_who_holds_a_version_is_moved_and_the_version_taken_back(call: Call, folder: Path) -> None:
+    pushed(call, folder, "Title: {{topic}}\n")
+    assert "Nobody holds title" in call("prompts", "pins", "title").stdout
+    run = "run_cli_held"
+
+    async def hold() -> None:
+        async with Agentflow(directory=folder / ".agentflow", redis="redis://127.0.0.1:1", worker=False) as app:
+            new = NewRun(id=run, task="cli_held", queue="default", input="{}", thread="t-cli")
+            await app.database.transact(runs.start(new, app.clock.now()))
+            one = await app.prompts.repin(run, "title", to=1, actor="maria")
+            pin = {"prompt": "title", "label": "live", "number": 1, "hash": one.hash, "variant": None, "rollout": None, "run": None}
+            await app.database.execute(SQL.pins.keep(scope="thread:t-cli", now=0, **pin))
+
+    asyncio.run(hold())
+    told = call("prompts", "pins", "title", "v1").stdout
+    assert run in told
+    assert "t-cli" in told
+    assert [(one["run"], one["version"]) for one in as_json(call("prompts", "pins", "title", "--json"))] == [(run, 1)]
+    assert f"{run} holds title v2" in call("prompts", "repin", run, "title", "--to", "v2", "--reason", "rude").stdout
+    assert "v1 of title is revoked" in call("prompts", "revoke", "title", "1", "--policy", "repin:2", "--by", "maria").stdout
+    assert "repin:2" in call("prompts", "show", "title").stdout
+    assert "The next run of t-cli takes what is live of title" in call("prompts", "upgrade", "t-cli", "title").stdout
+    assert "t-cli holds nothing of title" in call("prompts", "upgrade", "t-cli", "title").stdout
+
+
+def test_what_is_live_is_protected_and_opened_again(call: Call, folder: Path) -> None:
+    pushed(call, folder, "Title: {{topic}}\n")
+    assert "protected" in call("prompts", "protect", "title").stdout
+    assert "is protected" in call("prompts", "release", "title", "2").stderr
+    assert "is protected" in call("prompts", "protect", "title", "--off").stderr
+    assert "protected" not in call("prompts", "protect", "title", "--off", "--protected").stdout
+    assert "v2 pinned" in call("prompts", "release", "title", "2").stdout

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from agentflow import Agent, Approval, ai, approve, task
+from agentflow import Agent, Approval, ai, approve, race, sleep, task
+from agentflow.app.batch import Choice
+from agentflow.engine.waits import ask_approval, within_run
 from agentflow.engine.worker import WorkerSettings
 from agentflow.errors import (
     DefinitionError,
     IdempotencyConflict,
+    InvalidAnswer,
     WaitpointAlreadyAnswered,
     WaitpointTimedOut,
 )
 from agentflow.records import RunState, WaitState
 from agentflow.serde import loads
+from agentflow.storage import audit
 from agentflow.storage.policy import NotEligible, Policy, Said, SubjectChanged, Voter
+from agentflow.streams.events import ApprovalResolved
 from agentflow.testing import Engine, Waiting, call, scripted_model, text
 
 YES, NO = {"approved": True}, {"approved": False, "reason": "no"}
@@ -182,6 +188,22 @@ async def test_the_same_key_is_the_same_decision_and_another_under_it_is_refused
     assert len(await kept(engine, question)) == 2
 
 
+async def test_who_was_refused_once_counts_under_the_same_key_as_soon_as_they_may_decide(engine: Engine) -> None:
+    run, question = await asked(engine, users=["maria"])
+    for _ in range(2):
+        with pytest.raises(NotEligible):
+            await engine.app.waitpoints.decide(question.id, YES, by="otto", idempotency_key="click")
+    await engine.app.waitpoints.reassign(question.id, by="boss", users=["otto", "maria"])
+    counted = [await engine.app.waitpoints.decide(question.id, YES, by="otto", idempotency_key="click") for _ in range(2)]
+    assert [one.resolved for one in counted] == [True, True]
+    assert await run.result() == "yes by otto"
+    assert [one[:3] for one in await kept(engine, question)] == [
+        ("otto", "approve", False),
+        ("boss", "reassign", True),
+        ("otto", "approve", True),
+    ]
+
+
 async def test_a_policy_is_that_of_the_question_whatever_the_code_says_by_now(engine: Engine) -> None:
     needed = [2]
 
@@ -251,6 +273,73 @@ async def test_a_question_can_be_given_to_somebody_else(engine: Engine) -> None:
     await question.approve(by="otto")
     assert await run.result() == "yes by otto"
     assert (await engine.app.waitpoints.votes(question.id))[0].said == {"to": {"users": ["otto"]}}
+
+
+async def test_what_was_said_before_a_question_went_to_others_does_not_count_any_more(engine: Engine) -> None:
+    run, question = await asked(engine, need=2)
+    await engine.app.waitpoints.decide(question.id, YES, by="mallory", idempotency_key="m")
+    await engine.app.waitpoints.reassign(question.id, by="boss", users=["maria", "bob"])
+    alone = await engine.app.waitpoints.decide(question.id, YES, by="maria")
+    assert (alone.resolved, alone.have) == (False, 1)
+    with pytest.raises(NotEligible):
+        await engine.app.waitpoints.decide(question.id, YES, by="mallory", idempotency_key="m")
+    await question.approve(by="bob")
+    assert await run.result() == "yes by maria, bob"
+
+
+@pytest.mark.parametrize("to", [{"users": [], "groups": []}, {"users": ["zoe"]}, {"users": ["otto", "zoe"], "groups": []}])
+async def test_a_question_is_not_given_to_whom_could_not_decide_it_nor_to_everybody(engine: Engine, to: dict[str, Any]) -> None:
+    _, question = await asked(engine, users=["maria", "ana"], need=2, requester="otto")
+    with pytest.raises(InvalidAnswer):
+        await engine.app.waitpoints.reassign(question.id, by="boss", **to)
+    assert await kept(engine, question) == []
+    await engine.app.waitpoints.reassign(question.id, by="boss", users=["maria", "zoe"])
+
+
+@task
+async def two_calls_of_a_turn() -> list[bool]:
+    run = within_run("two_calls_of_a_turn")
+    subjects = [{"kind": "tool", "title": "Run?", "tool": "pay", "agent": "a", "call": f"c{n}", "risk": "low"} for n in range(2)]
+    found = await asyncio.gather(*(ask_approval(run, run.key("call"), one, "3d") for one in subjects))
+    return [one.approved for one in found]
+
+
+async def test_what_a_no_with_stop_takes_back_is_told_to_the_audit_and_to_who_looks_at_the_run(engine: Engine) -> None:
+    run = await engine.start(two_calls_of_a_turn)
+    first, second = await engine.waiting(run, 2)
+    await first.deny(by="maria", stop=True)
+    assert await run.result() == [False, False]
+    told = await engine.app.audit.entries()
+    assert [(one["type"], one["waitpoint"], one["actor"]) for one in told] == [
+        ("decision", first.id, "maria"),
+        ("supersede", second.id, "maria"),
+    ]
+    shown = [one.event for one in await engine.events(run)]
+    ended = {one.approval: one.by for one in shown if isinstance(one, ApprovalResolved)}
+    assert ended == {first.id: "maria", second.id: "maria"}
+
+
+@task
+async def ask_for_an_hour() -> bool:
+    return await race(approve("Well?"), sleep("1h")) is None
+
+
+async def test_what_a_run_writes_to_the_audit_is_sealed_without_anybody_who_reads_it(engine: Engine) -> None:
+    run = await engine.start(ask_for_an_hour)
+    await engine.waiting(run, 2)
+    await engine.clock.advance("1h")
+    assert await run.result()
+    await engine.clock.advance("1m")
+    assert (await engine.app.database.read(audit.head())).place == 1
+
+
+async def test_a_no_with_stop_is_said_to_one_question_at_a_time(engine: Engine) -> None:
+    run = await engine.start(two_calls_of_a_turn)
+    asked = await engine.waiting(run, 2)
+    choices = [Choice(waitpoint_id=one.id, value={"approved": False, "stop": True}) for one in asked]
+    with pytest.raises(InvalidAnswer, match="stop"):
+        await engine.app.waitpoints.decide_many(choices, by="maria")
+    assert [await kept(engine, one) for one in asked] == [[], []]
 
 
 async def test_a_policy_that_nobody_can_meet_is_refused_when_it_is_asked(engine: Engine) -> None:

@@ -65,14 +65,14 @@ async def shared(calls: list[int]) -> int:
 
 
 @task(budget=Budget(tokens=100, on_limit="ask"))
-async def careful(calls: list[int]) -> int:
+async def careful_below(calls: list[int]) -> int:
     return await talk(calls)
 
 
 async def test_several_budgets_that_are_used_up_at_once_are_one_question(engine: Engine) -> None:
     @task(name="doubly", budget=[Budget(usd=1, turns=1, on_limit="ask"), Budget(tokens=10_000, on_limit="fail")])
     async def doubly() -> int:
-        return await careful([120, 1, 1])
+        return await careful_below([120, 1, 1])
 
     run = await engine.start(doubly)
     await engine.until(run, RunState.WAITING)

@@ -207,6 +207,20 @@ async def test_reminders_and_escalation_come_once_at_their_time_also_after_a_cra
     assert [(one.actor, one.choice) for one in votes] == [("system:ladder", "escalate"), ("olga", "approve")]
 
 
+async def test_reminders_and_escalation_are_told_to_the_audit(engine: Engine, board: Board) -> None:
+    asked = {"notify": ["board:wall"], "users": ["maria"], "remind": ["1h"], "escalate": [("2h", "group:ops")]}
+    run = await engine.start(refund, "o-1", asked)
+    [question] = await engine.waiting(run)
+    await engine.app.waitpoints.remind(question.id, by="boss")
+    await engine.clock.advance("3h")
+    told = [(one["waitpoint"], one["type"], one["actor"], one["detail"]) for one in await engine.app.audit.entries()]
+    assert told == [
+        (question.id, "remind", "boss", {}),
+        (question.id, "escalate", "system:ladder", {"to": "group:ops"}),
+    ]
+    assert [one.choice for one in await engine.app.waitpoints.votes(question.id)] == ["remind", "escalate"]
+
+
 async def test_the_ladder_ends_with_its_question(engine: Engine, board: Board) -> None:
     run = await engine.start(refund, "o-1", {"notify": ["board:wall"], "remind": ["1h"], "escalate": [("2h", "group:ops")]})
     [question] = await engine.waiting(run)

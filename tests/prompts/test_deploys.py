@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from agentflow import Agentflow, approve, prompt, task
+from agentflow import Agentflow, approve, prompt, system, task
+from agentflow.app.prompts import Prompts
 from agentflow.cli.dev import as_development
 from agentflow.cli.loading import Loaded
 from agentflow.errors import ContractError
 from agentflow.prompts.body import Body, Message
+from agentflow.prompts.contract import Untrusted
 from agentflow.prompts.prompt import Prompt
+from agentflow.prompts.registry import known
 from agentflow.settings import Settings
 from agentflow.testing import Engine
 
@@ -68,6 +71,21 @@ async def test_a_deploy_moves_what_follows_the_code_and_leaves_what_was_released
     assert await said() == "Code has owls now."
 
 
+async def test_a_deploy_moves_every_label_that_follows_the_code(engine: Engine) -> None:
+    global title
+    prompts = engine.app.prompts
+    two = await saved(engine, "Two {{topic}}")
+    for label in ("canary", "beta"):
+        await prompts.release("title", to=two, label=label, **MARIA)
+    await prompts.follow_code("title", label="canary", **MARIA)
+    title = prompt("title", vars=Topic, text="Code has {{topic}} now.")
+    assert [one.prompt for one in await prompts.deploy("ci")] == [], "what is live follows the code"
+    held = {one.label: (one.number, one.code) for one in (await prompts.get("title")).bindings}
+    assert held == {"live": (3, 3), "canary": (3, 3), "beta": (two, 3)}
+    told = [(one.type, one.label) for one in (await prompts.events("title"))[-3:]]
+    assert sorted(told) == [("code.ahead", "beta"), ("deployed", "canary"), ("deployed", "live")]
+
+
 async def test_a_deploy_tells_of_what_is_live_and_its_code_cannot_fill(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
     global title
 
@@ -87,6 +105,38 @@ async def test_a_deploy_tells_of_what_is_live_and_its_code_cannot_fill(engine: E
     assert (await title.get(subject="owls")).text == "About owls."
     with pytest.raises(ContractError, match="v2 of title"):
         await prompts.release("title", to=two, **MARIA)
+
+
+async def started(*_: Any) -> Any:
+    raise AssertionError("nothing is started")
+
+
+async def test_each_environment_has_the_contract_of_the_code_deployed_there(engine: Engine) -> None:
+    global title
+
+    class Outside(BaseModel):
+        quote: Untrusted[str]
+
+    app, prod = engine.app, engine.app.prompts
+    dev = Prompts(app.database, app.clock, "dev", started)
+    title = prompt("title", vars=Outside, messages=[system("Cite {{quote}}")], trusting=True)
+    await dev.deploy("ci")
+    two = await saved(engine, "Two {{topic}}")
+    with pytest.raises(ContractError, match="no variable quote"):
+        await prod.release("title", to=title.body.hash, **MARIA)
+    # What code has says whether it trusts, not the process that is asked: this one has no code for the prompt.
+    del known["title"]
+    assert (await prod.release("title", to=title.body.hash, env="dev", **MARIA)).env == "dev"
+    with pytest.raises(ContractError, match="no variable topic"):
+        await prod.release("title", to=two, env="dev", **MARIA)
+    shown = {env: await prod.get("title", env) for env in ("prod", "dev", "staging")}
+    assert {env: list(one.contract["properties"]) for env, one in shown.items()} == {
+        "prod": ["topic"],
+        "dev": ["quote"],
+        "staging": ["quote"],
+    }
+    assert {env: one.trusting for env, one in shown.items()} == {"prod": False, "dev": True, "staging": True}
+    assert [one.contract for one in await prod.list("prod") if one.name == "title"] == [shown["prod"].contract]
 
 
 async def test_the_environment_is_what_the_app_or_its_surroundings_say(

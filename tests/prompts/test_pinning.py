@@ -294,18 +294,24 @@ async def test_messages_of_slots_and_wrong_variables(engine: Engine) -> None:
     assert await (await engine.start(slots)).result() == ["You help Ada.", "{{name}}", "Go on."]
 
 
-async def test_what_a_run_renders_anew_must_say_what_it_said(engine: Engine) -> None:
-    names = iter(["Ada", "Bob", "Bob"])
-
+async def test_what_changed_code_renders_must_say_what_was_said(engine: Engine) -> None:
     @task(name="pin_varies")
     async def varies() -> str:
-        said = await hello.get(name=next(names))
+        said = await hello.get(name="Ada")
         await sleep("1d")
         return said.text
 
     run = await engine.start(varies)
     await engine.until(run, RunState.WAITING)
-    await engine.crash()
+    await engine.stop()
+
+    @task(name="pin_varies")
+    async def changed() -> str:
+        said = await hello.get(name="Bob")
+        await sleep("1d")
+        return said.text
+
+    await engine.go_on({"pin_varies": changed})
     await engine.clock.advance("1d")
     paused = await engine.until(run, RunState.PAUSED)
     assert decode_failure(paused.error or "").code == "resume_incompatible"

@@ -99,6 +99,42 @@ async def test_a_release_ends_by_itself(engine: Engine) -> None:
     assert record.live.mode == "code"
 
 
+async def test_going_back_after_a_release_has_ended_by_itself_goes_back_or_says_that_it_does_not(engine: Engine) -> None:
+    global title
+    prompts = engine.app.prompts
+    two, three = await saved(engine, "Two {{topic}}"), await saved(engine, "Three {{topic}}")
+    await prompts.release("title", to=two, expires="2h", **MARIA)
+    await prompts.release("title", to=three, expires="4h", **MARIA)
+    await engine.clock.advance("3h")
+    with pytest.raises(PromptError, match="v2 of title has ended by itself"):
+        await prompts.rollback("title", **MARIA)
+    assert await said() == "Three owls"
+    await engine.clock.advance("3h")
+    rev = (await prompts.release("title", to=two, expires="2h", **MARIA)).rev
+    await engine.clock.advance("3h")
+    with pytest.raises(PromptError, match="v2 of title has ended by itself"):
+        await prompts.rollback("title", **MARIA)
+    live = (await prompts.get("title")).live
+    assert live is not None
+    assert live.rev == rev
+    title = prompt("title", vars=Topic, text="Code has {{topic}} now.")
+    await prompts.deploy("ci")
+    assert await said() == "Code has owls now."
+    assert (await prompts.rollback("title", **MARIA)).number == 1
+    assert await said() == "A title about owls."
+
+
+async def test_going_back_from_a_release_that_has_ended_by_itself_restores_what_was_released_before(engine: Engine) -> None:
+    prompts = engine.app.prompts
+    two, three = await saved(engine, "Two {{topic}}"), await saved(engine, "Three {{topic}}")
+    await prompts.release("title", to=two, **MARIA)
+    await prompts.release("title", to=three, expires="2h", **MARIA)
+    await engine.clock.advance("3h")
+    assert await said() == "A title about owls."
+    await prompts.rollback("title", **MARIA)
+    assert await said() == "Two owls"
+
+
 async def test_who_moves_what_was_moved_meanwhile_is_told_how_it_is_now(engine: Engine) -> None:
     prompts = engine.app.prompts
     two, three = await saved(engine, "Two {{topic}}"), await saved(engine, "Three {{topic}}")

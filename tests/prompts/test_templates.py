@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -144,3 +145,24 @@ def test_partials_nest_five_deep_and_never_in_themselves() -> None:
         _ = body(a="{{> b}}", b="{{> a}}").partials
     with pytest.raises(PromptError, match="no partial 'b'"):
         _ = body(a="{{> b}}").partials
+
+
+def test_lists_in_lists_are_not_gone_through_for_ever() -> None:
+    inner = "".join("{{#each xs}}" for _ in range(8)) + "{{/each}}" * 8
+    with pytest.raises(TemplateError, match="more than 100,000 parts"):
+        rendered(f"\n{inner}", xs=list(range(20)))
+    with pytest.raises(TemplateError, match="more than 10,000,000 characters"):
+        rendered("{{#each xs}}{{long}}{{/each}}", xs=list(range(1_000)), long="x" * 100_000)
+
+
+def test_partials_do_not_fan_out() -> None:
+    layers = "abcde"
+    below = {one: "".join(f"{{{{> {other}{number}}}}}" for number in range(30)) for one, other in pairwise(layers)}
+    includes = {f"{one}{number}": below.get(one, "end") for one in layers for number in range(30)}
+    with pytest.raises(PromptError, match="more than 20,000 parts"):
+        _ = Body(messages=(Message("user", "{{> a0}}"),), includes=includes).partials
+
+
+def test_a_long_template_is_read_in_one_go() -> None:
+    assert parse("a{{! x }}" * 60_000).nodes == ("a" * 60_000,)
+    assert len(parse("{{b}}{{#if b}}\n{{/if}}" * 10_000).nodes) == 20_000

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from pydantic_ai.messages import ModelMessage
 
-from agentflow import Agent, Agentflow, ai
+from agentflow import Agent, Agentflow, Approval, ai
 from agentflow.clock import SECOND
 from agentflow.records import RunState
 from agentflow.server.projections.ai_sdk_routes import FRESH_AFTER_END
@@ -224,6 +224,39 @@ async def test_an_answer_that_comes_with_the_next_message_counts_too(tmp_path: P
         assert (await said(site, user("refund"), answer, user("and?", "u2"))).text == "And then?"
         first = (await site.app.thread("c-1").runs())[-1]
         assert first.state is RunState.COMPLETED
+
+
+async def test_what_a_client_remembers_is_one_vote_however_often_it_is_sent(tmp_path: Path, stream_server: str) -> None:
+    model = scripted_model([call("refund", {"order": "o-1"}, id="c1")], [text("Done.")])
+    policy = Approval(users=["maria", "otto", "zoe"], need=2, deny="majority")
+    async with chatting(tmp_path, stream_server, Agent("voted", model=model, tools=[ai.tool(refund, approval=policy)])) as site:
+        question = (await said(site, user("refund"))).calls()["c1"]["approval"]["id"]
+
+        async def say(by: str, *messages: Any) -> int:
+            told = {"id": "c-1", "messages": [user("refund"), answering(question), *messages]}
+            return (await site.client.post("/ai/chat", json=told, headers={"x-agentflow-by": by})).status_code
+
+        async def votes() -> list[tuple[str, str, bool]]:
+            return [(one.actor, one.choice, one.counted) for one in await site.app.waitpoints.votes(question)]
+
+        assert [await say("maria"), await say("maria")] == [200, 200]
+        await site.app.waitpoints.deny(question, by="maria")
+        assert [await say("maria"), await say("eve")] == [200, 403]
+        assert await votes() == [("maria", "approve", True), ("maria", "deny", True), ("eve", "approve", False)]
+
+
+async def test_who_may_not_decide_can_go_on_talking(tmp_path: Path, stream_server: str) -> None:
+    model = scripted_model([call("refund", {"order": "o-1"}, id="c1")], [text("Done.")], [text("And then?")])
+    tools = [ai.tool(refund, approval=Approval(users=["maria"]))]
+    async with chatting(tmp_path, stream_server, Agent("talked", model=model, tools=tools)) as site:
+        got = await said(site, user("refund"))
+        answer = answering(got.calls()["c1"]["approval"]["id"], metadata=got.metadata)
+        assert (await post(site, user("refund"), answer)).status_code == 403
+        sent = asyncio.create_task(post(site, user("refund"), answer, user("and?", "u2")))
+        while len(await site.app.thread("c-1").runs()) < 2 and not sent.done():
+            await asyncio.sleep(0)
+        await site.app.waitpoints.approve(answer["parts"][0]["approval"]["id"], by="maria")
+        assert (await sent).status_code == 200
 
 
 async def test_two_questions_of_one_turn_may_be_answered_in_different_ways(tmp_path: Path, stream_server: str) -> None:

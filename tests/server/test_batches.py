@@ -81,6 +81,21 @@ async def test_all_or_none_of_them_or_each_by_itself(site: Site) -> None:
     assert await states(site, run_id) == ["answered", "pending", "pending"]
 
 
+async def test_who_is_refused_with_all_or_none_is_kept_and_told_to_the_audit(site: Site) -> None:
+    _, ids = await asked(site, 2, calls=[{}, {"users": ["otto"]}])
+    body = {"decisions": [{"id": one, "approved": True} for one in ids], "by": "maria"}
+    for _ in range(2):
+        refused = await site.client.post("/v1/waitpoints/decisions", json=body, headers={"idempotency-key": "b2"})
+        assert refused.status_code == 403
+    votes = [(await site.client.get(f"/v1/waitpoints/{one}/votes")).json()["votes"] for one in ids]
+    assert [[(vote["actor"], vote["counted"], vote["why"]) for vote in each] for each in votes] == [[], [("maria", False, "not_eligible")]]
+    told = await site.app.audit.entries()
+    assert [(one["waitpoint"], one["actor"], one["detail"]["counted"]) for one in told] == [(ids[1], "maria", False)]
+    await site.client.post(f"/v1/waitpoints/{ids[1]}/reassign", json={"users": ["maria"]})
+    sent = await site.client.post("/v1/waitpoints/decisions", json=body, headers={"idempotency-key": "b2"})
+    assert [one["outcome"] for one in sent.json()["results"]] == ["resolved"] * 2
+
+
 async def test_the_same_batch_again_is_the_same_decisions(site: Site) -> None:
     _, ids = await asked(site, 2, calls=[{"need": 2}, {"need": 2}])
     body = {"decisions": [{"id": one, "approved": True} for one in ids], "by": "maria"}

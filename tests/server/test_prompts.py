@@ -220,6 +220,16 @@ async def test_a_draft_is_looked_at_and_filled_in_before_it_is_kept(site: Site) 
     assert (await get(site))["versions"] == 1
 
 
+async def test_whoever_only_reads_prompts_fills_in_what_is_kept_and_no_body_of_their_own(site: Site) -> None:
+    async with holding(site, "prompt:read", subject="user:eve") as eve, holding(site, "prompt:write", subject="user:tom") as tom:
+        said = {"body": body("Hi {{name}}!"), "variables": {"name": "Ada"}}
+        assert refusal(await post(eve, "/render", said)) == (403, "scope_missing")
+        assert (await post(eve, "/render", {"variables": {"name": "Ada"}})).status_code == 200
+        assert (await post(tom, "/render", said)).status_code == 200
+        nested = {"body": body("{{#each xs}}" * 9 + "{{/each}}" * 9), "variables": {"xs": [0] * 20}}
+        assert refusal(await post(tom, "/render", nested)) == (422, "template_error")
+
+
 async def test_who_holds_a_version_is_seen_before_it_is_revoked(site: Site) -> None:
     run = await site.start("greets_by_prompt")
     await site.waiting(run)
@@ -232,6 +242,17 @@ async def test_who_holds_a_version_is_seen_before_it_is_revoked(site: Site) -> N
     assert (revoked["revoke_policy"], revoked["revoked_at"] is None) == ("repin:2", False)
     assert refusal(await post(site, "/versions/2/revoke", {"policy": "shrug"})) == (400, "prompt")
     assert refusal(await post(site, "/bindings/prod/live", {"version": 1})) == (400, "prompt")
+
+
+async def test_a_run_is_moved_and_a_thread_upgraded(site: Site) -> None:
+    run = await site.start("greets_by_prompt")
+    await site.waiting(run)
+    await saved(site, "Hi {{name}}!")
+    held = (await post(site, "/repin", {"run": run, "version": "v2", "by": "maria"})).json()
+    assert held["number"] == 2
+    assert [(one["run"], one["version"]) for one in (await get(site, "/pins"))["pins"]] == [(run, 2)]
+    assert refusal(await post(site, "/repin", {"run": "run_nobody", "version": 2})) == (404, "run_not_found")
+    assert (await post(site, "/upgrade", {"thread": "t-nobody"})).json() == {"upgraded": False}
 
 
 async def test_what_is_not_there_is_told_as_such(site: Site) -> None:

@@ -86,6 +86,8 @@ ALLOWED: dict[str, set[str]] = {
     "save_version": {"drafts"},
     "get_version": PROMPTS,
     "revoke_version": set(),
+    "repin_run": set(),
+    "upgrade_thread": set(),
     "diff_versions": PROMPTS,
     "lint_prompt": PROMPTS,
     "render_prompt": PROMPTS,
@@ -174,6 +176,8 @@ class Stage:
             "render_prompt": {"version": 1},
             "move_binding": {"version": 1},
             "revoke_version": {"policy": "pause"},
+            "repin_run": {"run": run, "version": 1},
+            "upgrade_thread": {"thread": "t-7"},
             "run_agent": {"threadId": "t-7", "runId": "r", "messages": []},
         }
         body = bodies.get(name, {}) if operation.method == "POST" else None

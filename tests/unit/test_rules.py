@@ -96,6 +96,14 @@ def test_a_rule_and_a_judgement_are_data_and_a_change_is_another_version() -> No
     assert POLICY.concerning("read_file") == []
 
 
+def test_rules_are_hashed_once_until_they_change() -> None:
+    policy = Policy().deny("x")
+    assert policy.version is policy.version
+    assert Policy().joined(policy).version is policy.version is policy.joined(Policy()).version is policy.joined(None).version
+    before, both = policy.version, policy.joined(Policy().deny("y"))
+    assert policy.deny("y").version == both.version != before
+
+
 @pytest.mark.parametrize(
     "told", [{}, 5, {"like": "x"}, {"prefix": ""}, {"prefix": 5}, {"regex": "("}, {"min": "5"}, {"max": True}, {"in": 5}]
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 from starlette.responses import Response
@@ -17,16 +18,17 @@ from agentflow.app import Agentflow
 from agentflow.app.threads import only_agent
 from agentflow.auth.scopes import ANSWER
 from agentflow.clock import SECOND
-from agentflow.errors import ThreadBusy, WaitpointAlreadyAnswered, WaitpointNotFound, WaitpointTimedOut
+from agentflow.errors import ThreadBusy, WaitpointAlreadyAnswered, WaitpointError, WaitpointNotFound, WaitpointTimedOut
 from agentflow.handle import RunHandle
 from agentflow.records import RunRecord, WaitKind
+from agentflow.serde import dumps
 from agentflow.server import needs
 from agentflow.server.calls import Call, Operation
 from agentflow.server.errors import InvalidRequest, ScopeMissing
 from agentflow.server.needs import missing, permit_run, permit_start, permit_thread
 from agentflow.server.persons import person
 from agentflow.server.projections.ai_sdk_reply import Begin
-from agentflow.server.projections.ai_sdk_requests import Address, Answer, Chat, ChatQuery, ResumeQuery
+from agentflow.server.projections.ai_sdk_requests import Address, Answer, Chat, ChatQuery, Message, ResumeQuery
 from agentflow.server.projections.ai_sdk_stream import ChatStream, Telling, counted
 from agentflow.server.requests import Nothing
 from agentflow.server.waitpoints import decider
@@ -142,14 +144,14 @@ async def _answer(call: Call[Chat, ChatQuery]) -> list[_Answered] | None:
     for message in asked.messages[:-1]:
         for answer in message.answers():
             # What a client remembers of earlier questions is not what it asks for.
-            with suppress(WaitpointNotFound, ScopeMissing):
-                await _decide(call, answer)
+            with suppress(WaitpointError, ScopeMissing):
+                await _decide(call, message, answer)
     if asked.last.role != "assistant":
         return None
-    return [await _decide(call, answer) for answer in asked.last.answers()] or None
+    return [await _decide(call, asked.last, answer) for answer in asked.last.answers()] or None
 
 
-async def _decide(call: Call[Chat, ChatQuery], answer: Answer) -> _Answered:
+async def _decide(call: Call[Chat, ChatQuery], message: Message, answer: Answer) -> _Answered:
     app = call.app
     one = await app.waitpoints.get(answer.approval)
     stands = [sight.run_id for sight in await app.waitpoints.shown_in(one) if sight.thread == call.body.id]
@@ -160,7 +162,11 @@ async def _decide(call: Call[Chat, ChatQuery], answer: Answer) -> _Answered:
     if not any(call.caller.answers(one.id, run_id) for run_id in (one.run_id, *stands)):
         raise missing(*ANSWER)
     with suppress(WaitpointAlreadyAnswered, WaitpointTimedOut):
-        await app.waitpoints.answer(one.id, {"approved": answer.approved, "reason": answer.reason}, by=decider(call, None, "chat"))
+        value, by = {"approved": answer.approved, "reason": answer.reason}, decider(call, None, "chat")
+        # A client sends all that it remembers with all that it says: the same answer is the same vote.
+        said = dumps([call.body.id, message.id, by.name, one.id, answer.approved, answer.reason])
+        key = f"chat:{blake2b(said.encode(), digest_size=16).hexdigest()}"
+        await app.waitpoints.decide(one.id, value, by=by, idempotency_key=key)
     return _Answered(one.id, stands[0])
 
 

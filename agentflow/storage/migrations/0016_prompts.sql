@@ -1,12 +1,22 @@
--- A prompt by its name. `contract` is the JSON schema of its variables as the newest code has it; `versions` and `events` count: whoever
--- changes anything of a prompt locks this row by counting on.
+-- A prompt by its name. `contract` is the JSON schema of its variables as the newest code has it, `trusting` whether that lets text from
+-- outside stand in system messages; `versions` and `events` count: whoever changes anything of a prompt locks this row by counting on.
 CREATE TABLE prompts (
   name TEXT PRIMARY KEY,
   description TEXT NOT NULL,
   contract TEXT NOT NULL,
+  trusting BIGINT NOT NULL DEFAULT 0,
   versions BIGINT NOT NULL DEFAULT 0,
   events BIGINT NOT NULL DEFAULT 0,
   created_at BIGINT NOT NULL
+);
+
+-- The same as the code has it that is deployed in an environment.
+CREATE TABLE prompt_contracts (
+  prompt TEXT NOT NULL,
+  env TEXT NOT NULL,
+  contract TEXT NOT NULL,
+  trusting BIGINT NOT NULL,
+  PRIMARY KEY (prompt, env)
 );
 
 -- What a prompt says, numbered from 1 and never changed: only `revoked_at` and `revoke_policy` are set, once. `hash` is of the body.

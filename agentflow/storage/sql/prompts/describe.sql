@@ -1,1 +1,1 @@
-UPDATE prompts SET description = :description, contract = :contract WHERE name = :name;
+UPDATE prompts SET description = :description, contract = :contract, trusting = :trusting WHERE name = :name;

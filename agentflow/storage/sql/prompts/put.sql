@@ -1,2 +1,2 @@
-INSERT INTO prompts (name, description, contract, created_at) VALUES (:name, :description, :contract, :now)
+INSERT INTO prompts (name, description, contract, trusting, created_at) VALUES (:name, :description, :contract, :trusting, :now)
 ON CONFLICT (name) DO NOTHING;

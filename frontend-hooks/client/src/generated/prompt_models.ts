@@ -227,6 +227,12 @@ export interface RenderedPrompt {
   params: Readonly<Record<string, unknown>>;
 }
 
+/** The run that is to hold another version, by number or hash, when it goes on. */
+export interface RepinRun extends Moving {
+  run: string;
+  version: number | string;
+}
+
 /** Runs that hold the version do when they go on: `repin:<number>`, `pause` or `fail`. */
 export interface RevokeVersion extends Moving {
   policy: string;
@@ -243,4 +249,14 @@ export interface SaveVersion {
 /** A binding of a snapshot, with the name of its prompt. */
 export interface SnapshotBinding extends PromptBinding {
   prompt: string;
+}
+
+/** The thread whose next run is to take what is live then. */
+export interface UpgradeThread extends Moving {
+  thread: string;
+}
+
+/** Whether the thread held a version. */
+export interface UpgradedThread {
+  upgraded: boolean;
 }

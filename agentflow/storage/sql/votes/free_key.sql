@@ -1,0 +1,1 @@
+UPDATE votes SET key = NULL WHERE waitpoint = :waitpoint AND seq = :seq;
