@@ -218,4 +218,4 @@ def _granted(call: ToolCall, approval: Approval, judged: Judgement) -> GrantedCa
         return None
     given = with_defaults(call.schema, call.shown)
     exactly = approval.risk in ("high", "critical") or is_shell(call.tool, given)
-    return GrantedCall(tool=call.tool, arguments=given, agent=call.agent, exactly=exactly)
+    return GrantedCall(tool=call.tool, arguments=given, agent=call.agent, users=approval.users, groups=approval.groups, exactly=exactly)

@@ -281,7 +281,7 @@ class Agentflow:
     @property
     def grants(self) -> Grants:
         """Standing yeses of people to calls of tools: give, see and take them back."""
-        return self._opened.grants
+        return self._opened.waitpoints.grants
 
     @property
     def workers(self) -> Workers:
@@ -357,8 +357,7 @@ class _Open:
         self.launching = Launching(database, self.host, app.clock)
         self.runs = Runs(database, streams, app.clock, self.worker, self.maintenance, app.tasks)
         self.queues = Queues(database, streams, app.clock)
-        self.grants = Grants(database, app.clock)
-        self.waitpoints = Waitpoints(database, app.clock, Waking(database, self.worker), self.maintenance, self.grants)
+        self.waitpoints = Waitpoints(database, app.clock, Waking(database, self.worker), self.maintenance)
         self.waitpoints.groups = app.groups
         self.waitpoints.links.server = app.public_url
         self.outbox = Outbox(database, streams, app.clock, Told(app.channels, app.people, page_of(app)))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
 from agentflow.clock import SECOND, Clock, Duration, microseconds
 from agentflow.database.port import Database
-from agentflow.engine.context import current
 from agentflow.errors import DefinitionError, WaitpointError
 from agentflow.policy.matching import Matcher, exact, is_shell, with_defaults
 from agentflow.records import GrantRecord, WaitKind, WaitpointRecord, new_id
@@ -56,9 +55,10 @@ class Fitting:
 class Grants:
     """`app.grants`: standing yeses to calls of tools. Deny and always-ask rules win over them."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, known: Callable[[str | Voter], Awaitable[Voter]]) -> None:
         self._database = database
         self._clock = clock
+        self._known = known
 
     async def create(
         self,
@@ -77,11 +77,15 @@ class Grants:
         counts for exact arguments only. `always` says where, how long and how often it counts: by default for an hour in the run of the
         question. `scope_id` names the run, thread or agent, where the question does not.
 
-        Raises `InvalidGrant`, `WaitpointNotFound` and `RunNotFound`.
+        A grant counts where the same people would be asked: those of its question, which whoever gives it may decide about; one that is
+        given to a tool by its name, where nobody is named.
+
+        Raises `InvalidGrant`, `WaitpointNotFound`, `RunNotFound`, `NotEligible`, and for a question that has ended with anything but a yes
+        `WaitpointAlreadyAnswered` or `WaitpointTimedOut`.
 
         >>> await app.grants.create(question.id, by="maria", always=Always(scope="thread", max_uses=20))
         """
-        wish, now, who = always or Always(), self._clock.now(), _giver(by)
+        wish, now, who = always or Always(), self._clock.now(), await self._known(by)
         asked = await self._database.read(waitpoints.get(call)) if call.startswith("wp_") else None
         if asked is None:
             if match is None:
@@ -90,7 +94,7 @@ class Grants:
         else:
             fitting = await self.fitting(asked, wish, None, match)
         new = self.new(fitting, wish, by=who.name, reason=reason, asked=asked, now=now)
-        return await self._database.transact(granting.create(new, now, who.via))
+        return await self._database.transact(granting.give(new, who, now))
 
     async def fitting(
         self, asked: WaitpointRecord, wish: Always, edits: Mapping[str, Any] | None, match: Mapping[str, Any] | None = None
@@ -140,12 +144,6 @@ class Grants:
     async def revoke(self, grant_id: str, *, by: str | Voter) -> GrantRecord:
         """Take a grant back, at once; again, it changes nothing. Raises `GrantNotFound`."""
         return await self._database.transact(granting.revoke(grant_id, named(by), self._clock.now()))
-
-
-def _giver(by: str | Voter) -> Voter:
-    """Who gives it; code inside of a run does so as that run, which may not."""
-    inside = current.get()
-    return named(by) if inside is None else Voter(f"run:{inside.run_id}")
 
 
 def _named(wish: Always, fitting: Fitting) -> str:

@@ -23,6 +23,7 @@ from agentflow.retry import Retry
 from agentflow.serde import loads
 from agentflow.storage import outbox, waitpoints
 from agentflow.storage.outbox import Address, Sender, Settled
+from agentflow.storage.policy import person_of
 from agentflow.streams.log import Streams
 
 _log = logging.getLogger("agentflow.app")
@@ -239,10 +240,9 @@ def _is_looked_up(one: DeliveryRecord) -> bool:
 
 def assigned(subject: Mapping[str, Any]) -> list[str]:
     """Who is to decide, as `user:maria` and `group:ops`, in the order in which they were named."""
-    users = [f"user:{name}" for name in subject.get("users") or ()]
+    users = [f"user:{person_of(name)}" for name in subject.get("users") or ()]
     groups = [f"group:{name}" for name in subject.get("groups") or ()]
-    assign = [subject["assign"]] if subject.get("assign") else []
-    return list(dict.fromkeys([*assign, *users, *groups, *(subject.get("escalated") or ())]))
+    return list(dict.fromkeys([*users, *groups, *(subject.get("escalated") or ())]))
 
 
 def question_of(one: WaitpointRecord) -> Question:

@@ -7,7 +7,9 @@ from urllib.parse import quote
 
 from agentflow.app.outbox import LinkMaker
 from agentflow.app.waitpoints import Waitpoints
+from agentflow.channels import People
 from agentflow.errors import WaitpointError
+from agentflow.storage.policy import Voter
 
 
 class Served(Protocol):
@@ -17,6 +19,8 @@ class Served(Protocol):
     def public_url(self) -> str | None: ...
     @property
     def waitpoints(self) -> Waitpoints: ...
+    @property
+    def people(self) -> People: ...
 
 
 def page_of(app: Served) -> LinkMaker:
@@ -30,8 +34,10 @@ def page_of(app: Served) -> LinkMaker:
         if app.public_url is None:
             return None
         if person is not None:
+            # That somebody is told of a question vouches for no group: only what is known here does.
+            actor = Voter(person, await app.people.groups(person))
             try:
-                return (await app.waitpoints.link(waitpoint_id, actor=person, by="system:outbox")).url
+                return (await app.waitpoints.link(waitpoint_id, actor=actor, by="system:outbox")).url
             except WaitpointError:
                 pass
         return f"{app.public_url.rstrip('/')}/approvals/{quote(waitpoint_id)}"

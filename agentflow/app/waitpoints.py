@@ -59,13 +59,13 @@ class Vote:
 class Waitpoints:
     """`app.waitpoints`: create tokens, see what is waited for, answer."""
 
-    def __init__(self, database: Database, clock: Clock, waking: Waking, maintenance: Maintenance, grants: Grants) -> None:
+    def __init__(self, database: Database, clock: Clock, waking: Waking, maintenance: Maintenance) -> None:
         self._database = database
         self._clock = clock
         self._waking = waking
         self._maintenance = maintenance
-        self._grants = grants
         self.groups: GroupsOf | None = None
+        self.grants = Grants(database, clock, self._voter)
         self.links = Links(database, clock, self._voter)
         self.audit = Audit(database)
 
@@ -193,8 +193,8 @@ class Waitpoints:
         if one.kind is not WaitKind.APPROVAL or said["approved"] is not True:
             raise InvalidGrant("Only a yes can stand for others.", hint="Leave out `always`; to forbid calls for good, write a rule.")
         now, by, reason = self._clock.now(), ballot.voter.name, said.get("reason")
-        fitting = await self._grants.fitting(one, always, said.get("edits"))
-        new = self._grants.new(fitting, always, by=by, reason=reason, asked=one, now=now)
+        fitting = await self.grants.fitting(one, always, said.get("edits"))
+        new = self.grants.new(fitting, always, by=by, reason=reason, asked=one, now=now)
         ballot = changed(ballot, answer=dumps({**said, "always": always.told()}))
         return await self._change(one, lambda who: granting.decide_always(one.id, ballot, new, now, who))
 

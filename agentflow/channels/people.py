@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from agentflow.errors import ConfigurationError
+from agentflow.storage.policy import person_of
 
 
 class People:
@@ -36,4 +37,5 @@ class People:
 
     async def groups(self, actor: str) -> frozenset[str]:
         """Which groups somebody is in."""
-        return frozenset(name for name, members in self._groups.items() if actor in members)
+        person = person_of(actor)
+        return frozenset(name for name, members in self._groups.items() if person in map(person_of, members))

@@ -85,8 +85,7 @@ def who_decides(one: WaitpointRecord) -> str:
     subject = subject_of(one)
     users: list[str] = subject.get("users") or []
     groups = [f"the group {name}" for name in subject.get("groups") or ()]
-    assigned: list[str] = [subject["assign"]] if subject.get("assign") else []
-    people = ", ".join([*users, *groups, *assigned]) or "anybody"
+    people = ", ".join([*users, *groups]) or "anybody"
     need, requester = int(subject.get("need") or 1), subject.get("requester")
     told = f"{need} of {people}" if need > 1 else people
     return visible(f"{told}; not {requester}, who asked for it" if requester else told)

@@ -9,9 +9,10 @@ from agentflow.clock import Duration, microseconds
 from agentflow.engine.context import WaitRequest, WaitResult
 from agentflow.engine.ladder import Telling, telling
 from agentflow.engine.waits import within_run, without_requester
-from agentflow.errors import UnserializableValue, WaitpointError, WaitpointTimedOut
+from agentflow.errors import DefinitionError, UnserializableValue, WaitpointError, WaitpointTimedOut
 from agentflow.records import WaitKind, WaitState
 from agentflow.serde import codec, decode_failure, json_schema, loads
+from agentflow.storage.policy import person_of
 
 T = TypeVar("T")
 
@@ -31,8 +32,8 @@ async def ask(
 
     `model` is what the answer must be: a pydantic model, a dataclass, any type that JSON can say. Its JSON schema is the form. An answer
     that does not fit is refused where it is given; what only the model's own validators refuse is asked for again, saying why. `title` and
-    `body` are shown, `assign` names who is to answer ("user:maria"), `expires` is a duration after which `default` is the answer.
-    `exclude_requester`: whoever started the run, where that is known, cannot answer. `notify`, `remind` and `escalate` are those of
+    `body` are shown, `assign` names who alone may answer ("user:maria", "group:ops"), `expires` is a duration after which `default` is the
+    answer. `exclude_requester`: whoever started the run, where that is known, cannot answer. `notify`, `remind` and `escalate` are those of
     `approve`.
 
     Raises `WaitpointTimedOut` when nobody answered and there is no default, and `WaitpointError` when the question was taken back.
@@ -41,7 +42,7 @@ async def ask(
     """
     run, form = within_run("ask()"), codec(model)
     key = run.key("ask")
-    asked = {"title": title or _name(model), "body": body, "assign": assign, "exclude_requester": exclude_requester}
+    asked = {"title": title or _name(model), "body": body, **_assigned(assign), "exclude_requester": exclude_requester}
     subject = {**without_requester(run, asked), **telling(told)}
     if default is not None:
         subject["default"] = loads(form.encode(default, what="the default of ask()"))
@@ -66,6 +67,16 @@ def answered(result: WaitResult) -> str:
     told = decode_failure(result.answer).message if result.answer else f"It ended as {result.state.value}."
     kind = WaitpointTimedOut if result.state is WaitState.TIMED_OUT else WaitpointError
     raise kind(f"{result.id} was not answered: {told}", hint="Ask again, or go on without an answer.", waitpoint_id=result.id)
+
+
+def _assigned(to: str | None) -> dict[str, list[str]]:
+    """Who alone may answer, as a waitpoint stores it."""
+    if to is None:
+        return {}
+    name = to.removeprefix("group:") if to.startswith("group:") else person_of(to)
+    if not name:
+        raise DefinitionError(f"Nobody is {to!r}.", hint='Write who is to answer as "user:maria" or "group:ops".')
+    return {"groups" if to.startswith("group:") else "users": [name]}
 
 
 def _name(model: Any) -> str:

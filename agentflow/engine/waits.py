@@ -14,6 +14,7 @@ from agentflow.engine.ladder import Telling, telling
 from agentflow.errors import DefinitionError, NotInRun, WaitpointTimedOut
 from agentflow.records import GrantedCall, WaitKind, WaitState
 from agentflow.serde import decode_failure, loads
+from agentflow.storage.policy import person_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -110,7 +111,7 @@ async def approve(title: str, *, body: Any = None, expires: Duration | None = "7
 def asked(asking: Asking) -> dict[str, Any]:
     """Who decides, as a waitpoint stores it. Raises `DefinitionError` for what nobody could decide."""
     need, users = asking.get("need", 1), list(asking.get("users", ()))
-    if need < 1 or (users and not asking.get("groups") and len(set(users) - {asking.get("requester")}) < need):
+    if need < 1 or (users and not asking.get("groups") and len(_others(users, asking.get("requester"))) < need):
         raise DefinitionError(f"Nobody could decide this: {need} are needed.", hint="Name more users, or need fewer.")
     told = telling(asking)
     rest = {name: value for name, value in asking.items() if name not in Telling.__annotations__}
@@ -142,11 +143,16 @@ def without_requester(run: TaskContext, subject: Mapping[str, Any]) -> dict[str,
         requester = run.started_by
     if requester is None:
         return asked
-    others = set(subject.get("users", ())) - {requester}
+    others = _others(subject.get("users", ()), requester)
     if subject.get("users") and not subject.get("groups") and len(others) < subject.get("need", 1):
         message = f"Nobody could decide this: {requester} started {run.run_id}, and may not decide about it."
         raise DefinitionError(message, hint="Name more users, or say exclude_requester=False.")
     return {**asked, "requester": requester}
+
+
+def _others(users: Sequence[str], requester: str | None) -> set[str]:
+    """The distinct people of these who may decide."""
+    return {person_of(name) for name in users} - {person_of(requester or "")}
 
 
 def decision(result: WaitResult) -> Decision:

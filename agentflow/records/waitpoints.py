@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -72,11 +72,14 @@ class DeliveryRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantedCall:
-    """A call that a grant may stand for. `exactly`: only one for just these `arguments`; a grant of the `requester` does not count."""
+    """A call that a grant may stand for. `exactly`: only one for just these `arguments`; a grant of the `requester` does not count, nor one
+    that was given where others than these `users` and `groups` were asked."""
 
     tool: str
     arguments: Mapping[str, Any]
     agent: str
+    users: Sequence[str] = ()
+    groups: Sequence[str] = ()
     exactly: bool = False
     requester: str | None = None
 
@@ -86,7 +89,8 @@ class GrantRecord:
     """A standing yes to calls of a tool, in a `scope`: of the run, thread or agent `scope_id`, or of all.
 
     `fits` says which calls, as JSON: `{"digest": …}` one with just these arguments, `{"args": …}` what they must be. It counts until
-    `expires_at`, microseconds since 1970, for `max_uses` calls at most. `waitpoint` is the question that it was given with.
+    `expires_at`, microseconds since 1970, for `max_uses` calls at most. `waitpoint` is the question that it was given with, and `who` says
+    who was asked it, as JSON of `users` and `groups`: it counts where the same are asked, and without a question where nobody is named.
     """
 
     id: str
@@ -103,6 +107,7 @@ class GrantRecord:
     expires_at: int
     revoked_at: int | None
     revoked_by: str | None
+    who: str | None = None
 
     def counts(self, now: int) -> bool:
         """Whether it can still be used."""

@@ -16,6 +16,7 @@ from agentflow.server.errors import InvalidRequest
 from agentflow.server.models import Time
 from agentflow.server.persons import person
 from agentflow.server.requests import Nothing, Stand, Strict
+from agentflow.server.waitpoints import decider
 from agentflow.storage.policy import Voter
 
 
@@ -97,7 +98,10 @@ async def list_grants(call: Call[Nothing, GrantQuery]) -> Response:
 
 
 async def create_grant(call: Call[CreateGrant, Nothing]) -> Response:
-    """Have a yes stand for calls to come. Deny and always-ask rules win over it, and it ends after 30 days at most."""
+    """Have a yes stand for calls to come. Deny and always-ask rules win over it, and it ends after 30 days at most.
+
+    A browser token gives one only with a question that it may answer.
+    """
     body = call.body
     if (body.tool is None) is (body.from_waitpoint is None):
         raise InvalidRequest("A grant is for a tool, or for calls like that of a question.", hint="Send `tool` or `from_waitpoint`.")
@@ -105,7 +109,7 @@ async def create_grant(call: Call[CreateGrant, Nothing]) -> Response:
         raise InvalidRequest(f"{body.tool!r} is a question and no tool.", hint="Send it as `from_waitpoint`.")
     made = await call.app.grants.create(
         body.tool or body.from_waitpoint or "",
-        by=Voter(person(call, body.by) or "http", via="http"),
+        by=decider(call, body.by, otherwise="http"),
         always=Always(scope=body.scope, expires=body.expires, max_uses=body.max_uses),
         scope_id=body.scope_id,
         match=body.match,
@@ -134,12 +138,12 @@ OPERATIONS = (
         method="POST",
         path="/v1/grants",
         handler=create_grant,
-        needs=needs.WRITE_GRANTS,
+        needs=needs.GIVE_GRANT,
         summary="Have a yes stand for calls to come",
         body=CreateGrant,
         answer=GrantInfo,
         statuses=(201,),
-        problems=(400, 404),
+        problems=(400, 404, 409, 410),
         headers=("X-Agentflow-By",),
     ),
     Operation(

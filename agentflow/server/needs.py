@@ -201,6 +201,14 @@ async def _writes_grants(asked: Asked, scopes: Scopes) -> None:
     permit_grant(asked.caller)
 
 
+async def _gives_grant(asked: Asked, scopes: Scopes) -> None:
+    permit_grant(asked.caller)
+    if asked.body.from_waitpoint is None:
+        # A tool's name says nothing of who may see its calls, or decide about them.
+        raise missing()
+    await _answers_each(asked, scopes, [asked.body.from_waitpoint])
+
+
 async def _lists_waitpoints(asked: Asked, scopes: Scopes) -> None:
     run_id: str | None = asked.query.run
     if run_id is None:
@@ -225,9 +233,13 @@ async def _answers_waitpoint(asked: Asked, scopes: Scopes) -> None:
 
 
 async def _answers_many(asked: Asked, scopes: Scopes) -> None:
+    await _answers_each(asked, scopes, [one.id for one in asked.body.decisions])
+
+
+async def _answers_each(asked: Asked, scopes: Scopes, ids: Sequence[str]) -> None:
     if not scopes.waitpoints and not scopes.waiting:
         raise missing(*ANSWER)
-    for id in dict.fromkeys(one.id for one in asked.body.decisions):
+    for id in dict.fromkeys(ids):
         shown = await asked.app.waitpoints.shown_in(await asked.app.waitpoints.get(id))
         if not any(asked.caller.answers(id, run_id) for run_id in (None, *(sight.run_id for sight in shown))):
             raise waitpoints.not_found(id)
@@ -314,7 +326,9 @@ ANSWER_MANY = Need(check=_answers_many, scopes=ANSWER)
 READ_GRANTS = Need(check=_reads_grants, scopes=GRANTS[:1])
 """To see grants."""
 WRITE_GRANTS = Need(check=_writes_grants, scopes=GRANTS[1:])
-"""To give grants and to take them back."""
+"""To take grants back."""
+GIVE_GRANT = Need(check=_gives_grant, scopes=GRANTS[1:])
+"""To give a grant: with a token only with a question that it may answer, too."""
 PROMPTS = Need(check=_reads_prompts, scopes=(READ_PROMPTS, WRITE_PROMPTS, RELEASE))
 """To see prompts and their versions."""
 RENDERS = Need(check=_renders_prompts, scopes=(READ_PROMPTS, WRITE_PROMPTS, RELEASE))

@@ -17,7 +17,7 @@ from agentflow.serde import dumps, loads
 from agentflow.storage import audit, deciding, rows, runs, waitpoints
 from agentflow.storage.audit import Note
 from agentflow.storage.deciding import Ballot, Decided
-from agentflow.storage.policy import Voter
+from agentflow.storage.policy import Policy, Voter, person_of
 from agentflow.storage.runs import Lease, Lessee
 from agentflow.storage.statements import SQL
 from agentflow.storage.waitpoints import Ending, NewWaitpoint
@@ -74,7 +74,9 @@ def open_wait(lease: Lease, new: NewWaitpoint, call: GrantedCall | None, thread:
 
 def stands_for(grant: GrantRecord, call: GrantedCall) -> bool:
     """Whether a grant fits a call. What cannot be judged does not fit."""
-    if grant.granted_by == call.requester:
+    if Policy.of(loads(grant.who or "{}")).who != Policy.of({"users": call.users, "groups": call.groups}).who:
+        return False
+    if call.requester is not None and Policy(requester=person_of(call.requester)).refuses(Voter(grant.granted_by)):
         return False
     wanted: Mapping[str, Any] = loads(grant.fits)
     try:
@@ -100,9 +102,35 @@ def _given(grant: GrantRecord, via: str) -> Note:
 
 
 @transaction
+def give(new: NewGrant, giver: Voter, now: int) -> Transaction[GrantRecord]:
+    """Store a grant of somebody who may decide about the question that it is given with.
+
+    Raises `WaitpointNotFound`, `NotEligible`, and what tells of a question that has ended with anything but a yes.
+    """
+    if new.waitpoint is not None:
+        one = yield from deciding.locked(new.waitpoint)
+        why = _refusal(one, giver, now)
+        if why is not None:
+            raise why
+    return (yield from create(new, now, giver.via))
+
+
+def _refusal(one: WaitpointRecord, giver: Voter, now: int) -> WaitpointError | None:
+    if one.state is WaitState.PENDING:
+        return deciding.too_late(one, now) or deciding.not_eligible(one, giver, Policy.of(loads(one.subject)))
+    if one.state is not WaitState.ANSWERED or loads(one.answer or "{}").get("approved") is not True:
+        return waitpoints.refusal(one)
+    return deciding.not_eligible(one, giver, Policy.of(loads(one.subject)))
+
+
+@transaction
 def create(new: NewGrant, now: int, via: str = "api") -> Transaction[GrantRecord]:
-    """Store a grant."""
-    made = yield SQL.approval_grants.create(**{field.name: getattr(new, field.name) for field in fields(NewGrant)}, now=now)
+    """Store a grant, with who is asked the question that it is given with."""
+    who: str | None = None
+    if new.waitpoint is not None:
+        users, groups = Policy.of(loads((yield from waitpoints.get(new.waitpoint)).subject)).who
+        who = dumps({"users": sorted(users), "groups": sorted(groups)})
+    made = yield SQL.approval_grants.create(**{field.name: getattr(new, field.name) for field in fields(NewGrant)}, who=who, now=now)
     if not made:
         return _grant((yield SQL.approval_grants.get(id=new.id))[0])
     yield from audit.tell(_given(_grant(made[0]), via), now)

@@ -62,16 +62,6 @@ def page(wanted: Inbox, voter: Voter | None) -> Transaction[InboxPage]:
     return InboxPage(shown, floor if floor.id else None)
 
 
-def may_decide(voter: Voter, subject: dict[str, object]) -> bool:
-    """Whether somebody is among those who are asked."""
-    assigned, groups = subject.get("assign"), voter.groups
-    if isinstance(assigned, str) and assigned.startswith("group:"):
-        return groups is None or assigned.removeprefix("group:") in groups
-    if isinstance(assigned, str):
-        return assigned.removeprefix("user:") == voter.name.removeprefix("user:")
-    return Policy.of(subject).refuses(voter) is None
-
-
 def _spot(row: Row) -> Spot:
     return Spot(row["created_at"], row["id"])
 
@@ -84,4 +74,4 @@ def _fits(row: Row, wanted: Inbox, voter: Voter | None) -> bool:
         return False
     if wanted.tool not in (None, subject.get("tool")):
         return False
-    return voter is None or (row["kind"] in (WaitKind.APPROVAL, WaitKind.INPUT) and may_decide(voter, subject))
+    return voter is None or (row["kind"] in (WaitKind.APPROVAL, WaitKind.INPUT) and Policy.of(subject).refuses(voter) is None)

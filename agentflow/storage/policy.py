@@ -32,11 +32,20 @@ class TooManyDecisions(WaitpointError):
 
 
 _RESERVED = ("run:", "run_", "agent:", "system:", "grant:")
+_UNNAMED = "token:"
+"""Begins the name of a token that is nobody's: two of them may be one person's."""
+
+
+def person_of(name: str) -> str:
+    """A name as it is compared: `user:maria` and `maria` are one person."""
+    while name.startswith("user:"):
+        name = name.removeprefix("user:")
+    return name
 
 
 def is_reserved(name: str) -> bool:
     """Whether a name is that of no person: of a run or an agent, which never decide, or of what decides without anybody."""
-    return name.startswith(_RESERVED)
+    return person_of(name).startswith(_RESERVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,7 @@ class Tally:
 @dataclass(frozen=True, slots=True)
 class Policy:
     """As asked: `users` and `groups` who may decide (all, where neither is named), how many distinct people are `need`ed, who asked and may
-    not decide, and whether one no is enough (`veto`) or as many as yeses are needed (`majority`)."""
+    not decide, and whether one no is enough (`veto`) or as many as yeses are needed (`majority`). Names are as `person_of` gives them."""
 
     users: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
@@ -86,20 +95,26 @@ class Policy:
     def of(cls, subject: Mapping[str, Any]) -> Policy:
         """From what a waitpoint stores."""
         return cls(
-            users=frozenset(subject.get("users") or ()),
+            users=frozenset(map(person_of, subject.get("users") or ())),
             groups=frozenset(subject.get("groups") or ()),
             need=max(1, int(subject.get("need") or 1)),
-            requester=subject.get("requester"),
+            requester=None if subject.get("requester") is None else person_of(subject["requester"]),
             deny=subject.get("deny") or "veto",
         )
 
+    @property
+    def who(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The users and groups who may decide."""
+        return self.users, self.groups
+
     def refuses(self, voter: Voter) -> str | None:
         """Why somebody may not decide; None when they may."""
-        if is_reserved(voter.name):
+        name = person_of(voter.name)
+        if is_reserved(name) or (name.startswith(_UNNAMED) and (self.need > 1 or self.requester is not None)):
             return "not_a_person"
-        if self.requester is not None and voter.name == self.requester:
+        if self.requester is not None and name == self.requester:
             return "self_approval"
-        if voter.name in self.users or (not self.users and not self.groups):
+        if name in self.users or (not self.users and not self.groups):
             return None
         if self.groups and (voter.groups is None or not self.groups.isdisjoint(voter.groups)):
             return None
@@ -107,7 +122,7 @@ class Policy:
 
     def tally(self, said: Iterable[Said]) -> Tally:
         """What distinct people's last words come to. A yes counts together with those to the same arguments."""
-        last = {one.actor: one for one in said}
+        last = {person_of(one.actor): one for one in said}
         noes = tuple(one.actor for one in last.values() if not one.approved)
         sides: dict[str | None, tuple[str, ...]] = {}
         for one in last.values():

@@ -64,6 +64,12 @@ async def publish() -> str:
     return f"{decision.approved} by {decision.by}: {decision.reason}"
 
 
+@task(name="email.refund")
+async def refund() -> str:
+    asked = await approve("Refund?", groups=["finance"], notify=["email:user:eve", "email:x@else.test", "email:user:maria"])
+    return f"{asked.approved} by {asked.by}"
+
+
 @asynccontextmanager
 async def posted(folder: Path, redis: str) -> AsyncGenerator[tuple[Site, dict[str, str]]]:
     """An app that is served, and whose run has sent two mails: the path of the link in each, by whose mailbox it was in."""
@@ -131,6 +137,24 @@ async def test_a_link_is_good_for_whom_it_was_sent_and_for_nobody_else(tmp_path:
         again = await eve.send(page, choice="approve", actor="maria", by="maria")
         assert "Approved by otto" in again.text, "a form names nobody: the link does"
         assert (await site.app.waitpoints.get(question.id)).answered_by == "otto"
+
+
+async def test_a_mail_makes_nobody_one_of_the_group_that_decides(tmp_path: Path, stream_server: str) -> None:
+    people = People({name: {"email": f"{name}@acme.test"} for name in ("eve", "maria")}, groups={"finance": ["maria"]})
+    async with mailbox() as here:
+        channel = Email(smtp=here.url, from_="agents@acme.test")
+        app = Agentflow([refund], directory=tmp_path, redis=stream_server, channels=[channel], people=people)
+        app.public_url = "https://agents.acme.test"
+        async with app:
+            await refund.start()
+            links = {to: link_in(mail) for [to], mail in await here.came.until(3)}
+            [question] = await app.waitpoints.list()
+    assert {to: path.startswith("/w/") for to, path in links.items()} == {
+        "eve@acme.test": False,
+        "x@else.test": False,
+        "maria@acme.test": True,
+    }
+    assert links["eve@acme.test"] == f"/approvals/{question.id}", "whoever may not decide may look"
 
 
 async def test_without_an_address_of_the_server_a_mail_says_what_is_missing(tmp_path: Path, stream_server: str) -> None:

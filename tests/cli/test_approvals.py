@@ -76,9 +76,11 @@ def test_a_question_goes_to_others_and_every_word_is_kept(folder: Path, start: S
     assert "1 of 2: more people are needed" in run("approve", run_id, "--by", "maria").stdout
     assert "nobody: the question names no channel" in run("approvals", "remind", run_id, "--by", "boss").stdout
     assert "a moment ago" in run("approvals", "remind", run_id, "--by", "boss").stderr
-    assert "zoe" in run("approvals", "reassign", run_id, "--user", "zoe", "--by", "boss").stdout
+    assert "zoe" in run("approvals", "reassign", run_id, "--user", "zoe", "--user", "ana", "--by", "boss").stdout
     shown = run("approvals", "show", run_id).stdout
-    assert all(words in shown for words in ("high", "2 of zoe", "then denied", "not counted: not_eligible", '"cents": "12"', "pay<U+202E>"))
+    expected = ("high", "2 of zoe, ana", "then denied", "not counted: not_eligible", '"cents": "12"', "pay<U+202E>")
+    assert all(words in shown for words in expected)
+    assert "1 of 2: more people are needed" in run("approve", run_id, "--by", "ana").stdout
     assert "approved" in run("approve", run_id, "--by", "zoe").stdout
     said = as_json(run("approvals", "votes", waiting["id"], "--json"))
     assert [(one["actor"], one["choice"], one["counted"]) for one in said] == [
@@ -86,6 +88,7 @@ def test_a_question_goes_to_others_and_every_word_is_kept(folder: Path, start: S
         ("maria", "approve", True),
         ("boss", "remind", True),
         ("boss", "reassign", True),
+        ("ana", "approve", True),
         ("zoe", "approve", True),
     ]
     assert "not counted: not_eligible" in run("approvals", "votes", waiting["id"]).stdout

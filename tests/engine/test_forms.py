@@ -14,6 +14,8 @@ from agentflow.engine.worker import WorkerSettings
 from agentflow.errors import InvalidAnswer, WaitpointAlreadyAnswered, WaitpointTimedOut
 from agentflow.records import RunState, WaitKind, WaitState
 from agentflow.serde import json_schema, loads
+from agentflow.storage.inbox import Inbox
+from agentflow.storage.policy import NotEligible, Voter
 from agentflow.testing import Engine, call, scripted_model, text
 
 
@@ -64,10 +66,44 @@ async def test_an_answer_that_fits_comes_back_as_the_model(engine: Engine) -> No
     run = await engine.start(ship)
     [question] = await engine.waiting(run)
     assert question.record.kind is WaitKind.INPUT
-    assert (loads(question.record.subject)["title"], loads(question.record.subject)["assign"]) == ("How to ship?", "user:maria")
+    assert (loads(question.record.subject)["title"], loads(question.record.subject)["users"]) == ("How to ship?", ["maria"])
     await engine.crash()
     await question.answer({"carrier": "dhl", "parcels": [{"grams": 5}], "day": "2027-01-04"}, by="maria")
     assert await run.result() == "dhl True [5] 2027-01-04"
+
+
+async def test_only_who_is_assigned_may_answer_and_whoever_it_is_given_to_finds_it(engine: Engine) -> None:
+    async def seen_by(*names: str) -> list[bool]:
+        pages = [await engine.app.waitpoints.inbox(Inbox(run_id=run.id), Voter(name, frozenset())) for name in names]
+        return [bool(page.waitpoints) for page in pages]
+
+    run = await engine.start(ship)
+    [question] = await engine.waiting(run)
+    assert await seen_by("maria", "user:maria", "bob") == [True, True, False]
+    with pytest.raises(NotEligible):
+        await question.answer({"carrier": "ups"}, by="bob")
+    await engine.app.waitpoints.reassign(question.id, by="boss", users=["bob"])
+    assert await seen_by("maria", "bob") == [False, True]
+    await question.answer({"carrier": "ups"}, by="bob")
+    assert (await run.result()).startswith("ups")
+
+
+async def test_a_form_may_be_for_a_group_and_whoever_is_brought_in_finds_it_too(engine: Engine) -> None:
+    @task(name="forms.for_desk")
+    async def for_desk(assign: str) -> int:
+        return await ask(int, assign=assign, escalate=[("1h", "group:ops")])
+
+    run = await engine.start(for_desk, "group:desk")
+    [question] = await engine.waiting(run)
+    desk, ops = Voter("maria", frozenset({"desk"})), Voter("otto", frozenset({"ops"}))
+    with pytest.raises(NotEligible):
+        await engine.app.waitpoints.answer(question.id, 1, by=ops)
+    await engine.clock.advance("1h")
+    assert [len((await engine.app.waitpoints.inbox(Inbox(run_id=run.id), one)).waitpoints) for one in (desk, ops)] == [1, 1]
+    await engine.app.waitpoints.answer(question.id, 1, by=ops)
+    assert await run.result() == 1
+    nobody = await engine.app.runs.ended((await engine.start(for_desk, "group:")).id)
+    assert loads(nobody.error or "{}")["type"] == "DefinitionError"
 
 
 async def test_a_form_may_be_a_single_value(engine: Engine) -> None:

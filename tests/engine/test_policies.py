@@ -121,6 +121,36 @@ async def test_who_asked_may_not_decide(engine: Engine) -> None:
     assert (await kept(engine, question))[0] == ("otto", "approve", False, "self_approval")
 
 
+async def test_one_person_is_one_under_either_way_to_write_their_name(engine: Engine) -> None:
+    run, question = await asked(engine, need=2, requester="user:otto")
+    with pytest.raises(NotEligible, match="they asked for it"):
+        await question.approve(by="otto")
+    await question.approve(by="maria")
+    same = await engine.app.waitpoints.decide(question.id, YES, by="user:maria")
+    assert (same.resolved, same.have) == (False, 1)
+    await question.approve(by="user:zoe")
+    assert await run.result() == "yes by user:maria, user:zoe"
+
+
+async def test_who_is_named_may_decide_under_either_way_to_write_their_name(engine: Engine) -> None:
+    run, question = await asked(engine, users=["user:maria"])
+    await question.approve(by="maria")
+    assert await run.result() == "yes by maria"
+    with pytest.raises(DefinitionError):
+        Approval(users=["maria", "user:maria"], need=2)
+
+
+async def test_a_token_that_names_nobody_is_no_person_where_it_matters_which_one_it_is(engine: Engine) -> None:
+    for policy in ({"need": 2}, {"requester": "otto"}):
+        _, question = await asked(engine, **policy)
+        with pytest.raises(NotEligible) as refused:
+            await engine.app.waitpoints.answer(question.id, YES, by=Voter("token:a1", frozenset(), "http"))
+        assert refused.value.details["reason"] == "not_a_person"
+    run, question = await asked(engine)
+    await question.approve(by="token:a1")
+    assert await run.result() == "yes by token:a1"
+
+
 async def test_groups_come_from_the_resolver_and_nobody_decides_when_it_fails(engine: Engine) -> None:
     def groups_of(name: str) -> list[str]:
         if name == "zoe":

@@ -276,7 +276,7 @@ async def test_a_form_and_a_tool_tell_people_too(engine: Engine, board: Board) -
     await engine.clock.advance("1h")
     await board.came.until(2)
     assert board.told == [("requested", "maria's desk", "pending"), ("reminded", "maria's desk", "pending")]
-    await question.answer(7)
+    await question.answer(7, by="maria")
     assert await run.result() == 7
     [*_, last] = await board.came.until(3)
     assert (last.question.kind, last.question.state) == ("input", "answered")

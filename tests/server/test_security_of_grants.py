@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from agentflow import Agent, Approval, ai, step, task
+from agentflow import Agent, Approval, ai, mint_token, step, task
 from agentflow.app.grants import Always, InvalidGrant
+from agentflow.errors import WaitpointAlreadyAnswered
+from agentflow.records import GrantedCall
+from agentflow.storage.granting import stands_for
+from agentflow.storage.policy import NotEligible, Voter
 from agentflow.testing import Engine
 from agentflow.testing.models import call, scripted_model, text
 from tests.server.site import Site, site_of
@@ -39,27 +44,27 @@ async def site(engine: Engine) -> AsyncIterator[Site]:
         yield opened
 
 
-async def started(engine: Engine, tool: Any, argument: str) -> Any:
+async def started(engine: Engine, tool: Any, argument: str, **asked: Any) -> Any:
     """A run that makes one call."""
     name = {"guarded-shell": "cmd", "guarded-write": "path"}[tool.name]
     model = scripted_model([call(tool.name, {name: argument}, id="c")], [text("done")])
-    return await engine.start(Agent("guarded-maker", model=model, tools=[ai.tool(tool, approval=Approval())]), "go")
+    return await engine.start(Agent("guarded-maker", model=model, tools=[ai.tool(tool, approval=Approval(**asked))]), "go")
 
 
-async def is_asked(engine: Engine, tool: Any, argument: str) -> bool:
+async def is_asked(engine: Engine, tool: Any, argument: str, **asked: Any) -> bool:
     """Whether people are asked about a call; then it is denied."""
     before = len(ran)
-    run = await started(engine, tool, argument)
+    run = await started(engine, tool, argument, **asked)
     [question] = await engine.waiting(run)
     assert len(ran) == before
-    await question.deny(by="zoe")
+    await question.deny(by=asked["users"][0] if "users" in asked else "zoe")
     return await run.result() == "done"
 
 
-async def is_let_through(engine: Engine, tool: Any, argument: str) -> bool:
+async def is_let_through(engine: Engine, tool: Any, argument: str, **asked: Any) -> bool:
     """Whether a call is made without anybody being asked."""
     ran.clear()
-    await (await started(engine, tool, argument)).result()
+    await (await started(engine, tool, argument, **asked)).result()
     return ran == [argument]
 
 
@@ -122,6 +127,67 @@ async def test_7_no_matcher_lets_a_command_through_and_no_star_stands_for_tools(
         await site.client.post("/v1/grants", json={"scope": "all", "by": "maria", **body})
     assert await is_asked(engine, shell, "git status")
     assert await is_asked(engine, write, "/tmp/a")
+
+
+async def test_7_a_grant_stands_only_where_those_would_be_asked_who_were_when_it_was_given(engine: Engine) -> None:
+    ran.clear()
+    support: dict[str, Any] = {"groups": ["support"]}
+    first = await started(engine, write, "/tmp/a", **support)
+    [question] = await engine.waiting(first)
+    sam, yes = Voter("sam", frozenset({"support"})), {"approved": True}
+    await engine.app.waitpoints.decide(question.id, yes, by=sam, always=Always(scope="all"))
+    await first.result()
+    assert await is_let_through(engine, write, "/tmp/a", **support)
+    assert await is_asked(engine, write, "/tmp/a", groups=["finance"])
+    [grant] = await engine.app.grants.list()
+    call = GrantedCall(tool="guarded-write", arguments={"path": "/tmp/a"}, agent="a", groups=["support"])
+    assert stands_for(grant, call)
+    elsewhere: list[dict[str, Any]] = [
+        {"groups": []},
+        {"groups": ["support", "finance"]},
+        {"groups": [], "users": ["maria"]},
+        {"users": ["maria"]},
+    ]
+    for others in elsewhere:
+        assert not stands_for(grant, replace(call, **others)), others
+    unnamed = replace(grant, who=None)
+    assert stands_for(unnamed, replace(call, groups=()))
+    assert not stands_for(unnamed, call), "a tool's name does not say who would be asked"
+
+
+async def test_7_only_who_may_decide_gives_a_grant_with_a_question_and_with_no_answer_but_a_yes(engine: Engine) -> None:
+    [question] = await engine.waiting(await started(engine, write, "/tmp/a", users=["maria"]))
+    for giver in ("eve", Voter("sam", frozenset({"support"}))):
+        with pytest.raises(NotEligible):
+            await engine.app.grants.create(question.id, by=giver, always=Always(scope="all"))
+    await engine.app.grants.create(question.id, by="user:maria", always=Always(scope="all"))
+    assert await is_let_through(engine, write, "/tmp/a", users=["maria"])
+    await question.deny(by="maria")
+    with pytest.raises(WaitpointAlreadyAnswered):
+        await engine.app.grants.create(question.id, by="maria", always=Always(scope="all"))
+    assert len(await engine.app.grants.list()) == 1
+
+
+async def test_7_the_groups_that_are_known_of_somebody_count_when_they_give_a_grant(engine: Engine) -> None:
+    engine.app.waitpoints.groups = lambda name: ["support"] if name == "sam" else []
+    [question] = await engine.waiting(await started(engine, write, "/tmp/a", groups=["support"]))
+    with pytest.raises(NotEligible):
+        await engine.app.grants.create(question.id, by="eve")
+    assert (await engine.app.grants.create(question.id, by="sam")).granted_by == "sam"
+
+
+async def test_7_a_token_gives_a_grant_only_with_a_question_that_it_may_answer(engine: Engine, site: Site) -> None:
+    [question] = await engine.waiting(await started(engine, write, "/tmp/a", users=["maria"]))
+    asked, answers = {"from_waitpoint": question.id}, f"waitpoint:answer:{question.id}"
+
+    async def given_by(subject: str, body: dict[str, Any], *scopes: str) -> int:
+        token = mint_token(KEY, scopes=["grants:write", *scopes], subject=subject, clock=engine.clock)
+        return (await site.client.post("/v1/grants", json=body, headers={"authorization": f"Bearer {token}"})).status_code
+
+    anything = {"tool": "guarded-write", "scope": "all", "match": TMP}
+    assert [await given_by("maria", anything), await given_by("maria", anything, answers)] == [403, 403]
+    assert [await given_by("maria", asked), await given_by("maria", asked, "waitpoint:answer:wp_0")] == [403, 404]
+    assert [await given_by("eve", asked, answers), await given_by("maria", asked, answers)] == [403, 201]
 
 
 async def test_7_code_inside_of_a_run_gives_no_grant_in_anybodys_name(engine: Engine) -> None:

@@ -22,7 +22,7 @@ from agentflow.server.review import outcome
 from agentflow.server.review.fields import fields_of, shown
 from agentflow.server.review.marks import exact, marked
 from agentflow.storage.links import LinkRecord
-from agentflow.storage.policy import Policy
+from agentflow.storage.policy import Policy, person_of
 
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 
@@ -91,7 +91,7 @@ def _facts(review: Review, subject: Mapping[str, Any]) -> str:
         rows.append(("Risk", f'<span class="risk-{marked(risk)}">{marked(risk)}</span>'))
     rows += [(name.capitalize(), marked(str(subject[name]), lines=False)) for name in ("agent", "tool") if subject.get(name)]
     if policy.need > 1:
-        yes = policy.need, len({vote.actor for vote in review.votes if vote.counted and vote.choice == "approve"})
+        yes = policy.need, len({person_of(vote.actor) for vote in review.votes if vote.counted and vote.choice == "approve"})
         rows.append(("Needed", f"{yes[0]} people, {yes[1]} said yes"))
     if one.due_at is not None:
         rows.append(("Ends", f"{_moment(one.due_at)} ({_left(one.due_at - review.now)}); silence is {_silence(one, subject)}"))

@@ -52,9 +52,11 @@ describe("an inbox", () => {
     [{ users: ["maria"] }, ["maria"], true],
     [{ users: ["maria"] }, [], false],
     [{ groups: ["editors"] }, ["otto", "editors"], true],
-    [{ assign: "user:maria" }, ["maria"], true],
-    [{ assign: "group:ops" }, ["maria"], false],
+    [{ users: ["user:maria"] }, ["maria"], true],
+    [{ users: ["maria"] }, ["user:maria"], true],
+    [{ groups: ["ops"] }, ["maria"], false],
     [{ requester: "maria" }, ["maria"], false],
+    [{ requester: "user:maria" }, ["maria"], false],
   ])("of %o for %o: %s", (subject, names, whether) => {
     expect(isFor(questionOf(asked({ subject })), names)).toBe(whether);
   });

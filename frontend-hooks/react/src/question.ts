@@ -44,7 +44,6 @@ export function questionOf(one: Waitpoint): Question {
   const subject = isRecord(one.subject) ? one.subject : {};
   const { text, texts } = readers(subject);
   const input = one.kind === "input";
-  const assigned = named(text("assign"));
   return {
     kind: input ? "input" : "approval",
     title: text("title") ?? (input ? "A question" : "Approve?"),
@@ -52,8 +51,8 @@ export function questionOf(one: Waitpoint): Question {
     agent: text("agent"),
     tool: text("tool"),
     risk: RISKS.includes(subject.risk) ? (subject.risk as Risk) : null,
-    users: [...texts("users"), ...assigned.users],
-    groups: [...texts("groups"), ...assigned.groups],
+    users: texts("users").map(personOf),
+    groups: texts("groups"),
     need: typeof subject.need === "number" ? Math.max(1, subject.need) : 1,
     requester: text("requester"),
     silence: input ? ("default" in subject ? "default" : "fail") : silenceOf(subject),
@@ -81,17 +80,16 @@ function readers(subject: JsonObject) {
   };
 }
 
-/** Who `assign` names: "user:maria", "group:ops", or just a name. */
-function named(assign: string | null): Pick<Question, "users" | "groups"> {
-  if (assign === null) return { users: [], groups: [] };
-  if (assign.startsWith("group:")) return { users: [], groups: [assign.slice(6)] };
-  return { users: [assign.replace(/^user:/, "")], groups: [] };
+/** A name as it is compared: "user:maria" and "maria" are one person. */
+function personOf(name: string): string {
+  return name.replace(/^(user:)+/, "");
 }
 
 /** Whether somebody is asked, by a name or a group of theirs; what names nobody is for everybody but who asked for it. */
 export function isFor({ users, groups, requester }: Question, names: readonly string[]): boolean {
-  if (requester !== null && names.includes(requester)) return false;
-  return (users.length === 0 && groups.length === 0) || [...users, ...groups].some((one) => names.includes(one));
+  const known = names.map(personOf);
+  if (requester !== null && known.includes(personOf(requester))) return false;
+  return (users.length === 0 && groups.length === 0) || [...users, ...groups].some((one) => known.includes(one));
 }
 
 /** What became of an approval. */
