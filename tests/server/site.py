@@ -16,7 +16,7 @@ from agentflow import Agentflow
 from agentflow.server import create_asgi
 from agentflow.server.serve import bind
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @dataclass
