@@ -6,7 +6,7 @@ from collections import Counter
 
 from agentflow.storage.rollouts import chosen
 
-KEYS = [f"tenant-{number}" for number in range(50_000)]
+KEYS = [f"tenant-{number}" for number in range(200_000)]
 
 
 def test_keys_are_spread_by_weight_and_a_change_moves_hardly_more_than_it_must() -> None:
