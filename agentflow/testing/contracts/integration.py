@@ -151,11 +151,11 @@ class IntegrationContract:
     async def test_a_crash_after_every_recorded_unit_resumes(self, engine: Engine) -> None:
         """At the n-th write, for every n until a whole conversation needs fewer.
 
-        On a file every second is tried, on a database server every sixth, and all of them where `EVERY_WRITE` is set.
+        On a file every fourth is tried, on a database server every ninth, and all of them where `EVERY_WRITE` is set.
         """
         number, crashed = 0, True
         while crashed:
-            number += 1 if os.environ.get("EVERY_WRITE") else 2 if engine.database_url.endswith(".db") else 6
+            number += 1 if os.environ.get("EVERY_WRITE") else 4 if engine.database_url.endswith(".db") else 9
             crashed = await self._crashed(engine, number)
         same(number > 15, True, f"that there was much to crash in ({number})")
 
