@@ -57,7 +57,6 @@ ALLOWED: dict[str, set[str]] = {
     "list_deliveries": set(),
     "click_in_slack": EVERYBODY,
     "list_grants": {"grants"},
-    "create_grant": {"granting"},
     "revoke_grant": {"granting"},
     "deliver": EVERYBODY,
     "export_audit": set(),
@@ -110,7 +109,7 @@ _ABSENT = (
     "prompt_not_found",
     "version_not_found",
 )
-TOGETHER = {"run_agent": ("task", "thread")}
+TOGETHER = {"run_agent": ("task", "thread"), "create_grant": ("granting", "waitpoint")}
 """Operations for which one scope alone does not do."""
 INDEX = {"stream_index": {"tag": "vip", "live": "0"}, "diff_versions": {"before": "1", "after": "2"}}
 BODY: dict[str, Any] = {"messages": []}
@@ -164,6 +163,7 @@ class Stage:
             "decide_waitpoint": {"value": 1},
             "decide_many": {"decisions": [{"id": waitpoint, "approved": True}]},
             "make_link": {"choices": ["answer"]},
+            "create_grant": {"from_waitpoint": waitpoint},
             "mint_token": {"scopes": ["thoughts"]},
             "issue_ticket": {"run": run},
             "stream_runs": {"runs": {run: None}, "live": False},
