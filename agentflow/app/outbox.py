@@ -10,10 +10,11 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 from uuid import uuid4
 
 from agentflow.channels import Channel, Notice, People, Question
+from agentflow.channels.notice import Event
 from agentflow.clock import SECOND, Clock
 from agentflow.database.port import Database
 from agentflow.engine.telling import decided
@@ -193,7 +194,7 @@ class Outbox:
         person = one.person or (await self._people.actor(channel.name, one.address)) or channel.owner(one.address)
         notice = Notice(
             id=one.id,
-            event=one.event,  # type: ignore[arg-type]
+            event=cast("Event", one.event),
             at=one.created_at // 1_000,
             address=one.address,
             question=question_of(waitpoint),

@@ -11,7 +11,7 @@ from typing import Any
 
 from agentflow.app.auditing import Audit
 from agentflow.app.batch import Choice, ballots
-from agentflow.app.delivering import Delivery, again, check_signature, no_callback, told
+from agentflow.app.calling_back import CallbackCall, again, check_signature, no_callback, told
 from agentflow.app.grants import Always, Grants, InvalidGrant
 from agentflow.app.linking import Links, LinkWish, ReviewLink
 from agentflow.app.waking import Waking
@@ -303,7 +303,7 @@ class Waitpoints:
             _log.exception("the groups of %s are not known: they count as in none", voter.name)
             return changed(voter, groups=voter.groups or frozenset())
 
-    async def deliver(self, waitpoint_id: str, secret: str, delivery: Delivery) -> None:
+    async def call_back(self, waitpoint_id: str, secret: str, call: CallbackCall) -> None:
         """What a machine sends to a callback. The same message again changes nothing.
 
         Raises `CallbackNotFound`, `SignatureInvalid`, `InvalidAnswer`, `CallbackConflict`, and `WaitpointTimedOut` when it is too late.
@@ -313,16 +313,16 @@ class Waitpoints:
         if not door.opened:
             await self._database.transact(tries.count(waitpoint_id, waitpoint_id if door.known else None, now))
             raise no_callback()
-        check_signature(delivery, door.signing, now)
+        check_signature(call, door.signing, now)
         one = await self.get(waitpoint_id)
-        if again(one, delivery):
+        if again(one, call):
             return
         try:
             if one.state is not WaitState.PENDING:
                 raise waitpoints.refusal(one)
-            await self.answer(waitpoint_id, delivery.value, by=Voter(delivery.by, via="callback"))
+            await self.answer(waitpoint_id, call.value, by=Voter(call.by, via="callback"))
         except (WaitpointAlreadyAnswered, WaitpointTimedOut) as error:
-            if not again(await self.get(waitpoint_id), delivery):
+            if not again(await self.get(waitpoint_id), call):
                 raise told(error) from None
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 from starlette.responses import Response
 
-from agentflow.app.delivering import Delivery
+from agentflow.app.calling_back import CallbackCall
 from agentflow.server import needs
 from agentflow.server.calls import Call, Operation, answer, read_body
 from agentflow.server.errors import RequestError
@@ -23,7 +23,7 @@ class Taken(BaseModel):
     status: Literal["taken"] = "taken"
 
 
-async def deliver(call: Call[Any, Any]) -> Response:
+async def call_back(call: Call[Any, Any]) -> Response:
     """Answer a callback with a JSON body. The same message again (the same body, `webhook-id` or Idempotency-Key) is a 200 as well.
 
     404 for an unknown id and a wrong secret alike, 409 when another message was taken, 410 when the callback has ended.
@@ -34,7 +34,7 @@ async def deliver(call: Call[Any, Any]) -> Response:
     except ValueError as error:
         raise RequestError(f"The body is not JSON: {error}.", hint="Send one JSON value.") from None
     secret = str(call.request.path_params["secret"])
-    await call.app.waitpoints.deliver(call.id, secret, Delivery(body, value, call.request.headers))
+    await call.app.waitpoints.call_back(call.id, secret, CallbackCall(body, value, call.request.headers))
     return answer(Taken())
 
 
@@ -42,7 +42,7 @@ OPERATIONS = (
     Operation(
         method="POST",
         path="/v1/callbacks/{id}/{secret}",
-        handler=deliver,
+        handler=call_back,
         needs=needs.OPEN,
         summary="Answer a callback, as a machine",
         answer=Taken,

@@ -1,4 +1,4 @@
-"""What is live of a prompt, moved over HTTP; and all operations of prompts."""
+"""What is live of a prompt, moved over HTTP."""
 
 from __future__ import annotations
 
@@ -7,33 +7,14 @@ from typing import Any
 from starlette.responses import Response
 
 from agentflow.app.prompts import MoveOptions
-from agentflow.server import needs, prompts
-from agentflow.server.calls import Call, Operation, answer
+from agentflow.server.calls import Call, answer
 from agentflow.server.errors import RequestError
 from agentflow.server.prompt_models import (
-    DiffQuery,
-    EnvQuery,
-    LintBody,
-    LintPage,
     MoveBinding,
     Moving,
-    PinQuery,
-    PromptBinding,
-    PromptDiff,
-    PromptEventPage,
-    PromptEventQuery,
-    PromptInfo,
-    PromptPage,
-    PromptPinPage,
-    PromptSnapshot,
-    PromptVersion,
-    PromptVersionPage,
     ProtectBinding,
-    RenderedPrompt,
-    RenderPrompt,
     RepinRun,
     RevokeVersion,
-    SaveVersion,
     UpgradedThread,
     UpgradeThread,
 )
@@ -122,189 +103,3 @@ def _moved(binding: BindingRecord) -> Response:
     made = answer(binding_view(binding))
     made.headers["etag"] = f'"{binding.rev}"'
     return made
-
-
-_PROMPT = "/v1/prompts/{name}"
-_BINDING = f"{_PROMPT}/bindings/{{env}}/{{label}}"
-_BY = ("X-Agentflow-By",)
-_GUARDED = ("If-Match", *_BY)
-
-OPERATIONS = (
-    Operation(
-        method="GET",
-        path="/v1/prompts",
-        handler=prompts.list_prompts,
-        needs=needs.PROMPTS,
-        summary="List prompts",
-        query=EnvQuery,
-        answer=PromptPage,
-    ),
-    Operation(
-        method="GET",
-        path="/v1/prompt-snapshot",
-        handler=prompts.get_prompt_snapshot,
-        needs=needs.PROMPTS,
-        summary="See all that is live in an environment",
-        query=EnvQuery,
-        answer=PromptSnapshot,
-        statuses=(200, 304),
-        headers=("If-None-Match",),
-    ),
-    Operation(
-        method="GET",
-        path=f"{_PROMPT}/versions",
-        handler=prompts.list_versions,
-        needs=needs.PROMPTS,
-        summary="List the versions of a prompt, newest first",
-        answer=PromptVersionPage,
-        problems=(404,),
-    ),
-    Operation(
-        method="POST",
-        path=f"{_PROMPT}/versions",
-        handler=prompts.save_version,
-        needs=needs.DRAFTS,
-        summary="Keep a version of a prompt",
-        body=SaveVersion,
-        answer=PromptVersion,
-        statuses=(201, 200),
-        problems=(400, 404),
-        headers=_BY,
-    ),
-    Operation(
-        method="GET",
-        path=f"{_PROMPT}/versions/{{version}}",
-        handler=prompts.get_version,
-        needs=needs.PROMPTS,
-        summary="Look at a version of a prompt",
-        answer=PromptVersion,
-        problems=(400, 404),
-    ),
-    Operation(
-        method="POST",
-        path=f"{_PROMPT}/versions/{{version}}/revoke",
-        handler=revoke_version,
-        needs=needs.KEY,
-        summary="Take a version of a prompt back",
-        body=RevokeVersion,
-        answer=PromptVersion,
-        problems=(400, 404),
-        headers=_BY,
-    ),
-    Operation(
-        method="GET",
-        path=f"{_PROMPT}/diff",
-        handler=prompts.diff_versions,
-        needs=needs.PROMPTS,
-        summary="See what differs between two versions of a prompt",
-        query=DiffQuery,
-        answer=PromptDiff,
-        problems=(400, 404),
-    ),
-    Operation(
-        method="POST",
-        path=f"{_PROMPT}/lint",
-        handler=prompts.lint_prompt,
-        needs=needs.PROMPTS,
-        summary="Have a body of a prompt looked at",
-        body=LintBody,
-        answer=LintPage,
-        problems=(400, 404),
-    ),
-    Operation(
-        method="POST",
-        path=f"{_PROMPT}/render",
-        handler=prompts.render_prompt,
-        needs=needs.RENDERS,
-        summary="Fill in a prompt",
-        body=RenderPrompt,
-        answer=RenderedPrompt,
-        problems=(400, 404),
-    ),
-    Operation(
-        method="GET",
-        path=f"{_PROMPT}/events",
-        handler=prompts.list_prompt_events,
-        needs=needs.PROMPTS,
-        summary="See what happened to a prompt",
-        query=PromptEventQuery,
-        answer=PromptEventPage,
-        problems=(404,),
-    ),
-    Operation(
-        method="GET",
-        path=f"{_PROMPT}/pins",
-        handler=prompts.list_prompt_pins,
-        needs=needs.PROMPTS,
-        summary="See which runs hold versions of a prompt",
-        query=PinQuery,
-        answer=PromptPinPage,
-        problems=(404,),
-    ),
-    Operation(
-        method="POST",
-        path=f"{_PROMPT}/repin",
-        handler=repin_run,
-        needs=needs.KEY,
-        summary="Have a run hold another version of a prompt",
-        body=RepinRun,
-        answer=PromptVersion,
-        problems=(400, 404, 409),
-        headers=_BY,
-    ),
-    Operation(
-        method="POST",
-        path=f"{_PROMPT}/upgrade",
-        handler=upgrade_thread,
-        needs=needs.KEY,
-        summary="Have a thread take what is live of a prompt",
-        body=UpgradeThread,
-        answer=UpgradedThread,
-        problems=(404,),
-        headers=_BY,
-    ),
-    Operation(
-        method="POST",
-        path=_BINDING,
-        handler=move_binding,
-        needs=needs.MOVES,
-        summary="Release a version of a prompt",
-        body=MoveBinding,
-        answer=PromptBinding,
-        problems=(400, 404, 409),
-        headers=_GUARDED,
-    ),
-    Operation(
-        method="POST",
-        path=f"{_BINDING}/rollback",
-        handler=roll_back_binding,
-        needs=needs.MOVES,
-        summary="Take the last release of a prompt back",
-        body=Moving,
-        answer=PromptBinding,
-        problems=(400, 404, 409),
-        headers=_GUARDED,
-    ),
-    Operation(
-        method="POST",
-        path=f"{_BINDING}/protect",
-        handler=protect_binding,
-        needs=needs.KEY,
-        summary="Protect what is live of a prompt",
-        body=ProtectBinding,
-        answer=PromptBinding,
-        problems=(404, 409),
-        headers=_GUARDED,
-    ),
-    Operation(
-        method="GET",
-        path=_PROMPT,
-        handler=prompts.get_prompt,
-        needs=needs.PROMPTS,
-        summary="Look at a prompt",
-        query=EnvQuery,
-        answer=PromptInfo,
-        problems=(404,),
-    ),
-)
-"""The last of them takes every name, so it comes last."""

@@ -10,8 +10,8 @@ from agentflow.server import (
     inputs,
     listings,
     needs,
+    prompt_routes,
     queues,
-    releases,
     runs,
     threads,
     tokens,
@@ -378,7 +378,7 @@ OPERATIONS = (
         answer=Health,
         statuses=(200, 503),
     ),
-    *releases.OPERATIONS,
+    *prompt_routes.OPERATIONS,
     *agui.OPERATIONS,
 )
 """All but the OpenAPI document itself."""

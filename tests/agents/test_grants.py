@@ -221,7 +221,8 @@ async def test_the_same_click_is_the_same_grant(engine: Engine) -> None:
     [question] = await engine.waiting(run)
     decide = engine.app.waitpoints.decide
     clicks = [await decide(question.id, YES, by="maria", idempotency_key="c1", always=Always()) for _ in range(2)]
-    assert clicks[0].grant == clicks[1].grant != None  # noqa: E711
+    assert clicks[0].grant is not None
+    assert clicks[0].grant == clicks[1].grant
     with pytest.raises(IdempotencyConflict):
         await decide(question.id, YES, by="maria", idempotency_key="c1", always=Always(scope="all"))
     assert len(await engine.app.grants.list()) == 1

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from agentflow import callback, context, gather, race, sleep, step, task
-from agentflow.app.delivering import CallbackNotFound, Delivery
+from agentflow.app.calling_back import CallbackCall, CallbackNotFound
 from agentflow.engine.worker import WorkerSettings
 from agentflow.errors import ConfigurationError, WaitpointTimedOut
 from agentflow.records import RunState
@@ -61,7 +61,7 @@ async def farm_or_time() -> str:
 async def send(engine: Engine, path: str, job: str) -> None:
     _, _, _, id, secret = path.split("/")
     value = {"job": job}
-    await engine.app.waitpoints.deliver(id, secret, Delivery(dumps(value).encode(), value, {}))
+    await engine.app.waitpoints.call_back(id, secret, CallbackCall(dumps(value).encode(), value, {}))
 
 
 async def test_what_comes_before_the_code_waits_is_there_when_it_does(engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,12 @@ from agentflow.app.prompts import Prompts
 from agentflow.cli.dev import as_development
 from agentflow.cli.loading import Loaded
 from agentflow.errors import ContractError
-from agentflow.prompts.body import Body, Message
 from agentflow.prompts.contract import Untrusted
 from agentflow.prompts.prompt import Prompt
 from agentflow.prompts.registry import known
 from agentflow.settings import Settings
 from agentflow.testing import Engine
-
-
-class Topic(BaseModel):
-    topic: str
-
+from tests.prompts.saving import Topic, save
 
 title: Prompt[Any] = prompt("title", vars=Topic, text="A title about {{topic}}.")
 MARIA: Any = {"actor": "maria", "reason": "better"}
@@ -36,8 +32,7 @@ def deployed() -> None:
     title = prompt("title", vars=Topic, text="A title about {{topic}}.")
 
 
-async def saved(engine: Engine, text: str) -> int:
-    return (await engine.app.prompts.save("title", Body((Message("user", text),)), actor="maria", note="try")).number
+saved = partial(save, "title")
 
 
 async def said() -> str:

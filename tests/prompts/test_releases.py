@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from agentflow import approve, prompt, task
 from agentflow.engine.context import context
@@ -21,16 +21,11 @@ from agentflow.errors import (
     VersionNotFound,
     VersionRevoked,
 )
-from agentflow.prompts.body import Body, Message
 from agentflow.prompts.prompt import Prompt
 from agentflow.records import RunState
 from agentflow.serde import decode_failure, loads
 from agentflow.testing import Engine
-
-
-class Topic(BaseModel):
-    topic: str
-
+from tests.prompts.saving import Topic, save
 
 title: Prompt[Any] = prompt("title", vars=Topic, text="A title about {{topic}}.")
 MARIA: Any = {"actor": "maria", "reason": "better"}
@@ -43,8 +38,7 @@ def deployed() -> None:
     title = prompt("title", vars=Topic, text="A title about {{topic}}.")
 
 
-async def saved(engine: Engine, text: str) -> int:
-    return (await engine.app.prompts.save("title", Body((Message("user", text),)), actor="maria", note="try")).number
+saved = partial(save, "title")
 
 
 async def said() -> str:

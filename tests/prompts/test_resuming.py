@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,10 +11,10 @@ from pydantic import BaseModel
 
 from agentflow import approve, prompt, sleep, task
 from agentflow.errors import VersionNotFound
-from agentflow.prompts.body import Body, Message
 from agentflow.prompts.prompt import Prompt
 from agentflow.records import RunState
 from agentflow.testing import Engine
+from tests.prompts.saving import save
 
 
 class Number(BaseModel):
@@ -30,8 +31,7 @@ def deployed() -> None:
     count = prompt("resumed", vars=Number, text="Count {{n}}.")
 
 
-async def saved(engine: Engine, text: str) -> int:
-    return (await engine.app.prompts.save("resumed", Body((Message("user", text),)), actor="maria")).number
+saved = partial(save, "resumed")
 
 
 async def said(n: int, **how: Any) -> str:

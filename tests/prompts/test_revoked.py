@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,10 +15,7 @@ from agentflow.prompts.pinning import Choosing, version_for
 from agentflow.prompts.prompt import Prompt
 from agentflow.records import RunState
 from agentflow.testing import Engine
-
-
-class Topic(BaseModel):
-    topic: str
+from tests.prompts.saving import Topic, save
 
 
 class Subject(BaseModel):
@@ -35,8 +33,7 @@ def deployed() -> None:
     title = prompt("revoked", vars=Topic, text="A title about {{topic}}.")
 
 
-async def saved(engine: Engine, text: str) -> int:
-    return (await engine.app.prompts.save("revoked", Body((Message("user", text),)), actor="maria")).number
+saved = partial(save, "revoked")
 
 
 async def said(**how: Any) -> str:

@@ -58,7 +58,7 @@ ALLOWED: dict[str, set[str]] = {
     "click_in_slack": EVERYBODY,
     "list_grants": {"grants"},
     "revoke_grant": {"granting"},
-    "deliver": EVERYBODY,
+    "call_back": EVERYBODY,
     "export_audit": set(),
     "list_tasks": set(),
     "list_workers": set(),

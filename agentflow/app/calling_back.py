@@ -40,7 +40,7 @@ class SignatureInvalid(WaitpointError):
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class CallbackCall:
     """A call of a machine: its body, and the value in it."""
 
     body: bytes
@@ -59,14 +59,14 @@ def no_callback() -> CallbackNotFound:
     return CallbackNotFound("There is no callback at this address.", hint="Use the address as it was given.")
 
 
-def check_signature(delivery: Delivery, key: str | None, now: int) -> None:
+def check_signature(call: CallbackCall, key: str | None, now: int) -> None:
     """Raise `SignatureInvalid` unless the call is signed with `key` as Standard Webhooks say; without a key there is nothing to check."""
     if key is None:
         return
-    id, when = delivery.headers.get("webhook-id", ""), delivery.headers.get("webhook-timestamp", "")
-    signed = f"{id}.{when}.".encode() + delivery.body
+    id, when = call.headers.get("webhook-id", ""), call.headers.get("webhook-timestamp", "")
+    signed = f"{id}.{when}.".encode() + call.body
     right = base64.b64encode(hmac.new(base64.b64decode(key.removeprefix("whsec_")), signed, sha256).digest())
-    given = [one.partition(",") for one in delivery.headers.get("webhook-signature", "").split(" ")]
+    given = [one.partition(",") for one in call.headers.get("webhook-signature", "").split(" ")]
     fits = any(version == "v1" and hmac.compare_digest(right, text.encode("utf-8", "replace")) for version, _, text in given)
     recent = when.isascii() and when.isdigit() and len(when) < 12 and abs(int(when) * SECOND - now) <= _SPAN
     if not (fits and recent and id):
@@ -74,13 +74,13 @@ def check_signature(delivery: Delivery, key: str | None, now: int) -> None:
         raise SignatureInvalid("The signature does not fit this call, or its time is not now.", hint=hint)
 
 
-def again(one: WaitpointRecord, delivery: Delivery) -> bool:
+def again(one: WaitpointRecord, call: CallbackCall) -> bool:
     """Whether the call is the one that was taken, sent once more."""
     if one.state is not WaitState.ANSWERED:
         return False
-    same_key = delivery.by != "callback" and one.answered_by == delivery.by
+    same_key = call.by != "callback" and one.answered_by == call.by
     # As text, for 1 and true are equal.
-    return same_key or (one.answer is not None and dumps(loads(one.answer)) == dumps(delivery.value))
+    return same_key or (one.answer is not None and dumps(loads(one.answer)) == dumps(call.value))
 
 
 def told(error: WaitpointError) -> WaitpointError:
