@@ -11,7 +11,6 @@ from typing import Any, Literal
 from agentflow.errors import ContractError, TemplateError
 from agentflow.prompts import contract
 from agentflow.prompts.body import Body, Message
-from agentflow.prompts.filled import Filled
 from agentflow.prompts.template import Include, Node, Template
 
 CACHEABLE = 4_096
@@ -65,17 +64,6 @@ def lint(body: Body, schema: Mapping[str, Any] | None = None, *, trusting: bool 
         return [Finding("template", "template", error.message, error.details.get("line"), error.details.get("column"))]
     held = () if schema is None else _held(body, schema, trusting=trusting)
     return [*held, *_texts(body), *_caching(body), *_length(body), *_model(body)]
-
-
-def first_difference(one: Filled, other: Filled) -> int | None:
-    """The byte from which the system texts of two calls differ, None where they do not: what providers cache of it ends there.
-
-    The last calls of a prompt tell what its templates cannot: which variables differ from call to call.
-    """
-    first, second = one.system.encode("utf-8", "surrogatepass"), other.system.encode("utf-8", "surrogatepass")
-    if first == second:
-        return None
-    return next((at for at, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second)))
 
 
 def _held(body: Body, schema: Mapping[str, Any], *, trusting: bool) -> Iterator[Finding]:

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from agentflow.prompts.body import Body, assistant, system, user
-from agentflow.prompts.filled import Version
-from agentflow.prompts.lint import CACHEABLE, LONG, first_difference, known_model, lint
+from agentflow.prompts.lint import CACHEABLE, LONG, known_model, lint
 
 SCHEMA: dict[str, Any] = {"properties": {"name": {"type": "string"}, "plan": {"type": "string"}}, "required": ["name", "plan"]}
 
@@ -70,13 +69,6 @@ def test_a_variable_early_in_a_long_system_text_defeats_caching() -> None:
     assert codes(Body((system("{{> rules}} You help {{name}}."),), includes={"rules": rules})) == []
     assert codes(Body((system("You help {{name}}."), user(rules)))) == []
     assert codes(Body((system(f"{{{{#if name}}}}{rules}{{{{/if}}}}"),))) == ["cache"]
-
-
-def test_two_calls_tell_the_byte_from_which_they_differ() -> None:
-    version = Version("x", Body((system("Grüße, {{name}}!"), user("{{plan}}"))))
-    one, other = ({"name": name, "plan": name} for name in ("Ada", "Alan"))
-    assert first_difference(version.fill(one), version.fill(other)) == len("Grüße, A".encode())
-    assert first_difference(version.fill(one), version.fill({**one, "plan": "else"})) is None
 
 
 def test_very_long_texts_and_unknown_models_are_told() -> None:

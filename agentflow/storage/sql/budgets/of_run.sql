@@ -1,1 +1,0 @@
-SELECT terms FROM budgets WHERE run = :run ORDER BY id;
