@@ -10,7 +10,7 @@ from agentflow.agents.definition import callable_name
 from agentflow.agents.deps import provided
 from agentflow.agents.prompting import brief
 from agentflow.engine.context import StepCall, StepOptions, current_step, recording
-from agentflow.engine.prices import speaking_by
+from agentflow.engine.speaking import speaking_by
 from agentflow.engine.task import defined
 from agentflow.errors import DefinitionError
 from agentflow.serde import ANY

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Generator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Collection
 from dataclasses import replace
 from decimal import Decimal
 from functools import cache
@@ -13,19 +11,6 @@ from functools import cache
 from agentflow.storage.terms import NANO
 from agentflow.storage.usage import CallUsage
 from agentflow.streams.events import Usage
-
-spoken_by: ContextVar[str | None] = ContextVar("agentflow_prompt", default=None)
-"""The version of a prompt, as `support@v3#9f2c1a`, by which the code around speaks to a model."""
-
-
-@contextmanager
-def speaking_by(ref: str | None) -> Generator[None]:
-    """What model calls use in this block counts for a version of a prompt."""
-    token = spoken_by.set(ref)
-    try:
-        yield
-    finally:
-        spoken_by.reset(token)
 
 
 @cache

@@ -14,8 +14,9 @@ from agentflow.clock import SECOND
 from agentflow.control import LeaseLost
 from agentflow.engine.context import StepCall, StepOptions, WaitRequest, scope
 from agentflow.engine.meter import Meter
-from agentflow.engine.prices import priced, spoken_by
+from agentflow.engine.prices import priced
 from agentflow.engine.session import Session, Work
+from agentflow.engine.speaking import spoken_by
 from agentflow.errors import AgentflowError, BudgetExceeded, StepFailed, StepTimeout
 from agentflow.records import EntryKind, Failure, JournalEntry, WaitKind
 from agentflow.serde import decode_failure, dumps, encode_failure, failure, loads, rebuild

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, cast
 
-from agentflow.engine.prices import speaking_by
+from agentflow.engine.speaking import speaking_by
 from agentflow.errors import PromptError
 from agentflow.prompts.body import Body, Message, Slot, canonical
 from agentflow.prompts.rendering import Renderer
