@@ -26,9 +26,11 @@ from agentflow.clock import Duration, microseconds
 from agentflow.engine import prices
 from agentflow.engine.context import Measure, StepCall, StepOptions, StepScope, TaskContext, current_step, recording
 from agentflow.engine.requests import body_size
+from agentflow.engine.speaking import speaker_of, speaking_by
 from agentflow.errors import AgentflowError, StepTimeout
 from agentflow.retry import Retry
 from agentflow.serde import ANY, digest
+from agentflow.storage.generations import Spoken
 from agentflow.streams.events import (
     Event,
     MessageStarted,
@@ -220,8 +222,11 @@ class Narrator:
 class ModelCall:
     """One call of a model in a run, made by `model_call`."""
 
-    def __init__(self, run: TaskContext, name: str, asked: str, options: StepOptions, size: Measure | None = None) -> None:
+    def __init__(
+        self, run: TaskContext, name: str, asked: str, options: StepOptions, size: Measure | None = None, spoken: Spoken | None = None
+    ) -> None:
         self._run = run
+        self._spoken = spoken
         self._name = name
         self._asked = asked
         self._options = options
@@ -242,7 +247,8 @@ class ModelCall:
 
         key, name = (self._key, self._name) if part is None else (f"{self._key}/{part}", f"{self._name}.{part}")
         options = self._options if share == "whole" else replace(self._options, share=share, call=self._key)
-        return await self._run.step(key, StepCall(name, body, ANY, self._asked, options, size=self._size))
+        with speaking_by(self._spoken):
+            return await self._run.step(key, StepCall(name, body, ANY, self._asked, options, size=self._size))
 
     def over(self) -> None:
         """Say that the code follows a call of several steps no further, however that came: budgets wait for it no longer.
@@ -289,7 +295,7 @@ def model_call(
     `name` is what viewers see, and its count in the branch is the key: take it where the call is written. `asked` is what is new in the
     request, as JSON: it is compared when the code has changed. `retry` says how a request is tried; `idle_timeout` is a duration.
     `request` is all of it, as JSON for the `provider` (a name of genai-prices): what it limits itself to lets it run beside others under
-    a budget.
+    a budget, and the prompt of the run whose words it says is the one that the call is counted for.
     """
     run = recording()
     if run is None:
@@ -297,7 +303,7 @@ def model_call(
     prices.warm()
     options = StepOptions(kind="llm", retry=retry, idle_timeout=microseconds(idle_timeout))
     size = None if request is None else partial(body_size, request, provider)
-    return ModelCall(run, name, digest(_plain(asked)), options, size)
+    return ModelCall(run, name, digest(_plain(asked)), options, size, speaker_of(run, request))
 
 
 def arguments(text: str) -> Any:

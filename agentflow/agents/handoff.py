@@ -125,7 +125,7 @@ class Speaker:
         while True:
             async with provided(self.agent.agent_options.get("deps")) as deps:
                 told = await brief(self.agent.agent_options, prompt)
-                with speaking_by(told.ref):
+                with speaking_by(told.spoken):
                     result = await self.agent.speaking(told.model).run(
                         told.asked,
                         message_history=history,

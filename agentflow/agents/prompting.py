@@ -15,6 +15,7 @@ from agentflow.prompts.body import Message
 from agentflow.prompts.filled import Filled
 from agentflow.prompts.pinning import Choosing, version_for
 from agentflow.prompts.prompt import Prompt
+from agentflow.storage.generations import Spoken
 
 INPUT = "input"
 """The variable that is what the agent is asked."""
@@ -28,7 +29,7 @@ class Brief:
     instructions: str | None = None
     model: str | None = None
     settings: Mapping[str, Any] | None = None
-    ref: str | None = None
+    spoken: Spoken | None = None
 
 
 def prompt_of(options: AgentOptions) -> Prompt[...] | None:
@@ -59,7 +60,7 @@ async def brief(options: AgentOptions, asked: Asked | None) -> Brief:
     wanted = one.wanted(values, None, Choosing(pin=options.get("pin", "thread")))
     filled = (await version_for(wanted)).fill(values)
     model = None if "model" in options else filled.model or one.body.model
-    return Brief(_asked(filled, asked), filled.system or None, model, dict(filled.params) or None, filled.ref)
+    return Brief(_asked(filled, asked), filled.system or None, model, dict(filled.params) or None, filled.spoken)
 
 
 async def _variables(one: Prompt[...], options: AgentOptions, asked: Asked | None) -> dict[str, Any]:

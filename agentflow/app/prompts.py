@@ -8,18 +8,17 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal, Required, TypedDict, Unpack
 
+from agentflow.app.measuring import Measuring
 from agentflow.clock import Clock, Duration, microseconds
 from agentflow.database.port import Database, Row, Transaction
 from agentflow.errors import ContractError, PromptError, StorageError, VersionRevoked
 from agentflow.handle import RunHandle
 from agentflow.prompts import contract
 from agentflow.prompts.body import Body, canonical
-from agentflow.prompts.filled import ref
 from agentflow.prompts.pinning import body_of
 from agentflow.prompts.registry import known
-from agentflow.records import UsageRecord
 from agentflow.serde import loads
-from agentflow.storage import bindings, holders, pins, prompts, runs, usage
+from agentflow.storage import bindings, holders, pins, prompts, runs
 from agentflow.storage.bindings import CODE, LIVE, BindingRecord, Move
 from agentflow.storage.holders import HolderRecord
 from agentflow.storage.pins import Held, Holding, Wanted
@@ -76,17 +75,15 @@ class MoveOptions(TypedDict, total=False):
     allowed: bool
 
 
-class Prompts:
+class Prompts(Measuring):
     """`app.prompts`: see what is live where, and change it without a deploy. Times are microseconds since 1970.
 
     >>> await app.prompts.release("support", to=5, actor="maria", reason="cites the policy")
     """
 
     def __init__(self, database: Database, clock: Clock, environment: str, start: Start) -> None:
+        super().__init__(database, clock, environment)
         self._start = start
-        self._database = database
-        self._clock = clock
-        self.environment = environment
 
     # -- what there is -------------------------------------------------------------------------------------------------------------------
 
@@ -119,11 +116,6 @@ class Prompts:
         """The runs that hold a version, or any, and have not ended; 1,000 at most. Raises `PromptNotFound`."""
         await self.get(name)
         return await self._database.read(holders.of_prompt(name, version))
-
-    async def usage(self, name: str, number: int, since: int = -1) -> UsageRecord:
-        """What the model calls of agents used that spoke by a version, after a moment. Raises `VersionNotFound`."""
-        version = await self.version(name, number)
-        return await self._database.read(usage.of_prompt(ref(name, number, version.hash), since))
 
     async def snapshot(self, env: str | None = None) -> Snapshot:
         """What is live in an environment."""

@@ -9,18 +9,18 @@ from typing import Any
 from agentflow.clock import SECOND
 from agentflow.engine.context import StepCall, StepOptions, WaitRequest
 from agentflow.engine.line import line_of
-from agentflow.engine.prices import call_usage, warm
+from agentflow.engine.prices import warm
 from agentflow.engine.session import PASSING, Session
 from agentflow.engine.telling import requested
 from agentflow.errors import BudgetExceeded
 from agentflow.records import WaitKind, WaitState, new_id
 from agentflow.storage import budgets
 from agentflow.storage.budgets import Admitted, Asked, Call, Crowded, Later, Refused, Verdict
+from agentflow.storage.generations import Generated
 from agentflow.storage.statements import SQL
 from agentflow.storage.terms import Size, Terms, strictest, used_up
 from agentflow.storage.usage import CallUsage, Metered
 from agentflow.storage.waitpoints import NewWaitpoint
-from agentflow.streams.events import Usage
 
 Wait = Callable[[str, WaitRequest], Awaitable[Any]]
 
@@ -90,9 +90,11 @@ class Meter:
         if not session.closed and session.latched is None:
             session.in_background(self._give_up(name))
 
-    async def metered(self, key: str, told: Sequence[Usage], options: StepOptions, *, answered: bool) -> Metered | None:
+    async def metered(
+        self, key: str, told: Sequence[CallUsage], options: StepOptions, generated: Sequence[Generated], *, answered: bool
+    ) -> Metered | None:
         """What is to be recorded with a try of a step that told this; `answered`: it has a result."""
-        used = [call_usage(one) for one in told]
+        used = list(told)
         if answered and options.kind == "llm" and not used:
             # Nothing is known of it, unless what it used is still to come.
             used = [NOT_YET if options.share == "first" else CallUsage()]
@@ -100,10 +102,11 @@ class Meter:
             used = [replace(one, calls=0) for one in used]
         name = options.call or key
         ends = name in self._open or (options.share == "rest" and answered)
-        if not used and not ends:
+        if not used and not ends and not generated:
             return None
         scopes = await self._counted()
-        return Metered(used, scopes, name if ends and self._terms else None, over=options.share != "first" or not answered)
+        over = options.share != "first" or not answered
+        return Metered(used, scopes, name if ends and self._terms else None, over=over, generated=generated)
 
     def recorded(self, name: str) -> None:
         """What the call did is recorded."""

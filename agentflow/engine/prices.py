@@ -41,7 +41,6 @@ def call_usage(event: Usage) -> CallUsage:
         cached=event.cached,
         reasoning=event.reasoning,
         cost=None if event.cost is None else round(Decimal(str(event.cost)) * NANO),
-        prompt=event.prompt,
     )
 
 

@@ -13,20 +13,26 @@ from typing import Any
 from agentflow.clock import SECOND
 from agentflow.control import LeaseLost
 from agentflow.engine.context import StepCall, StepOptions, WaitRequest, scope
+from agentflow.engine.generating import Tried, generated
 from agentflow.engine.meter import Meter
-from agentflow.engine.prices import priced
+from agentflow.engine.prices import call_usage, priced
 from agentflow.engine.session import Session, Work
 from agentflow.engine.speaking import spoken_by
 from agentflow.errors import AgentflowError, BudgetExceeded, StepFailed, StepTimeout
 from agentflow.records import EntryKind, Failure, JournalEntry, WaitKind
 from agentflow.serde import decode_failure, dumps, encode_failure, failure, loads, rebuild
+from agentflow.storage.generations import Ending
 from agentflow.storage.journal import Words
-from agentflow.streams.events import Event, StepCompleted, StepRetrying, StepStarted, Usage
+from agentflow.storage.usage import Metered
+from agentflow.streams.events import Event, ReasoningDelta, StepCompleted, StepRetrying, StepStarted, TextDelta, ToolInputDelta, Usage
 from agentflow.streams.events import StepFailed as StepFailedEvent
 from agentflow.streams.transcript import Transcript, written
 
 LONG_DELAY = 5 * SECOND
 """A retry that is further away than this frees the run's slot and survives a crash as a timer."""
+
+
+_WORDS = (TextDelta, ReasoningDelta, ToolInputDelta)
 
 
 class Scope:
@@ -36,13 +42,14 @@ class Scope:
         "_alive",
         "_began",
         "_elsewhere",
-        "_prompt",
         "_session",
         "_transcript",
         "attempt",
+        "first_at",
         "id",
         "idempotency_key",
         "parts",
+        "spoken",
         "used",
     )
 
@@ -54,7 +61,8 @@ class Scope:
         self.used: list[Usage] = []
         self._session = session
         self._began = began
-        self._prompt = spoken_by.get()
+        self.spoken = spoken_by.get()
+        self.first_at: int | None = None
         self._transcript: Transcript | None = None
         self._elsewhere: dict[str, list[Event]] = {}
         self._alive = now
@@ -71,8 +79,10 @@ class Scope:
             return
         self._alive = self._session.services.clock.now()
         if isinstance(event, Usage):
-            event = replace(priced(event), prompt=event.prompt or self._prompt)
+            event = replace(priced(event), prompt=event.prompt or (self.spoken and self.spoken.ref))
             self.used.append(event)
+        elif self.first_at is None and isinstance(event, _WORDS):
+            self.first_at = self._alive
         if (part := getattr(event, "part", None) or getattr(event, "call", None)) and part not in self.parts:
             self.parts.append(part)
         if self._transcript is None:
@@ -158,12 +168,20 @@ class Tries:
         except asyncio.CancelledError:
             await _to_its_end(asyncio.get_running_loop().create_task(self._cut_off(here, tries, started), context=Context()))
             raise
-        metered = await self._meter.metered(self._key, here.used, call.options, answered=True)
+        metered = await self._metered(here, started, "answered")
         ended = await session.append(EntryKind.RESULT, self._key, text, Work(started, call.digest, tries, here.said, metered))
         self._meter.recorded(self._name)
         took = (ended - started) // 1_000
         session.publish(StepCompleted(self._key, call.name, call.options.kind, tries, duration_ms=took))
         return live
+
+    async def _metered(self, here: Scope, began: int, ended: Ending, error: str | None = None, *, again: bool = False) -> Metered | None:
+        """What is to be recorded of the model calls in a try."""
+        options, env = self._call.options, self._session.services.environment
+        used = [call_usage(one) for one in here.used]
+        tried = Tried(spoken=here.spoken, env=env, began=began, first_at=here.first_at, ended=ended, error=error, again=again)
+        made = generated(tried, used, options)
+        return await self._meter.metered(self._key, used, options, made, answered=ended == "answered")
 
     async def _result(self, here: Scope, tries: int) -> tuple[str, Any]:
         call = self._call
@@ -200,7 +218,7 @@ class Tries:
         session, call = self._session, self._call
         failed = decode_failure(encode_failure(failure(error, "timeout" if isinstance(error, StepTimeout) else "error")))
         delay = None if self._last else call.options.retry.delay(tries, error, session.services.clock.now())
-        metered = await self._meter.metered(self._key, here.used, call.options, answered=False)
+        metered = await self._metered(here, started, "failed", failed.type, again=delay is not None)
         told = {"type": failed.type, "message": failed.message}
         if delay is None:
             await session.append(EntryKind.ERROR, self._key, encode_failure(failed), Work(started, call.digest, tries, metered=metered))
@@ -219,7 +237,7 @@ class Tries:
         session = self._session
         if not here.used or session.lease is None or session.closed or session.latched is not None:
             return
-        metered = await self._meter.metered(self._key, here.used, self._call.options, answered=False)
+        metered = await self._metered(here, started, "cancelled")
         note = dumps({"until": started, "error": {"type": "CancelledError", "message": "It was cancelled."}})
         with suppress(LeaseLost):
             await session.append(EntryKind.TRY, self._key, note, Work(started, tries=tries - 1, metered=metered))

@@ -80,6 +80,7 @@ class Upkeep:
         await self._rounds(owner, lambda: upkeep.forget_starts(now, self._size))
         await self._rounds(owner, lambda: upkeep.forget_tries(now, self._size))
         await self._rounds(owner, lambda: upkeep.expire_usage(now, self._size))
+        await self._rounds(owner, lambda: upkeep.expire_generations(now, self._size))
         await self._blobs(owner, now)
         due = now + self.every
         await self._database.transact(upkeep.dismiss(owner, due, self._clock.now()))

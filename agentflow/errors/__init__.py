@@ -10,7 +10,7 @@
       ServerUnreachable
       StreamError           CursorInvalid · StreamUnavailable · ItemTooLarge · InvalidMessage · InputFull
       PromptError           TemplateError · ContractError · PromptNotFound · VersionNotFound · BindingConflict · BindingProtected
-                          VersionRevoked · ResumeIncompatible
+                          VersionRevoked · ResumeIncompatible · GenerationNotFound
       StorageError          DatabaseBusy · DatabaseUnreachable · DatabaseUnreadable · DatabaseFull · SchemaNewer · ConnectionLost
     NonRetryable > TellModel, RetryAfter    raised by user code
     ControlFlow (control.py)                the engine's own, never caught by users
@@ -39,6 +39,7 @@ from agentflow.errors.prompts import (
     BindingConflict,
     BindingProtected,
     ContractError,
+    GenerationNotFound,
     PromptError,
     PromptNotFound,
     ResumeIncompatible,
@@ -110,6 +111,7 @@ __all__ = [
     "DatabaseUnreadable",
     "DefinitionError",
     "DuplicateName",
+    "GenerationNotFound",
     "IdempotencyConflict",
     "InputFull",
     "InvalidAnswer",

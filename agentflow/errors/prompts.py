@@ -33,6 +33,13 @@ class PromptNotFound(PromptError):
     http_status = 404
 
 
+class GenerationNotFound(PromptError):
+    """The prompt has no such model call, or none any more."""
+
+    code = "generation_not_found"
+    http_status = 404
+
+
 class VersionNotFound(PromptError):
     """The prompt has no such version."""
 

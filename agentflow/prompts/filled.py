@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import sha256
+from json import dumps
 from typing import Any, cast
 
 from agentflow.engine.speaking import speaking_by
@@ -13,6 +14,7 @@ from agentflow.errors import PromptError
 from agentflow.prompts.body import Body, Message, Slot, canonical
 from agentflow.prompts.rendering import Renderer
 from agentflow.prompts.template import Template
+from agentflow.storage.generations import Spoken, ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,8 @@ class Filled:
     """What is sent to a model, and which version said so.
 
     `messages` are dicts with `role` and `content`; those of slots stand among them as they were given, at the places `slotted`. `hash` is
-    that of the version.
+    that of the version. In a run, a model call whose request says its own messages word by word is counted for it, by the clients that
+    `durable` makes.
 
         p = await support.get(name="Ada", issue="…")
         await client.messages.create(**p.to_anthropic(), max_tokens=1000)
@@ -36,6 +39,9 @@ class Filled:
     response_schema: Mapping[str, Any] | None = None
     variant: str | None = None
     slotted: frozenset[int] = frozenset()
+    label: str | None = None
+    rollout: str | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
     @property
     def ref(self) -> str:
@@ -68,13 +74,27 @@ class Filled:
     def _own(self) -> list[Any]:
         return [one for at, one in enumerate(self.messages) if at not in self.slotted]
 
+    @property
+    def spoken(self) -> Spoken:
+        """What is recorded with a model call that says it."""
+        chosen = {name: getattr(self, name) for name in ("hash", "ref", "number", "label", "variant", "rollout", "rendered")}
+        told = dumps(dict(self.variables), ensure_ascii=False, default=str)
+        return Spoken(prompt=self.name, variables=told.encode("utf-8", "replace").decode(), **chosen)
+
+    @property
+    def texts(self) -> Sequence[frozenset[str]]:
+        """Its own words, as requests hold them: message by message, or those of the system as one."""
+        said = frozenset(one["content"] for one in self._own)
+        joined = frozenset([self.system, *(one["content"] for one in self._own if one["role"] != "system")])
+        return [one for one in dict.fromkeys((said, joined)) if any(one)]
+
     def counting(self) -> AbstractContextManager[None]:
-        """What model calls use in this block counts for the version.
+        """What model calls use in this block counts for the version, whatever they say.
 
         with p.counting():
             await client.messages.create(**p.to_anthropic(), max_tokens=1000)
         """
-        return speaking_by(self.ref)
+        return speaking_by(self.spoken)
 
     def to_anthropic(self) -> dict[str, Any]:
         """Arguments of `client.messages.create`. The model's name loses its `anthropic:`.
@@ -105,16 +125,6 @@ def _role(message: Any) -> Any:
     return cast("Mapping[str, Any]", message).get("role") if isinstance(message, Mapping) else getattr(message, "role", None)
 
 
-def ref(name: str, number: int | None, hash: str) -> str:
-    """What people and traces call a version.
-
-    >>> ref("support", 3, "sha256:9f2c1a77…")
-    'support@v3#9f2c1a'
-    """
-    told = "" if number is None else f"@v{number}"
-    return f"{name}{told}#{hash.removeprefix('sha256:')[:6]}"
-
-
 @dataclass(frozen=True, slots=True)
 class Version:
     """A body under the name and number that people know it by."""
@@ -123,6 +133,8 @@ class Version:
     body: Body
     number: int | None = None
     variant: str | None = None
+    label: str | None = None
+    rollout: str | None = None
 
     def fill(self, values: Mapping[str, Any], slots: Mapping[str, Sequence[Any]] | None = None) -> Filled:
         """Fill in JSON values. Raises `TemplateError` for what is missing, `PromptError` for a slot that does not exist."""
@@ -150,4 +162,7 @@ class Version:
             response_schema=body.response_schema,
             variant=self.variant,
             slotted=frozenset(slotted),
+            label=self.label,
+            rollout=self.rollout,
+            variables=values,
         )

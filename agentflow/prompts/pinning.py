@@ -57,7 +57,7 @@ async def version_for(wanted: Wanted) -> Version:
         tried = wanted.own is not None and wanted.override == wanted.own.hash
         held = None if app is None or tried else await app.prompt(wanted)
     if held is not None:
-        return Version(wanted.prompt, body_of(held.body), held.number, held.variant)
+        return Version(wanted.prompt, body_of(held.body), held.number, held.variant, held.label, held.rollout)
     if wanted.own is None:
         raise NotInRun(f"There is no open app to ask for {wanted.prompt}.", hint="Use `async with app:` around it.")
     return Version(wanted.prompt, body_of(wanted.own.body))

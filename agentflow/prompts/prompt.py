@@ -9,6 +9,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, Unpack, cast
 
+from agentflow.engine.context import recording
+from agentflow.engine.speaking import remember
 from agentflow.errors import DefinitionError, PromptError
 from agentflow.prompts import contract
 from agentflow.prompts.body import Body, Message, Slot, canonical
@@ -111,7 +113,11 @@ class Prompt(Generic[P]):
             p = await support.get(name=t.name, issue=t.text, sticky=t.tenant)
         """
         values, choosing = self.values(*args, **variables), Choosing(label=label, version=version, sticky=sticky, pin=pin)
-        return (await version_for(self.wanted(values, slots, choosing))).fill(values, slots)
+        filled = (await version_for(self.wanted(values, slots, choosing))).fill(values, slots)
+        run = recording()
+        if run is not None:
+            remember(run, filled)
+        return filled
 
     def wanted(self, values: Mapping[str, Any], slots: Mapping[str, Sequence[Any]] | None, choosing: Choosing) -> Wanted:
         """What a run is asked for, that is to be filled with these JSON values."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentflow.records.fleet import QueueRecord, TaskRecord, WorkerRecord
 from agentflow.records.ids import new_id
-from agentflow.records.runs import Failure, JournalEntry, MessageRecord, RunRecord, RunUsage, ThreadRecord, UsageRecord
+from agentflow.records.runs import Failure, JournalEntry, MessageRecord, RunRecord, RunUsage, ThreadRecord, UsageRecord, dollars
 from agentflow.records.states import EntryKind, RunState, WaitKind, WaitState, may_become
 from agentflow.records.waitpoints import DeliveryRecord, DeliveryState, GrantedCall, GrantRecord, WaitpointRecord
 
@@ -28,6 +28,7 @@ __all__ = [
     "WaitState",
     "WaitpointRecord",
     "WorkerRecord",
+    "dollars",
     "may_become",
     "new_id",
 ]

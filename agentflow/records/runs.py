@@ -103,6 +103,15 @@ class Failure:
     details: dict[str, Any] | None = None
 
 
+def dollars(nano: int) -> str:
+    """Nano-USD in US dollars, as exact decimal text.
+
+    >>> dollars(1_250_000_000)
+    '1.25'
+    """
+    return f"{nano // 10**9}.{nano % 10**9:09}".rstrip("0").rstrip(".")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageRecord:
     """What model calls used. `cost` is nano-USD of the calls whose price is known, `unpriced` counts the others, `unmetered` those that
@@ -127,7 +136,7 @@ class UsageRecord:
         """The cost in US dollars as decimal text, exact; None when no call's price is known."""
         if self.calls and self.unpriced == self.calls:
             return None
-        return f"{self.cost // 10**9}.{self.cost % 10**9:09}".rstrip("0").rstrip(".")
+        return dollars(self.cost)
 
     def __add__(self, other: UsageRecord) -> UsageRecord:
         return UsageRecord(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)})

@@ -82,6 +82,11 @@ async def permit_run(app: Agentflow, caller: Caller, run_id: str) -> None:
         raise runs.not_found(run_id)
 
 
+async def may_read(app: Agentflow, caller: Caller, run_id: str | None) -> bool:
+    """Whether the caller may read a run; nobody may read one that is deleted."""
+    return run_id is not None and await _reads(app, caller, run_id)
+
+
 def permit_start(caller: Caller, task: str) -> None:
     """Raise `ScopeMissing` when the caller may not start a task."""
     if caller.grant is not None and task not in caller.grant.scopes.tasks:

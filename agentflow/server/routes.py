@@ -6,6 +6,7 @@ from agentflow.server import (
     audits,
     callbacks,
     channels,
+    generations,
     grants,
     inputs,
     listings,
@@ -378,6 +379,7 @@ OPERATIONS = (
         answer=Health,
         statuses=(200, 503),
     ),
+    *generations.OPERATIONS,
     *prompt_routes.OPERATIONS,
     *agui.OPERATIONS,
 )

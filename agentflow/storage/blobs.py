@@ -13,9 +13,9 @@ LIMIT = 256 * 1024
 """Characters of JSON that a row still holds."""
 
 
-def stow(text: str, now: int) -> Transaction[str]:
-    """What to put into the row for `text`: itself, or a pointer to a blob."""
-    if len(text) <= LIMIT:
+def stow(text: str, now: int, limit: int = LIMIT) -> Transaction[str]:
+    """What to put into the row for `text`: itself, or a pointer to a blob where it has more than `limit` characters."""
+    if len(text) <= limit:
         return text
     name = sha256(text.encode()).hexdigest()
     yield SQL.blobs.put(hash=name, value=text, now=now)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from agentflow.control import LeaseLost
 from agentflow.database.port import Database, Transaction, transaction
 from agentflow.records import JournalEntry
-from agentflow.storage import blobs, rows, usage
+from agentflow.storage import blobs, generations, rows, usage
 from agentflow.storage.runs import Lease, hold
 from agentflow.storage.statements import SQL
 from agentflow.storage.usage import Metered
@@ -50,6 +50,8 @@ def record(lease: Lease, entry: JournalEntry, said: Words | None = None, metered
         yield from _say(lease.run, entry, said)
     if metered is not None:
         yield from usage.put(lease.run, entry.seq, lease.epoch, metered, entry.ended_at)
+        for one in metered.generated:
+            yield from generations.put(lease.run, entry, one)
 
 
 def _say(run: int, entry: JournalEntry, said: Words) -> Transaction[None]:

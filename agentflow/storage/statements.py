@@ -52,6 +52,7 @@ class SQL:
     tags = Group("tags")
     threads = Group("threads")
     usage = Group("usage")
+    generations = Group("generations")
     budgets = Group("budgets")
     grants = Group("grants")
     approval_grants = Group("approval_grants")

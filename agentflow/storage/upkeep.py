@@ -15,7 +15,7 @@ from agentflow.clock import SECOND
 from agentflow.database.port import Rows, T, Transaction, transaction
 from agentflow.errors import RunError
 from agentflow.serde import dumps
-from agentflow.storage import queues, runs
+from agentflow.storage import generations, queues, runs
 from agentflow.storage.statements import SQL
 
 CHORE = "upkeep"
@@ -151,7 +151,7 @@ def clear(limit: int, run: int | None = None) -> Transaction[bool]:
         return False
     named = dumps(taken)
     left = limit
-    for table in (SQL.journal, SQL.transcripts, SQL.joined, SQL.shown, SQL.waitpoints, SQL.inputs, SQL.usage):
+    for table in (SQL.journal, SQL.transcripts, SQL.joined, SQL.shown, SQL.waitpoints, SQL.inputs, SQL.usage, SQL.generations):
         if left > 0:
             left -= len((yield table.forget(runs=named, limit=left)))
     if left > 0:
@@ -186,6 +186,12 @@ def forget_starts(now: int, limit: int) -> Transaction[bool]:
 def expire_usage(now: int, limit: int) -> Transaction[bool]:
     """Delete what no budget of a tag or a key looks at any more; True when there may be more."""
     return len((yield SQL.usage.expire(now=now, limit=limit))) == limit
+
+
+@transaction
+def expire_generations(now: int, limit: int) -> Transaction[bool]:
+    """Delete the calls of prompts that are older than anybody measures; True when there may be more."""
+    return len((yield SQL.generations.expire(before=now - generations.KEPT, limit=limit))) == limit
 
 
 class Place(NamedTuple):

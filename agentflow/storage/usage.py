@@ -9,6 +9,7 @@ from agentflow.clock import SECOND
 from agentflow.database.port import Row, Transaction
 from agentflow.records import RunUsage, UsageRecord
 from agentflow.serde import dumps
+from agentflow.storage.generations import Generated
 from agentflow.storage.statements import SQL
 
 LONGEST = 31 * 86_400 * SECOND
@@ -17,8 +18,7 @@ LONGEST = 31 * 86_400 * SECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallUsage:
-    """What one model call told. `cost` is nano-USD; None is not known. `calls` is 0 for the rest of a call that was counted before;
-    `prompt` is the version of a prompt that it was made by, as `support@v3#9f2c1a`."""
+    """What one model call told. `cost` is nano-USD; None is not known. `calls` is 0 for the rest of a call that was counted before."""
 
     provider: str | None = None
     model: str | None = None
@@ -28,20 +28,21 @@ class CallUsage:
     reasoning: int | None = None
     cost: int | None = None
     calls: int = 1
-    prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Metered:
     """What is recorded with a step that asked a model: what its calls used, and all that they count for.
 
-    `name` is the call that a budget let begin, if one did, and `over` whether it has ended: else its provider goes on with it.
+    `name` is the call that a budget let begin, if one did, and `over` whether it has ended: else its provider goes on with it. `generated`
+    are those calls that a version of a prompt spoke.
     """
 
     calls: Sequence[CallUsage]
     scopes: Sequence[str]
     name: str | None = None
     over: bool = True
+    generated: Sequence[Generated] = ()
 
 
 def put(run: int, seq: int, epoch: int, metered: Metered, now: int) -> Transaction[None]:
@@ -60,9 +61,9 @@ def of_scope(scope: str, run: int | None = None, since: int = -1) -> Transaction
     return _record(found)
 
 
-def of_prompt(ref: str, since: int = -1) -> Transaction[UsageRecord]:
+def of_prompt(prompt: str, number: int, since: int = -1) -> Transaction[UsageRecord]:
     """What the calls of one version of a prompt used after a moment."""
-    [found] = yield SQL.usage.of_prompt(prompt=ref, since=since)
+    [found] = yield SQL.generations.used(prompt=prompt, number=number, since=since)
     return _record(found)
 
 

@@ -6,6 +6,7 @@ export type * from "./ai_sdk_requests.ts";
 export type * from "./audits.ts";
 export type * from "./callbacks.ts";
 export type * from "./events.ts";
+export type * from "./generation_models.ts";
 export type * from "./grants.ts";
 export type * from "./inputs.ts";
 export type * from "./models.ts";

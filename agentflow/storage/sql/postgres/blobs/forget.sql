@@ -8,5 +8,6 @@ WHERE hash IN (
     AND NOT EXISTS (SELECT 1 FROM runs WHERE input = '@' || old.hash AND OCTET_LENGTH(input) = 65)
     AND NOT EXISTS (SELECT 1 FROM waitpoints WHERE answer = '@' || old.hash AND OCTET_LENGTH(answer) = 65)
     AND NOT EXISTS (SELECT 1 FROM messages WHERE body = '@' || old.hash AND OCTET_LENGTH(body) = 65)
+    AND NOT EXISTS (SELECT 1 FROM generations WHERE variables = '@' || old.hash AND OCTET_LENGTH(variables) = 65)
   FOR UPDATE SKIP LOCKED
 );
