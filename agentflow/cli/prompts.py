@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentflow.cli import prompt_files
+from agentflow.cli import prompt_files, prompt_metrics
 from agentflow.cli.opening import ask
 from agentflow.cli.options import Connection, Json, unfolded
 from agentflow.cli.screen import ago, say, show_json, table, text
 from agentflow.errors import PromptError
+from agentflow.records import dollars
 
 if TYPE_CHECKING:
     from agentflow.app import Agentflow
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from agentflow.prompts.diff import Difference, Piece, TextChange
     from agentflow.storage.bindings import BindingRecord
     from agentflow.storage.holders import HolderRecord
+    from agentflow.storage.measuring import Lately
     from agentflow.storage.prompts import VersionRecord
 
 prompts = typer.Typer(no_args_is_help=True, help="Versions of prompts, and which of them is live.")
@@ -74,6 +76,7 @@ class Said:
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     prompt_files.add_to(prompts)
+    prompt_metrics.add_to(prompts)
     app.add_typer(prompts, name="prompts")
 
 
@@ -81,15 +84,16 @@ def add_to(app: typer.Typer) -> None:
 @unfolded
 def list_prompts(env: Env = None, as_json: Json = False, *, connection: Connection) -> None:
     """Prompts, what is live of them, and whether the code has another version."""
-    found, now = ask(connection, lambda app: _with_time(app, lambda: app.prompts.list(env)))
+    (found, day), now = ask(connection, lambda app: _with_time(app, lambda: _listed(app, env)))
     if as_json:
         from agentflow.server.prompts import prompt_view
 
-        show_json([prompt_view(one) for one in found])
+        show_json([prompt_view(one, day.get(one.name)) for one in found])
     elif not found:
         say(text("No prompts. Start a worker whose code has some, or `agentflow prompts push` a folder.", "dim"))
     else:
-        say(table(("prompt", ">versions", "live", "moved", "", "description"), [_row(one, now) for one in found]))
+        titles = ("prompt", ">versions", "live", "moved", "", ">calls of 24 h", ">errors", ">USD", "description")
+        say(table(titles, [_row(one, day.get(one.name), now) for one in found]))
 
 
 @prompts.command("show")
@@ -283,6 +287,10 @@ async def _with_time(app: Agentflow, question: Callable[[], Awaitable[Any]]) -> 
     return await question(), app.clock.now()
 
 
+async def _listed(app: Agentflow, env: str | None) -> tuple[list[PromptRecord], Mapping[str, Lately]]:
+    return await app.prompts.list(env), await app.prompts.lately(env)
+
+
 async def _whole(app: Agentflow, name: str) -> tuple[PromptRecord, list[VersionRecord]]:
     return await app.prompts.get(name), await app.prompts.versions(name)
 
@@ -319,10 +327,11 @@ def _show_version(name: str, version: str, as_json: bool, connection: Connection
     typer.echo(files.write(files.PromptFile(name, Body.from_json(kept.body))), nl=False)
 
 
-def _row(one: PromptRecord, now: int) -> tuple[Any, ...]:
+def _row(one: PromptRecord, day: Lately | None, now: int) -> tuple[Any, ...]:
     live = text("nothing", "dim") if one.live is None else _live(one.live)
     moved = "" if one.live is None else ago(one.live.updated_at, now)
-    return one.name, one.versions, live, moved, "" if one.live is None else _flags(one.live), text(one.description, "dim")
+    did = ("", "", "") if day is None else (day.calls, day.errors, dollars(day.cost) if day.priced else "")
+    return one.name, one.versions, live, moved, "" if one.live is None else _flags(one.live), *did, text(one.description, "dim")
 
 
 def _live(one: BindingRecord) -> Any:

@@ -62,6 +62,27 @@ class ClientPrompts:
         """Two versions side by side, as the server tells them. Raises `VersionNotFound`."""
         return await self._client.ask("GET", f"{_path(name)}/diff", before=str(before), after=str(after))
 
+    async def metrics(self, name: str, env: str | None = None, *, since: int | None = None, group: str = "version") -> dict[str, Any]:
+        """What was measured of the versions, as `GET /v1/prompts/<name>/metrics` tells it; `since` is milliseconds since 1970.
+
+        Raises `PromptNotFound`.
+        """
+        return await self._client.ask("GET", f"{_path(name)}/metrics", env=env, since=since, group=group)
+
+    async def generations(
+        self, name: str, version: int | None = None, variant: str | None = None, *, cursor: str | None = None, limit: int = 50
+    ) -> dict[str, Any]:
+        """The model calls that versions spoke, newest first, as the server tells them; `next` is the next page's cursor.
+
+        Raises `PromptNotFound`.
+        """
+        asked = {"version": version, "variant": variant, "cursor": cursor, "limit": limit}
+        return await self._client.ask("GET", f"{_path(name)}/generations", **asked)
+
+    async def generation(self, name: str, id: str) -> dict[str, Any]:
+        """One model call, with the variables that the prompt was filled with. Raises `PromptNotFound` and `GenerationNotFound`."""
+        return await self._client.ask("GET", f"{_path(name)}/generations/{quote(id, safe='')}")
+
     async def release(
         self,
         name: str,

@@ -86,6 +86,14 @@ class VersionMetrics(BaseModel):
     first_token_p95_ms: float | None
 
 
+class PromptDay(BaseModel):
+    """What the model calls of a prompt did in the last 24 hours; `usd` is null where no call's price is known."""
+
+    calls: int
+    errors: int
+    usd: str | None
+
+
 class MetricsPage(BaseModel):
     """What was measured after `since`: the newest version first."""
 

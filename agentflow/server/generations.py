@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.responses import Response
 
 from agentflow.app.measuring import WEEK
@@ -36,14 +34,14 @@ async def list_generations(call: Call[Nothing, GenerationQuery]) -> Response:
     found = await call.app.prompts.generations(
         name_of(call), asked.version, asked.variant, since=since, cursor=asked.cursor, limit=asked.limit
     )
-    return answer(GenerationPage(generations=[Generation(**generation_fields(one)) for one in found.generations], next=found.next))
+    return answer(GenerationPage(generations=[generation_view(one) for one in found.generations], next=found.next))
 
 
 async def get_generation(call: Call[Nothing, Nothing]) -> Response:
     """One model call, with the variables that the prompt was filled with, for who may read its run."""
     found = await call.app.prompts.generation(name_of(call), call.id)
     told = found.variables if await needs.may_read(call.app, call.caller, found.run_id) else None
-    return answer(GenerationDetail(variables=None if told is None else loads(told), **generation_fields(found)))
+    return answer(GenerationDetail(variables=None if told is None else loads(told), **generation_view(found).model_dump()))
 
 
 async def get_prompt_metrics(call: Call[Nothing, MetricsQuery]) -> Response:
@@ -54,17 +52,16 @@ async def get_prompt_metrics(call: Call[Nothing, MetricsQuery]) -> Response:
     return answer(MetricsPage(since=since // _MILLI, metrics=[metrics_view(one) for one in found]))
 
 
-def generation_fields(one: GenerationRecord) -> dict[str, Any]:
+def generation_view(one: GenerationRecord) -> Generation:
     """A model call as it is shown over HTTP."""
-    plain = {name: getattr(one, name) for name in _SAME}
-    return {
-        **plain,
-        "run": one.run_id,
-        "at": one.at // _MILLI,
-        "duration_ms": one.duration / _MILLI,
-        "first_token_ms": _millis(one.first_token),
-        "usd": None if one.cost is None else dollars(one.cost),
-    }
+    return Generation(
+        **{name: getattr(one, name) for name in _SAME},
+        run=one.run_id,
+        at=one.at // _MILLI,
+        duration_ms=one.duration / _MILLI,
+        first_token_ms=_millis(one.first_token),
+        usd=None if one.cost is None else dollars(one.cost),
+    )
 
 
 def metrics_view(one: Metrics) -> VersionMetrics:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from agentflow.server.generation_models import PromptDay
 from agentflow.server.models import Time
 from agentflow.server.requests import Strict
 
@@ -58,7 +59,8 @@ class PromptBinding(BaseModel):
 class PromptInfo(BaseModel):
     """A prompt. `live` holds in the environment that was asked for; `contract` is the JSON schema of its variables.
 
-    `code_hash` is that of the code deployed there; `code_ahead` says that another version than that is live.
+    `code_hash` is that of the code deployed there; `code_ahead` says that another version than that is live. `day` is told in lists: what
+    the calls did there in the last 24 hours.
     """
 
     name: str
@@ -70,6 +72,7 @@ class PromptInfo(BaseModel):
     code_hash: str | None
     code_ahead: bool
     created_at: Time
+    day: PromptDay | None = None
 
 
 class PromptPage(BaseModel):

@@ -14,9 +14,11 @@ from agentflow.prompts.body import Body
 from agentflow.prompts.diff import compare
 from agentflow.prompts.filled import Version
 from agentflow.prompts.lint import lint
+from agentflow.records import dollars
 from agentflow.serde import loads
 from agentflow.server.calls import Call, answer
 from agentflow.server.errors import RequestError
+from agentflow.server.generation_models import PromptDay
 from agentflow.server.prompt_models import (
     DiffQuery,
     EnvQuery,
@@ -46,12 +48,14 @@ from agentflow.server.requests import Nothing
 from agentflow.server.waitpoints import decider
 from agentflow.storage.bindings import BindingRecord
 from agentflow.storage.holders import HolderRecord
+from agentflow.storage.measuring import Lately
 from agentflow.storage.prompts import PromptEvent, VersionRecord
 
 
 async def list_prompts(call: Call[Nothing, EnvQuery]) -> Response:
     """All prompts, by name, with what is live in an environment, and whether the code deployed there has another version."""
-    return answer(PromptPage(prompts=[prompt_view(one) for one in await call.app.prompts.list(call.query.env)]))
+    found, day = await call.app.prompts.list(call.query.env), await call.app.prompts.lately(call.query.env)
+    return answer(PromptPage(prompts=[prompt_view(one, day.get(one.name, Lately())) for one in found]))
 
 
 async def get_prompt(call: Call[Nothing, EnvQuery]) -> Response:
@@ -173,8 +177,8 @@ def body_of(given: PromptBody) -> Body:
     return Body.from_json(given.model_dump_json())
 
 
-def prompt_view(one: PromptRecord) -> PromptInfo:
-    """A prompt as it is shown over HTTP."""
+def prompt_view(one: PromptRecord, day: Lately | None = None) -> PromptInfo:
+    """A prompt as it is shown over HTTP, with what its calls did of late."""
     return PromptInfo(
         name=one.name,
         description=one.description,
@@ -185,6 +189,7 @@ def prompt_view(one: PromptRecord) -> PromptInfo:
         code_hash=one.code_hash,
         code_ahead=one.code_ahead,
         created_at=one.created_at // 1_000,
+        day=None if day is None else PromptDay(calls=day.calls, errors=day.errors, usd=dollars(day.cost) if day.priced else None),
     )
 
 

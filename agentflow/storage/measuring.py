@@ -63,11 +63,12 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lately:
-    """What the calls of a prompt did of late; `cost` is nano-USD."""
+    """What the calls of a prompt did of late; `cost` is nano-USD of the `priced`, whose price is known."""
 
     calls: int = 0
     errors: int = 0
     cost: int = 0
+    priced: int = 0
 
 
 def measure(wanted: Measured) -> Transaction[list[Metrics]]:
@@ -85,7 +86,7 @@ def measure(wanted: Measured) -> Transaction[list[Metrics]]:
 def lately(env: str, since: int) -> Transaction[Mapping[str, Lately]]:
     """What the calls of each prompt in an environment did since a moment."""
     found = yield SQL.generations.lately(env=env, since=since)
-    return {row["prompt"]: Lately(calls=row["calls"], errors=row["errors"], cost=row["cost"]) for row in found}
+    return {row["prompt"]: Lately(**{name: row[name] for name in ("calls", "errors", "cost", "priced")}) for row in found}
 
 
 _PLAIN = ("variant", "rollout", "calls", "errors", "cancelled", "input", "output", "cached", "reasoning", "cost", "priced")

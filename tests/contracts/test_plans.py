@@ -51,7 +51,17 @@ WORKING: dict[str, Callable[[], Query]] = {
     "whose turn it is in a thread": lambda: SQL.threads.active(thread="t"),
     "what a run used": lambda: SQL.usage.sum(scope="run:8", run=8, since=-1),
     "what a key used in a window": lambda: SQL.usage.sum(scope="key:k5", run=None, since=NOW),
-    "what a version of a prompt used": lambda: SQL.usage.of_prompt(prompt="p@v1#9f2c1a", since=-1),
+    "what a version of a prompt used": lambda: SQL.generations.used(prompt="p7", number=1, since=-1),
+    "the sums of a prompt's calls": lambda: SQL.generations.sums(prompt="p7", since=NOW, env=None, rollout=None, by="version"),
+    "how long the last calls of a version took": lambda: SQL.generations.recent(
+        prompt="p7", number=1, since=NOW, env=None, rollout=None, variant=None, by="version", limit=100
+    ),
+    "the last calls of a prompt": lambda: SQL.generations.each(prompt="p7", variant=None, since=-1, after=None, limit=50),
+    "the next calls of a version": lambda: SQL.generations.of_version(
+        prompt="p7", number=1, variant=None, since=-1, after="gen_8", limit=50
+    ),
+    "what prompts did of late": lambda: SQL.generations.lately(env="prod", since=NOW + 19_900),
+    "a call by its id": lambda: SQL.generations.get(prompt="p7", id="gen_8"),
     "each call of a key in a window": lambda: SQL.usage.each(scope="key:k5", run=None, since=NOW),
     "the budgets above a run": lambda: SQL.budgets.above(run=8),
     "calls under way": lambda: SQL.calls.open(budget="b", run=8, step="s"),
@@ -73,6 +83,8 @@ UPKEEP: dict[str, Callable[[], Query]] = {
     "how many runs each worker holds": lambda: SQL.workers.held(),
     "what is put back": lambda: SQL.runs.serve(queues='["default"]', tasks=TASKS),
     "old calls of keys": lambda: SQL.usage.expire(now=NOW + 1_010, limit=256),
+    "old calls of prompts": lambda: SQL.generations.expire(before=NOW + 10, limit=256),
+    "what deleted runs were told": lambda: SQL.generations.forget(runs="[7, 17]", limit=256),
     "messages that are due": lambda: SQL.deliveries.claim(holder="h", channels='["slack"]', until=NOW, limit=16, now=NOW),
     "when a message is due": lambda: SQL.deliveries.next(channels='["slack"]'),
     "reminders that are due": lambda: SQL.rungs.due(now=NOW, limit=256),

@@ -68,7 +68,8 @@ async def saved(site: Site, text: str) -> dict[str, Any]:
 
 async def test_a_prompt_is_listed_with_what_is_live(site: Site) -> None:
     [one] = mine((await site.client.get("/v1/prompts")).json()["prompts"])
-    assert one == await get(site)
+    assert {**one, "day": None} == await get(site)
+    assert one["day"] == {"calls": 0, "errors": 0, "usd": None}
     assert (one["name"], one["description"], one["versions"], one["code_ahead"]) == ("mail/greeting", "Greets.", 1, False)
     assert (one["live"]["mode"], one["live"]["version"], one["code_hash"]) == ("code", 1, served.body.hash)
     assert one["contract"]["required"] == ["name"]

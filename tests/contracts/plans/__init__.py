@@ -12,7 +12,7 @@ from agentflow.database.port import Query
 from agentflow.database.statements import make_statement
 
 ROWS = 20_000
-LARGE = {"runs", "waitpoints", "journal", "inputs", "starts", "usage"}
+LARGE = {"runs", "waitpoints", "journal", "inputs", "starts", "usage", "generations"}
 """Tables that grow with the work. A list of workers is short: reading it from end to end is the best there is."""
 _statement = Statements(Path(__file__).parent)
 _EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN ", "postgres": "EXPLAIN (FORMAT JSON) "}
@@ -20,7 +20,7 @@ _EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN ", "postgres": "EXPLAIN (FORMAT JSON) 
 
 async def crowd(database: Database, now: int) -> None:
     """Runs in every state, of many keys in three queues, mostly finished ones, with their waitpoints, journal, messages and starts."""
-    for name in ("runs", "waitpoints", "journal", "inputs", "starts", "usage", "workers"):
+    for name in ("runs", "waitpoints", "journal", "inputs", "starts", "usage", "generations", "workers"):
         await database.execute(_statement(f"plans/{name}")(rows=ROWS, now=now))
     await database.execute(_statement("plans/analyze")())
 

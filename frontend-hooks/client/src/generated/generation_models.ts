@@ -60,6 +60,13 @@ export interface MetricsQuery {
   rollout?: string;
 }
 
+/** What the model calls of a prompt did in the last 24 hours; `usd` is null where no call's price is known. */
+export interface PromptDay {
+  calls: number;
+  errors: number;
+  usd: string | null;
+}
+
 /** What was measured of a version, or of a variant of a rollout. Intervals are of 95 %. */
 export interface VersionMetrics {
   version: number | null;

@@ -1,5 +1,7 @@
 // Written by tools/typescript.py from the Python definitions: change those, then run `make types`.
 
+import type { PromptDay } from "./generation_models.ts";
+
 /** A passage that both versions have, or one of them. */
 export interface DiffPiece {
   op: "same" | "removed" | "added";
@@ -142,6 +144,7 @@ export interface PromptInfo {
   code_hash: string | null;
   code_ahead: boolean;
   created_at: number;
+  day: PromptDay | null;
 }
 
 /** What one role says, as a template. */
