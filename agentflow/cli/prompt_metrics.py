@@ -90,7 +90,7 @@ def generations(
 
 
 async def _calls(app: Agentflow, name: str, version: str | None, variant: str | None, limit: int) -> tuple[GenerationPage, int]:
-    from agentflow.cli.prompts import which
+    from agentflow.server.prompts import which
 
     number = None if version is None else (await app.prompts.version(name, which(version))).number
     return await app.prompts.generations(name, number, variant, limit=limit), app.clock.now()

@@ -56,18 +56,26 @@ async def told(site: Site, path: str, **query: Any) -> Any:
     return answer.json()
 
 
-async def test_calls_are_listed_measured_and_shown_with_their_variables_to_who_may_read_the_run(site: Site) -> None:
-    runs = []
-    for topic in ("bees", "tea"):
-        runs.append(await entitled.start(topic))
-        assert await runs[-1].result() == "T"
-    with pytest.raises(RunFailed, match="LookupError"):
-        await (await entitled.start("nothing")).result()
+async def ran(*topics: str) -> list[str]:
+    """The ids of runs, one after the other."""
+    found: list[str] = []
+    for topic in topics:
+        run = await entitled.start(topic)
+        found.append(run.id)
+        if topic == "nothing":
+            with pytest.raises(RunFailed, match="LookupError"):
+                await run.result()
+        else:
+            assert await run.result() == "T"
+    return found
 
+
+async def test_calls_are_listed_and_measured(site: Site) -> None:
+    first, *_ = await ran("bees", "tea", "nothing")
     page = await told(site, "/generations", limit=2)
     rest = await told(site, "/generations", limit=2, cursor=page["next"])
     assert [one["error"] for one in page["generations"]] == ["LookupError", None]
-    assert ([one["run"] for one in rest["generations"]], rest["next"]) == ([runs[0].id], None)
+    assert ([one["run"] for one in rest["generations"]], rest["next"]) == ([first], None)
     [measured] = (await told(site, "/metrics"))["metrics"]
     assert {name: measured[name] for name in ("version", "calls", "errors", "input", "output", "usd", "usd_per_call", "usd_interval")} == {
         "version": 1,
@@ -84,24 +92,26 @@ async def test_calls_are_listed_measured_and_shown_with_their_variables_to_who_m
     assert measured["first_token_p95_ms"] <= measured["latency_p95_ms"]
     [listed] = [one for one in (await site.client.get("/v1/prompts")).json()["prompts"] if one["name"] == "mail/entitled"]
     assert listed["day"] == {"calls": 3, "errors": 1, "usd": "0.5"}
-
-    one = rest["generations"][0]
-    path = f"/v1/prompts/mail/entitled/generations/{one['id']}"
-    assert (await site.client.get(path)).json() == {**one, "variables": {"topic": "bees"}}
-    async with holding(site, "prompt:read") as caller:
-        assert (await caller.client.get(path)).json() == {**one, "variables": None}
-    async with holding(site, "prompt:read", f"run:read:{runs[0].id}") as caller:
-        assert (await caller.client.get(path)).json()["variables"] == {"topic": "bees"}
-    async with holding(site, f"run:read:{runs[0].id}") as caller:
-        assert refusal(await caller.client.get(path)) == (403, "scope_missing")
-
-    await site.app.runs.delete(runs[0].id)
-    assert (await site.client.get(path)).json() == {**one, "run": None, "variables": None}
-    assert (await told(site, "/metrics", group="variant", env="prod"))["metrics"][0]["calls"] == 3
-    assert (await told(site, "/metrics", env="elsewhere"))["metrics"] == []
     async with Client(site.url, KEY) as client:
-        assert (await client.prompts.metrics("mail/entitled"))["metrics"][0]["calls"] == 3
+        assert (await client.prompts.metrics("mail/entitled", env="prod"))["metrics"] == [measured]
         found = await client.prompts.generations("mail/entitled", version=1, limit=1)
         assert (await client.prompts.generation("mail/entitled", found["generations"][0]["id"]))["variables"] == {"topic": "nothing"}
         with pytest.raises(GenerationNotFound):
             await client.prompts.generation("mail/entitled", "gen_0")
+
+
+async def test_variables_are_told_to_who_may_read_the_run_and_go_with_it(site: Site) -> None:
+    [run] = await ran("bees")
+    [one] = (await told(site, "/generations"))["generations"]
+    path = f"/v1/prompts/mail/entitled/generations/{one['id']}"
+    assert (await site.client.get(path)).json() == {**one, "variables": {"topic": "bees"}}
+    async with holding(site, "prompt:read") as caller:
+        assert (await caller.client.get(path)).json() == {**one, "variables": None}
+    async with holding(site, "prompt:read", f"run:read:{run}") as caller:
+        assert (await caller.client.get(path)).json()["variables"] == {"topic": "bees"}
+    async with holding(site, f"run:read:{run}") as caller:
+        assert refusal(await caller.client.get(path)) == (403, "scope_missing")
+    await site.app.runs.delete(run)
+    assert (await site.client.get(path)).json() == {**one, "run": None, "variables": None}
+    assert (await told(site, "/metrics", group="variant"))["metrics"][0]["calls"] == 1
+    assert (await told(site, "/metrics", env="elsewhere"))["metrics"] == []
