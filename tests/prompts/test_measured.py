@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import anthropic
+import openai
 import pytest
+from agentflow_anthropic import durable as durable_anthropic
+from agentflow_openai import durable as durable_openai
 from pydantic import BaseModel
 
 from agentflow import Agent, Retry, ai, current_step, prompt, slot, step, system, task, user
@@ -14,6 +18,11 @@ from agentflow.storage.generations import GenerationRecord
 from agentflow.streams.events import TextDelta, TextStart, Usage
 from agentflow.testing import Engine
 from agentflow.testing.models import call, scripted_model, text, tokens
+from tests.integrations.scripted import ANTHROPIC, CHAT
+from tests.integrations.test_background import answer, found_again, speaks, until
+from tests.integrations.test_openai import told
+from tests.traffic.answers import document, failed
+from tests.traffic.fixtures import Script
 
 MARIA: Any = {"actor": "maria", "reason": "better"}
 
@@ -96,3 +105,88 @@ async def test_tries_that_fail_are_calls_too_and_times_are_counted_from_when_eac
     assert (failed.ended, failed.error, failed.duration, failed.first_token, failed.output) == ("failed", "Refused", 2 * SECOND, None, None)
     assert (answered.ended, answered.error, answered.duration, answered.first_token) == ("answered", None, 5 * SECOND, 2 * SECOND)
     assert (answered.step, answered.cost, answered.model) == ("ask#0", 1_000_000, "m")
+
+
+async def test_requests_that_say_a_prompts_words_are_linked_to_it(engine: Engine, desk: Prompt[Any], scripted_provider: Script) -> None:
+    claude = await scripted_provider(*(document(ANTHROPIC.written(turn, [text("Hi.")])) for turn in range(3)))
+    chatty = await scripted_provider(failed(400), document(CHAT.written(0, [text("Hi.")])))
+    brief = prompt("measured_brief", text="Go.")
+
+    @task(name="measured_words")
+    async def talks() -> None:
+        said, other, go = await desk.get(name="Ada"), await desk.get(name="Bo"), await brief.get()
+        async with durable_anthropic(anthropic.AsyncAnthropic(base_url=claude.url, api_key="key")) as client:
+            asked: Any = {"model": "claude-sonnet-4-6", "max_tokens": 9}
+            history: Any = [{"role": "assistant", "content": "Go on."}]
+            await client.messages.create(**asked, **said.to_anthropic())
+            later = {**other.to_anthropic(), "messages": [*history, *other.conversation]}
+            async with client.messages.stream(**asked, **later) as stream:
+                await stream.get_final_message()
+            await client.messages.create(**asked, messages=[{"role": "user", "content": "Nobody's words."}])
+        async with durable_openai(openai.AsyncOpenAI(base_url=chatty.openai_url, api_key="key")) as client:
+            with pytest.raises(openai.BadRequestError):
+                await client.chat.completions.create(model="gpt-4o", **said.to_openai())
+            await client.chat.completions.create(model="gpt-4o", **go.to_openai())
+
+    await (await engine.start(talks)).result()
+    refused, streamed, first = await made(engine)
+    assert [(one.provider, one.input, one.output, one.ended) for one in (streamed, first)] == [("anthropic", 10, 20, "answered")] * 2
+    assert streamed.first_token is not None
+    assert (refused.ended, refused.error) == ("failed", "ModelRefused")
+    told_of = [(await engine.app.prompts.generation("measured_desk", one.id)).variables for one in (refused, streamed, first)]
+    assert told_of == [f'{{"name": "{name}", "plan": "free"}}' for name in ("Ada", "Bo", "Ada")]
+    [short] = await made(engine, "measured_brief")
+    assert (short.provider, short.model) == ("openai", "gpt-4o")
+
+
+async def test_a_response_in_the_background_is_one_call_from_when_it_was_asked_for(
+    engine: Engine, desk: Prompt[Any], scripted_provider: Script
+) -> None:
+    played = await scripted_provider(told(*answer()), found_again(*answer()))
+    played.gate.hold(after=2)
+
+    @task(name="measured_background")
+    async def asks() -> str:
+        said = await desk.get(name="Ada")
+        async with durable_openai(openai.AsyncOpenAI(base_url=played.openai_url, api_key="key")) as client:
+            asked = await client.responses.create(model="gpt-5", instructions=said.system, input="Go.", background=True)
+            return asked.output_text
+
+    run = await engine.start(asks)
+    await until(speaks, engine, run)
+    await engine.crash()
+    engine.clock.set(engine.clock.now() + 60 * SECOND)
+    await played.gate.open()
+    await engine.clock.advance("1s")
+    assert await run.result() == "four"
+    [one] = await made(engine)
+    assert (one.ended, one.step, one.version) == ("answered", "openai.responses#0", 1)
+    assert one.duration >= 60 * SECOND
+
+
+async def test_what_no_run_asks_is_not_recorded_and_a_body_that_is_only_code_is_known_by_its_hash(
+    engine: Engine, desk: Prompt[Any]
+) -> None:
+    @step(kind="llm")
+    async def ask(said: str) -> str:
+        return said
+
+    @task(name="measured_offline")
+    async def offline() -> str:
+        filled = desk.fill(name="Ada")
+        with filled.counting():
+            await ask("known")
+        with prompt("measured_desk", vars=Desk, text="New words.").fill(name="Ada").counting():
+            await ask("unknown")
+        return filled.ref
+
+    filled = await desk.get(name="Ada")
+    with filled.counting():
+        assert await ask("outside") == "outside"
+    assert await made(engine) == []
+    ref = await (await engine.start(offline)).result()
+    assert ref == f"measured_desk#{desk.body.hash[7:13]}"
+    unknown, known = await made(engine)
+    assert (known.version, known.hash, known.output) == (1, desk.body.hash, None)
+    assert unknown.version is None
+    assert unknown.hash != desk.body.hash
