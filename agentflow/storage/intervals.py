@@ -8,7 +8,7 @@ from math import ceil, sqrt
 Interval = tuple[float, float]
 Z = 1.959963984540054
 """How many standard deviations hold 95 of 100."""
-_FIRST = (12.7062, 4.3027, 3.1824, 2.7764)
+_FIRST = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060)
 
 
 def wilson(count: int, of: int) -> Interval | None:
