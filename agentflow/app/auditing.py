@@ -46,6 +46,10 @@ class Audit:
         await self.seal()
         return await self._database.read(audit.page(after, type, limit))
 
+    async def head(self) -> Head:
+        """Where the chain ends: how many entries it has, and the hash of the last. Kept elsewhere, it shows later what was changed before."""
+        return await self._database.read(audit.head())
+
     async def verify(self, expected: Head | None = None) -> Verdict:
         """Whether nothing was changed, taken out, put in or moved; `expected` is a head that was kept elsewhere.
 

@@ -30,7 +30,7 @@ from agentflow.server.routes import OPERATIONS
 # A browser takes a star in a name for a letter, so headers are named one by one.
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 _ASKED = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-ID", "X-Agentflow-By")
-_SHOWN = ("ETag", "X-Agentflow-Run-Id", "X-Workflow-Run-Id", "X-Workflow-Stream-Tail-Index")
+_SHOWN = ("ETag", "X-Agentflow-Run-Id", "X-Agentflow-Audit-Head", "X-Workflow-Run-Id", "X-Workflow-Stream-Tail-Index")
 
 
 def create_asgi(

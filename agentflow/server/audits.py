@@ -42,10 +42,15 @@ class AuditEntry(BaseModel):
 
 
 async def export_audit(call: Call[Nothing, AuditQuery]) -> Response:
-    """Entries, one a line, each with the hash of the one before it. `agentflow audit verify` checks them; go on after the last `seq`."""
+    """Entries, one a line, each with the hash of the one before it. `agentflow audit verify` checks them; go on after the last `seq`.
+
+    The header X-Agentflow-Audit-Head is where the whole chain ends, NUMBER:HASH: kept elsewhere, it shows later what was changed before.
+    """
     wanted = call.query
     found = await call.app.audit.entries(after=wanted.after, type=wanted.type, limit=wanted.limit)
-    return Response("".join(line(one) for one in found), media_type=JSONL, headers={"cache-control": "no-store"})
+    place, hashed = await call.app.audit.head()
+    headers = {"cache-control": "no-store", "x-agentflow-audit-head": f"{place}:{hashed}"}
+    return Response("".join(line(one) for one in found), media_type=JSONL, headers=headers)
 
 
 def line(entry: dict[str, Any]) -> str:

@@ -33,6 +33,11 @@ export class Reply {
     this.#response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(value));
   }
 
+  /** A whole answer of text. */
+  text(text: string, headers: Record<string, string> = {}): void {
+    this.#response.writeHead(200, { "access-control-expose-headers": "*", ...headers }).end(text);
+  }
+
   /** An error in the one shape. */
   problem(status: number, code: string, headers: Record<string, string> = {}): void {
     this.json({ code, message: `This is ${code}.`, hint: "Do something else.", details: {} }, status, headers);

@@ -86,6 +86,22 @@ async def answered(desk: Desk) -> list[WaitpointRecord]:
     return await desk.app.waitpoints.list(kind="approval", state="answered")
 
 
+async def test_a_yes_stands_until_it_is_taken_back_and_a_question_is_given_to_others_and_taken_back(desk: Desk) -> None:
+    async with desk.served() as url, driving("granted", url) as driver:
+        await driver.told("first")
+        first = await cashier.start("Pay o-81 back.")
+        driver.go_on()
+        await driver.told("second")
+        assert await (await cashier.start("Pay o-81 back.")).result() == "The money is sent."
+        driver.go_on()
+        await driver.told("third")
+        third = await cashier.start("Pay o-81 back.")
+        driver.go_on()
+    assert (await first.result(), await third.result()) == ("The money is sent.", "The money is sent.")
+    [said] = [one for one in await desk.app.waitpoints.list(kind="approval", state="cancelled")]
+    assert (said.run_id, said.answered_by) == (third.id, "maria")
+
+
 async def test_a_question_is_refused_and_a_run_is_stopped_with_a_reason(desk: Desk) -> None:
     async with desk.served() as url, driving("stop", url) as driver:
         await driver.told("start")

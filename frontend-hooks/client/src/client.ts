@@ -1,9 +1,11 @@
 /** The verbs of the server, and the shared live stores. */
 
+import { AuditApi } from "./audit.ts";
 import { Connector } from "./connector.ts";
 import { type DurableFrom, DurableStream } from "./durable-stream.ts";
 import { QueuesApi, TasksApi, WorkersApi } from "./fleet.ts";
 import type { Health } from "./generated/index.ts";
+import { GrantsApi } from "./grants.ts";
 import { type IndexFilter, IndexStore } from "./index-store.ts";
 import { Requester, type RequesterOptions } from "./request.ts";
 import { RunStore, type RunStoreOptions } from "./run-store.ts";
@@ -42,6 +44,8 @@ export class AgentflowClient {
   readonly queues: QueuesApi;
   readonly threads: ThreadsApi;
   readonly tokens: TokensApi;
+  readonly grants: GrantsApi;
+  readonly audit: AuditApi;
   /** For requests that no verb here makes. */
   readonly requester: Requester;
   readonly #sources: Sources;
@@ -62,6 +66,8 @@ export class AgentflowClient {
     this.queues = new QueuesApi(requester);
     this.threads = new ThreadsApi(requester);
     this.tokens = new TokensApi(requester);
+    this.grants = new GrantsApi(requester);
+    this.audit = new AuditApi(requester);
   }
 
   /** Where the server is. */

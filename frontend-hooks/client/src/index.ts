@@ -1,5 +1,6 @@
 /** @agentflow/client: durable agentflow runs from a browser or Node.js. */
 
+export type { AuditApi, AuditPage } from "./audit.ts";
 export { AgentflowClient, type ClientOptions } from "./client.ts";
 export { Connection, type ConnectionOwner, type ConnectionState, type Next } from "./connection.ts";
 export { compareCursors } from "./cursor.ts";
@@ -10,6 +11,7 @@ export type { From } from "./feed.ts";
 export type { QueuesApi, TasksApi, WorkersApi } from "./fleet.ts";
 export { RunFold, viewOf } from "./fold.ts";
 export type * from "./generated/index.ts";
+export type { GrantsApi } from "./grants.ts";
 export { type IndexFilter, type IndexSnapshot, IndexStore } from "./index-store.ts";
 export { type Duration, type StartOptions, threadTag } from "./options.ts";
 export type { Ask, GetToken, Requester, TokenReason } from "./request.ts";

@@ -7,6 +7,7 @@ import type {
   DeliveryPage,
   Reassign,
   Remind,
+  Stand,
   VotePage,
   Waitpoint,
   WaitpointPage,
@@ -17,12 +18,16 @@ import { type Duration, defined } from "./options.ts";
 import type { Requester } from "./request.ts";
 import type { JsonObject } from "./view.ts";
 
-/** An answer to an approval. `edits` are the arguments to take in place of those that were proposed; `stop` with a no ends the run, too. */
+/**
+ * An answer to an approval. `edits` are the arguments to take in place of those that were proposed; `stop` with a no ends the run, too;
+ * `always` with a yes to a tool's call makes a grant of it: a browser token needs `grants:write` for that.
+ */
 export interface Answer {
   readonly approved: boolean;
   readonly reason?: string;
   readonly edits?: JsonObject;
   readonly stop?: boolean;
+  readonly always?: Stand;
   readonly by?: string;
 }
 

@@ -5,7 +5,7 @@ import { equal, shows } from "./expect.ts";
 
 type Case = (stage: Stage) => Promise<void>;
 
-const POCKET = { width: 375, height: 812 };
+export const POCKET = { width: 375, height: 812 };
 const DESK = { width: 1280, height: 860 };
 
 const LOOKS = [
@@ -16,7 +16,7 @@ const LOOKS = [
 ] as const;
 
 /** A page fits and can be read on a phone in the dark and at a desk in the light; pictures are of the other two as well. */
-async function everyLook({ page, shot }: Pick<Stage, "page" | "shot">, name: string): Promise<void> {
+export async function everyLook({ page, shot }: Pick<Stage, "page" | "shot">, name: string): Promise<void> {
   const isPictured = process.env.AGENTFLOW_SHOTS !== undefined;
   for (const { scheme, size, audits } of LOOKS.filter((one) => isPictured || one.audits.length > 0)) {
     await page.emulateMedia({ colorScheme: scheme });
@@ -26,7 +26,7 @@ async function everyLook({ page, shot }: Pick<Stage, "page" | "shot">, name: str
   }
 }
 
-const card = (page: Page, name: string) => page.getByRole("article", { name });
+export const card = (page: Page, name: string) => page.getByRole("article", { name });
 
 /** An inbox is worked through by keys alone; what others decide shows by itself, and who comes second is told so. */
 const inbox: Case = async (stage) => {

@@ -3,6 +3,7 @@ import { ASKING } from "./asking.ts";
 import { contrast, names, width } from "./audit.ts";
 import type { Stage } from "./drive.ts";
 import { equal, shows } from "./expect.ts";
+import { GRANTING } from "./granting.ts";
 
 type Case = (stage: Stage) => Promise<void>;
 
@@ -288,4 +289,5 @@ export const CASES: Readonly<Record<string, Case>> = {
   away,
   everywhere,
   ...ASKING,
+  ...GRANTING,
 };

@@ -2,6 +2,8 @@ import { Frame } from "./frame.tsx";
 import { Gate } from "./gate.tsx";
 import { ApprovalPage } from "./pages/approval.tsx";
 import { ApprovalsPage } from "./pages/approvals.tsx";
+import { AuditPage } from "./pages/audit.tsx";
+import { GrantsPage } from "./pages/grants.tsx";
 import { RunPage } from "./pages/run.tsx";
 import { RunsPage } from "./pages/runs.tsx";
 import { TaskPage } from "./pages/task.tsx";
@@ -33,6 +35,10 @@ function Page({ route }: { route: Route }) {
       return <ApprovalsPage />;
     case "approval":
       return <ApprovalPage key={route.id} id={route.id} />;
+    case "approval-grants":
+      return <GrantsPage />;
+    case "approval-audit":
+      return <AuditPage query={route.query} />;
     case "tasks":
       return <TasksPage />;
     case "task":

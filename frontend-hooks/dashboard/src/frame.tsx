@@ -185,6 +185,8 @@ const TITLES: Record<Route["page"], string> = {
   run: "Run",
   approvals: "Approvals",
   approval: "Approval",
+  "approval-grants": "Grants",
+  "approval-audit": "Audit",
   tasks: "Agents and tasks",
   task: "Start",
   workers: "Workers and queues",

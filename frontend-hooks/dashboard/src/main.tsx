@@ -16,6 +16,7 @@ import "./styles/asking.css";
 import "./styles/waterfall.css";
 import "./styles/story.css";
 import "./styles/values.css";
+import "./styles/rooms.css";
 import "./styles/pages.css";
 
 const client = new AgentflowClient({ baseUrl: location.origin + mount(), getToken: keyring.token });

@@ -7,6 +7,8 @@ export type Route =
   | { page: "run"; id: string }
   | { page: "approvals" }
   | { page: "approval"; id: string }
+  | { page: "approval-grants" }
+  | { page: "approval-audit"; query: string }
   | { page: "tasks" }
   | { page: "task"; name: string; thread: string | null }
   | { page: "workers" }
@@ -24,6 +26,10 @@ export function parse(address: string): Route {
       return second ? { page: "run", id: second } : { page: "runs", query: url.searchParams.get("q") ?? "" };
     case "approvals":
       return second ? { page: "approval", id: second } : { page: "approvals" };
+    case "grants":
+      return { page: "approval-grants" };
+    case "audit":
+      return { page: "approval-audit", query: url.searchParams.get("q") ?? "" };
     case "tasks":
       return second ? { page: "task", name: second, thread: url.searchParams.get("thread") } : { page: "tasks" };
     case "workers":
@@ -47,6 +53,8 @@ export const paths = {
   run: (id: string) => `runs/${encodeURIComponent(id)}`,
   approvals: () => "approvals",
   approval: (id: string) => `approvals/${encodeURIComponent(id)}`,
+  grants: () => "grants",
+  audit: (query = "") => (query ? `audit?q=${encodeURIComponent(query)}` : "audit"),
   tasks: () => "tasks",
   task: (name: string, thread?: string) =>
     `tasks/${encodeURIComponent(name)}${thread === undefined ? "" : `?thread=${encodeURIComponent(thread)}`}`,

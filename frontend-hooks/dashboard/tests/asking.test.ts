@@ -1,7 +1,9 @@
-import { AgentflowError, type DecidedOne, type DeliveryInfo, type Waitpoint } from "@agentflow/client";
+import { AgentflowError, type AuditEntry, type DecidedOne, type DeliveryInfo, type GrantInfo, type Waitpoint } from "@agentflow/client";
 import { byUrgency, isFor, progressOf, questionOf, type Refusal } from "@agentflow/react";
 import { describe, expect, test } from "vitest";
+import { deedWords, isFound } from "../src/asking/audit-words.ts";
 import { between, changes } from "../src/asking/diff.ts";
+import { matchWords, overWords, scopesFor, standsWords, usesWords } from "../src/asking/grant-words.ts";
 import { turnsOf } from "../src/asking/turns.ts";
 import { addressee, deliveryWords, refusalWords, standing, togetherWords, valueFrom } from "../src/asking/words.ts";
 
@@ -73,6 +75,7 @@ describe("an inbox", () => {
     expect(progressOf([said("a", "approve"), said("a", "approve"), said("b", "approve", {}, false)])).toBe(1);
     expect(progressOf([said("a", "approve"), said("b", "approve", { cents: 1 }), said("c", "approve")])).toBe(2);
     expect(progressOf([said("a", "approve"), said("a", "deny")])).toBe(0);
+    expect(progressOf([said("a", "approve"), said("boss", "reassign"), said("b", "approve")])).toBe(1);
   });
 });
 
@@ -91,6 +94,10 @@ describe("what became of a question", () => {
     ],
     [{ subject: { kind: "outcome" }, state: "answered", answer: { approved: false }, answered_by: "Ana" }, "Told to have failed by Ana"],
     [{ state: "cancelled", answered_by: "system:race" }, "No longer asked: its run went on"],
+    [
+      { state: "answered", answer: { approved: true, grant: "grant_1", granted_by: "Ana" }, answered_by: "grant:grant_1" },
+      "Let through by a grant of Ana",
+    ],
   ])("%o: %s", (more, words) => {
     expect(standing(asked(more))).toBe(words);
   });
@@ -171,5 +178,73 @@ describe("a message about a question", () => {
     [{ state: "dropped" }, "ana (email:ana@acme.test)", "no longer needed"],
   ] as const)("%o", (more, who, words) => {
     expect([addressee(sent(more)), deliveryWords(sent(more))]).toEqual([who, words]);
+  });
+});
+
+describe("a grant", () => {
+  const grant = (more: Partial<GrantInfo> = {}): GrantInfo => ({
+    ...{ id: "grant_1", scope: "run", scope_id: "run_1", tool: "pay", match: { digest: "d" }, granted_by: "ana", waitpoint: "wp_1" },
+    ...{ reason: null, max_uses: null, uses: 0, counts: true, created_at: 1, expires_at: 100, revoked_at: null, revoked_by: null },
+    ...more,
+  });
+
+  test("is for just the same arguments, or says for which", () => {
+    expect(matchWords(grant().match)).toBeNull();
+    const args = { path: { prefix: "/tmp/" }, cents: { min: 1, max: 50 }, env: { in: ["a", "b"] }, new: { later: 1 } };
+    expect(matchWords({ args })).toEqual([
+      'path begins with "/tmp/"',
+      "cents is at least 1 and is at most 50",
+      'env is one of ["a","b"]',
+      "new later 1",
+    ]);
+  });
+
+  test("tells how often it was used, and why it does not count any more", () => {
+    const uses = [
+      [0, null],
+      [2, null],
+      [1, 5],
+      [5, 5],
+    ] as const;
+    expect(uses.map(([uses, max_uses]) => usesWords({ uses, max_uses }))).toEqual([
+      "not used yet",
+      "used twice",
+      "used 1 of 5 times",
+      "used 5 of 5 times",
+    ]);
+    const over = [{}, { expires_at: 50 }, { max_uses: 1, uses: 1 }, { revoked_at: 5, revoked_by: "bo" }];
+    expect(over.map((more) => overWords(grant(more), 50))).toEqual([null, "its time is over", "used up", "taken back by bo"]);
+  });
+
+  test("is given where there is such a place", () => {
+    expect(scopesFor(null, null).map((one) => one.scope)).toEqual(["run", "all"]);
+    expect(scopesFor("clerk", "t-7").map((one) => one.scope)).toEqual(["run", "thread", "agent", "all"]);
+  });
+
+  test("is told with the yes that gave it", () => {
+    expect(standsWords({ approved: true })).toBeNull();
+    const always = { scope: "run", expires: 3_600, max_uses: 1 };
+    expect(standsWords({ approved: true, always })).toBe("Allowed from then on in this run, for 1 h, once at most.");
+  });
+});
+
+describe("the audit", () => {
+  const entry = (type: string, detail: unknown): AuditEntry => ({
+    ...{ seq: 1, type, at: 1, waitpoint: "wp_1", run: null, actor: "Ana", via: "http", detail, prev: "", hash: "" },
+  });
+
+  test.each([
+    ["decision", { choice: "approve", counted: true }, "approved"],
+    ["decision", { choice: "approve", counted: false, why: "self_approval" }, "approved, which does not count: they asked for it"],
+    ["grant", { choice: "use" }, "let a call through"],
+    ["answer", { state: "answered" }, "answered"],
+    ["timeout", {}, "nobody answered in time"],
+    ["cancel", { choice: "cancel", counted: true }, "took it back"],
+    ["later", null, "later"],
+  ])("tells of %s %o", (type, detail, told) => expect(deedWords(entry(type, detail))).toBe(told));
+
+  test("is looked through by who, how, and about what", () => {
+    const one = entry("decision", {});
+    expect(["", "ana", " WP_1", "http", "run_1"].map((text) => isFound(one, text))).toEqual([true, true, true, true, false]);
   });
 });

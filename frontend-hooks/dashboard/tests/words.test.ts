@@ -71,6 +71,9 @@ describe("addresses", () => {
     [paths.task("a/b?c"), { page: "task", name: "a/b?c", thread: null }],
     [paths.task("support", "t 1"), { page: "task", name: "support", thread: "t 1" }],
     [paths.approvals(), { page: "approvals" }],
+    [paths.grants(), { page: "approval-grants" }],
+    [paths.audit(), { page: "approval-audit", query: "" }],
+    [paths.audit("wp_1 a&b"), { page: "approval-audit", query: "wp_1 a&b" }],
     [paths.workers(), { page: "workers" }],
   ])("%s leads to its page", (path, page) => expect(parse(`/${path}`)).toEqual(page));
 

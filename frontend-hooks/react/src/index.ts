@@ -24,6 +24,7 @@ export { type ApprovalsFilter, type UseApprovalsResult, useApprovals } from "./u
 export { type DecisionState, type UseDecisionOptions, type UseDecisionResult, useDecision } from "./use-decision.ts";
 export { type UseDurableStreamResult, useDurableStream } from "./use-durable-stream.ts";
 export { type UseFormOptions, type UseFormResult, useForm } from "./use-form.ts";
+export { type UseGrantsResult, useGrants } from "./use-grants.ts";
 export { type Requested, useRequest } from "./use-request.ts";
 export { type UseRunOptions, type UseRunResult, useRun } from "./use-run.ts";
 export { type UseRunEventsOptions, useRunEvents } from "./use-run-events.ts";

@@ -27,6 +27,8 @@ export interface Question {
   readonly canEdit: boolean;
   /** Whether a no may stop the run, too. */
   readonly canStop: boolean;
+  /** Whether a yes may stand for other calls just like this one: a grant. */
+  readonly canStand: boolean;
   /** Where a call was cut off, and people say how it ended: the arguments it was made with. */
   readonly cutOff: { readonly arguments: unknown } | null;
   /** What was wrong with the answer before, where it is asked again. */
@@ -53,16 +55,21 @@ export function questionOf(one: Waitpoint): Question {
     risk: RISKS.includes(subject.risk) ? (subject.risk as Risk) : null,
     users: texts("users").map(personOf),
     groups: texts("groups"),
-    need: typeof subject.need === "number" ? Math.max(1, subject.need) : 1,
+    need: needOf(subject),
     requester: text("requester"),
     silence: input ? ("default" in subject ? "default" : "fail") : silenceOf(subject),
     canEdit: !input && subject.can_edit === true && isRecord(subject.body) && (one.schema !== null || Object.keys(subject.body).length > 0),
     canStop: subject.kind === "tool",
+    canStand: subject.kind === "tool" && one.run !== null && needOf(subject) === 1,
     cutOff: cutOffOf(subject),
     problem: text("problem"),
     preset: subject.default,
     digest: text("digest"),
   };
+}
+
+function needOf({ need }: JsonObject): number {
+  return typeof need === "number" ? Math.max(1, need) : 1;
 }
 
 function cutOffOf({ kind, details }: JsonObject): Question["cutOff"] {
@@ -116,12 +123,16 @@ function riskOf(one: Waitpoint): number {
   return place < 0 ? 1 : place;
 }
 
-/** How many of those who are needed have approved: distinct people whose last word is yes, to the same arguments. */
+/**
+ * How many of those who are needed have approved: distinct people whose last word is yes, to the same arguments. Others decide from the
+ * beginning.
+ */
 export function progressOf(votes: readonly VoteInfo[]): number {
   const last = new Map<string, string | null>();
   for (const { actor, choice, said, counted } of votes) {
     if (counted && choice === "approve") last.set(actor, JSON.stringify((said as Partial<Record<"edits", unknown>> | null)?.edits ?? {}));
     if (counted && choice === "deny") last.set(actor, null);
+    if (counted && choice === "reassign") last.clear();
   }
   const yeses = [...last.values()].filter((one) => one !== null);
   return Math.max(0, ...yeses.map((one) => yeses.filter((other) => other === one).length));

@@ -8,7 +8,7 @@ import { isGrave, valueFrom } from "./words.ts";
 
 // The ways to answer: at a press, with a reason, with other arguments.
 
-export type Mode = "look" | "approve" | "deny" | "edit";
+export type Mode = "look" | "approve" | "deny" | "edit" | "always";
 
 const CALL = { yes: "Approve", no: "Deny", edit: "Edit and approve" };
 /** What people say of a call of which nobody knows how it ended. */
@@ -37,6 +37,11 @@ export function Buttons({ question, decision, onApprove, onMode, showsKeys }: Bu
       {question.canEdit ? (
         <button type="button" className="button" disabled={busy} onClick={() => onMode("edit")}>
           {words.edit}… {key("e")}
+        </button>
+      ) : null}
+      {question.canStand ? (
+        <button type="button" className="button" disabled={busy} onClick={() => onMode("always")}>
+          Always allow…
         </button>
       ) : null}
     </div>

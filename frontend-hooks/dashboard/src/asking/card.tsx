@@ -8,6 +8,7 @@ import { Trouble } from "../parts/said.tsx";
 import { Mark } from "../parts/status.tsx";
 import { go, paths } from "../router.ts";
 import { useName } from "../session.ts";
+import { Always } from "./always.tsx";
 import { Answer, Buttons, Edit, type Mode, Returned, WithReason } from "./answers.tsx";
 import { Changed } from "./changed.tsx";
 import { changes } from "./diff.ts";
@@ -140,13 +141,15 @@ function Open(props: OpenProps) {
 }
 
 /** What is to be pressed, or, once something was, what goes along with it. */
-function Say({ question, decision, mode, setMode, approve, isItem }: OpenProps) {
+function Say({ approval, question, decision, mode, setMode, approve, isItem }: OpenProps) {
   const look = () => setMode("look");
   switch (mode) {
     case "look":
       return <Buttons question={question} decision={decision} onApprove={approve} onMode={setMode} showsKeys={isItem} />;
     case "edit":
       return <Returned decision={decision} onClose={look} />;
+    case "always":
+      return <Always approval={approval} question={question} decision={decision} onClose={look} />;
     default:
       return <WithReason key={mode} approved={mode === "approve"} question={question} decision={decision} onClose={look} />;
   }

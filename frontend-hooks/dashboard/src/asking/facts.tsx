@@ -7,6 +7,7 @@ import { Visible } from "../parts/exact.tsx";
 import { Link } from "../parts/link.tsx";
 import { Age } from "../parts/said.tsx";
 import { paths } from "../router.ts";
+import { standsWords } from "./grant-words.ts";
 import { choiceWord, reasonOf, refusalWords, SILENCES, standing, whyWord } from "./words.ts";
 
 const SOON = 3_600_000;
@@ -117,6 +118,7 @@ function Reason({ said }: { said: unknown }) {
 /** What became of it, in a line: "Denied by Ana 3 s ago". */
 export function Standing({ approval }: { approval: Waitpoint }) {
   const reason = reasonOf(approval);
+  const stands = standsWords(approval.answer);
   return (
     <span className="standing">
       <b>
@@ -128,6 +130,11 @@ export function Standing({ approval }: { approval: Waitpoint }) {
           {" "}
           “<Visible text={reason} />”
         </span>
+      )}
+      {stands === null ? null : (
+        <Link to={paths.grants()} className="link">
+          {stands}
+        </Link>
       )}
     </span>
   );

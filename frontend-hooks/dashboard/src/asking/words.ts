@@ -24,10 +24,17 @@ const VERBS: Record<ApprovalStatus, string> = {
 export function standing(one: Waitpoint): string {
   const status = approvalStatus(one);
   const by = one.answered_by;
+  if (by?.startsWith("grant:")) return `Let through by a grant of ${giverOf(one)}`;
   if (one.state === "timed_out") return status === "approved" ? "Nobody answered in time, so it was approved" : VERBS.expired;
   if (status === "cancelled" && (by === null || by.startsWith("system:"))) return "No longer asked: its run went on";
   const verb = cutOffVerb(one, status) ?? (status === "approved" && editsOf(one) !== null ? "Approved with changes" : VERBS[status]);
   return by === null ? verb : `${verb} by ${by}`;
+}
+
+/** Who gave the grant that let a call through. */
+function giverOf(one: Waitpoint): string {
+  const giver = (one.answer as { granted_by?: unknown } | null)?.granted_by;
+  return typeof giver === "string" ? giver : "somebody";
 }
 
 /** What was said of a call that was cut off. */

@@ -2,6 +2,7 @@ import { questionOf, useApproval } from "@agentflow/react";
 import { ApprovalCard, Asked } from "../asking/card.tsx";
 import { Deliveries } from "../asking/deliveries.tsx";
 import { Origin, Votes } from "../asking/facts.tsx";
+import { Moves } from "../asking/moves.tsx";
 import { useKeys } from "../live/keys.ts";
 import { Link } from "../parts/link.tsx";
 import { Bones, Id, Trouble } from "../parts/said.tsx";
@@ -26,6 +27,9 @@ export function ApprovalPage({ id }: { id: string }) {
         <h1>{question.kind === "input" ? "Question" : "Approval"}</h1>
         <Id id={approval.id} />
         <span className="spring" />
+        <Link to={paths.audit(approval.id)} className="link small">
+          its audit
+        </Link>
         {approval.run === null ? null : (
           <Link to={paths.run(approval.run)} className="link small">
             its run
@@ -34,6 +38,7 @@ export function ApprovalPage({ id }: { id: string }) {
       </header>
       <div className="inbox">
         <ApprovalCard approval={approval} onAnswered={reload} />
+        {isOpen ? <Moves approval={approval} question={question} onMoved={reload} /> : null}
         {isOpen ? null : (
           <Section name="What was asked">
             <Origin approval={approval} question={question} showsRun={false} />

@@ -1,6 +1,7 @@
 import { useId } from "react";
 import { ApprovalCard } from "../asking/card.tsx";
 import { useInboxItems } from "../asking/inbox.ts";
+import { Rooms } from "../asking/rooms.tsx";
 import { Together } from "../asking/together.tsx";
 import { LIST_KEYS, useKeys } from "../live/keys.ts";
 import { ApprovalsIcon } from "../parts/icons.tsx";
@@ -12,6 +13,7 @@ export function ApprovalsPage() {
   useKeys(LIST_KEYS);
   return (
     <>
+      <Rooms on="inbox" />
       <header className="page-head">
         <h1>Approvals</h1>
         <Whose />
