@@ -66,7 +66,7 @@ async function moved(stage: Stage): Promise<void> {
   await dialog.getByLabel("People").fill("ana, bo");
   await dialog.getByRole("button", { name: "Give it to them" }).click();
   await shows(asked.getByText("for bo"));
-  await shows(page.getByRole("list", { name: "What people said" }).getByText("gave it to others"));
+  await shows(page.getByRole("list", { name: "What people said" }).getByText("gave it to ana, bo"));
   await everyLook(stage, "given");
   await page.setViewportSize(DESK);
   await page.getByRole("button", { name: "Take it back" }).click();

@@ -1,11 +1,11 @@
 import { AgentflowError, type AuditEntry, type DecidedOne, type DeliveryInfo, type GrantInfo, type Waitpoint } from "@agentflow/client";
 import { byUrgency, isFor, progressOf, questionOf, type Refusal } from "@agentflow/react";
 import { describe, expect, test } from "vitest";
-import { deedWords, isFound } from "../src/asking/audit-words.ts";
+import { actorWords, deedWords, isFound } from "../src/asking/audit-words.ts";
 import { between, changes } from "../src/asking/diff.ts";
 import { matchWords, overWords, scopesFor, standsWords, usesWords } from "../src/asking/grant-words.ts";
 import { turnsOf } from "../src/asking/turns.ts";
-import { addressee, deliveryWords, refusalWords, standing, togetherWords, valueFrom } from "../src/asking/words.ts";
+import { addressee, deliveryWords, refusalWords, standing, togetherWords, toWords, valueFrom } from "../src/asking/words.ts";
 
 const asked = (more: object = {}): Waitpoint => ({
   ...{ id: "wp_1", kind: "approval", state: "pending", run: "run_1", step: null, target: null, subject: {}, schema: null },
@@ -181,6 +181,11 @@ describe("a message about a question", () => {
   });
 });
 
+test("a question that was given to others tells to whom", () => {
+  expect(toWords({ to: { users: ["ana"], groups: ["editors"] } })).toBe("gave it to ana, editors");
+  expect(toWords(null)).toBe("gave it to others");
+});
+
 describe("a grant", () => {
   const grant = (more: Partial<GrantInfo> = {}): GrantInfo => ({
     ...{ id: "grant_1", scope: "run", scope_id: "run_1", tool: "pay", match: { digest: "d" }, granted_by: "ana", waitpoint: "wp_1" },
@@ -242,6 +247,11 @@ describe("the audit", () => {
     ["cancel", { choice: "cancel", counted: true }, "took it back"],
     ["later", null, "later"],
   ])("tells of %s %o", (type, detail, told) => expect(deedWords(entry(type, detail))).toBe(told));
+
+  test("names whoever gave the grant that acts", () => {
+    expect(actorWords({ ...entry("grant", { choice: "use", granted_by: "Bo" }), actor: "grant:grant_1" })).toBe("A grant of Bo");
+    expect(actorWords(entry("grant", null))).toBe("Ana");
+  });
 
   test("is looked through by who, how, and about what", () => {
     const one = entry("decision", {});

@@ -39,6 +39,12 @@ export function deedWords({ type, detail }: AuditEntry): string {
   return counted === false ? `${deed}, which does not count: ${whyWord(typeof why === "string" ? why : null)}` : deed;
 }
 
+/** Who did it; a grant acts for whoever gave it. */
+export function actorWords({ actor, detail }: AuditEntry): string {
+  const { granted_by } = detailOf(detail);
+  return actor.startsWith("grant:") && typeof granted_by === "string" ? `A grant of ${granted_by}` : actor;
+}
+
 /** Whether an entry has a text in who did it, by which way, and what it is about: that is how it is looked for. */
 export function isFound(entry: AuditEntry, text: string): boolean {
   const wanted = text.trim().toLowerCase();

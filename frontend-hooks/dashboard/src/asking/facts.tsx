@@ -8,7 +8,7 @@ import { Link } from "../parts/link.tsx";
 import { Age } from "../parts/said.tsx";
 import { paths } from "../router.ts";
 import { standsWords } from "./grant-words.ts";
-import { choiceWord, reasonOf, refusalWords, SILENCES, standing, whyWord } from "./words.ts";
+import { choiceWord, reasonOf, refusalWords, SILENCES, standing, toWords, whyWord } from "./words.ts";
 
 const SOON = 3_600_000;
 
@@ -94,7 +94,7 @@ export function Votes({ id, need, shows = true }: { id: string; need: number; sh
               <b>
                 <Visible text={one.actor} />
               </b>{" "}
-              {choiceWord(one.choice)} <Age at={one.at} />
+              {one.choice === "reassign" ? <Visible text={toWords(one.said)} /> : choiceWord(one.choice)} <Age at={one.at} />
               {one.counted ? null : <span className="faint"> · does not count: {whyWord(one.why)}</span>}
               <Reason said={one.said} />
             </li>
@@ -132,9 +132,12 @@ export function Standing({ approval }: { approval: Waitpoint }) {
         </span>
       )}
       {stands === null ? null : (
-        <Link to={paths.grants()} className="link">
-          {stands}
-        </Link>
+        <>
+          {" "}
+          <Link to={paths.grants()} className="link">
+            {stands}
+          </Link>
+        </>
       )}
     </span>
   );

@@ -154,3 +154,10 @@ export function choiceWord(choice: string): string {
 export function whyWord(why: string | null): string {
   return why === null ? "" : (WHYS[why] ?? why.replaceAll("_", " "));
 }
+
+/** To whom a question was given: "gave it to ana, editors". */
+export function toWords(said: unknown): string {
+  const to = (said as { to?: { users?: unknown; groups?: unknown } } | null)?.to ?? {};
+  const names = [to.users, to.groups].flatMap((one) => (Array.isArray(one) ? one.map(String) : []));
+  return names.length === 0 ? choiceWord("reassign") : `gave it to ${names.join(", ")}`;
+}

@@ -27,14 +27,16 @@ export function ApprovalPage({ id }: { id: string }) {
         <h1>{question.kind === "input" ? "Question" : "Approval"}</h1>
         <Id id={approval.id} />
         <span className="spring" />
-        <Link to={paths.audit(approval.id)} className="link small">
-          its audit
-        </Link>
-        {approval.run === null ? null : (
-          <Link to={paths.run(approval.run)} className="link small">
-            its run
+        <span className="row small">
+          <Link to={paths.audit(approval.id)} className="link">
+            its audit
           </Link>
-        )}
+          {approval.run === null ? null : (
+            <Link to={paths.run(approval.run)} className="link">
+              its run
+            </Link>
+          )}
+        </span>
       </header>
       <div className="inbox">
         <ApprovalCard approval={approval} onAnswered={reload} />

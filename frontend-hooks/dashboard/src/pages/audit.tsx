@@ -1,7 +1,7 @@
 import type { AuditEntry } from "@agentflow/client";
 import { useAgentflow, useRequest } from "@agentflow/react";
 import { useCallback, useState } from "react";
-import { deedWords, isFound, TYPES } from "../asking/audit-words.ts";
+import { actorWords, deedWords, isFound, TYPES } from "../asking/audit-words.ts";
 import { Rooms } from "../asking/rooms.tsx";
 import { LIST_KEYS, useKeys } from "../live/keys.ts";
 import { useAct } from "../parts/act.ts";
@@ -133,7 +133,7 @@ function Entry({ entry }: { entry: AuditEntry }) {
           <span className="faint audit-seq">{entry.seq}</span>
           <span>
             <b>
-              <Visible text={entry.actor} />
+              <Visible text={actorWords(entry)} />
             </b>{" "}
             {deedWords(entry)} <span className="tag">{entry.via}</span>
           </span>
