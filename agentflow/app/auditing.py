@@ -47,7 +47,7 @@ class Audit:
         return await self._database.read(audit.page(after, type, limit))
 
     async def head(self) -> Head:
-        """Where the chain ends: how many entries it has, and the hash of the last. Kept elsewhere, it shows later what was changed before."""
+        """Where the chain ends: how many entries it has, and the hash of the last."""
         return await self._database.read(audit.head())
 
     async def verify(self, expected: Head | None = None) -> Verdict:

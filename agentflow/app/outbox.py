@@ -266,7 +266,14 @@ def question_of(one: WaitpointRecord) -> Question:
         state=_state(one),
         by=one.answered_by,
         reason=answer.get("reason") if one.kind is WaitKind.APPROVAL else None,
+        can_edit=can_edit(one, subject) and about != "outcome",
     )
+
+
+def can_edit(one: WaitpointRecord, subject: Mapping[str, Any]) -> bool:
+    """Whether people may change what is asked about with their yes: named values, of a schema."""
+    known = one.kind is WaitKind.APPROVAL and one.schema is not None and isinstance(subject.get("body"), dict)
+    return known and subject.get("can_edit") is not False
 
 
 def _state(one: WaitpointRecord) -> str:

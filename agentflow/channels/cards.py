@@ -49,6 +49,8 @@ def _buttons(question: Question, link: str | None) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     if _can_approve(question):
         found.append({"type": "button", "action_id": "approve", "style": "primary", "text": _plain("Approve"), "value": question.id})
+    if _can_approve(question) and question.can_edit:
+        found.append({"type": "button", "action_id": "edit", "text": _plain("Edit…"), "value": question.id})
     if question.can_decide:
         found.append({"type": "button", "action_id": "deny", "style": "danger", "text": _plain("Deny"), "value": question.id})
     if link is not None:

@@ -24,7 +24,7 @@ class Question:
 
     `state` is pending, approved, denied, answered, expired or cancelled; `by` who decided, `reason` why. `expires_at` in milliseconds since
     1970. `about`: what an approval is about, such as "tool", a call that is `body`, or "outcome", what became of one that was cut off: a
-    mere yes has it run again. `can_decide`: whether a yes or a no answers it.
+    mere yes has it run again. `can_decide`: whether a yes or a no answers it; `can_edit`: whether `body` may be changed with the yes.
     """
 
     id: str
@@ -40,6 +40,7 @@ class Question:
     state: str = "pending"
     by: str | None = None
     reason: str | None = None
+    can_edit: bool = False
 
     @property
     def open(self) -> bool:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Any, Literal, cast
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic_core import from_json, to_json
 
 from agentflow.channels.cards import card
+from agentflow.channels.clicks import Click, Sent, told
 from agentflow.channels.notice import EVENTS, ChannelError, Notice, Question
 from agentflow.clock import SECOND, Clock, SystemClock
 from agentflow.errors import AgentflowError, ConfigurationError, RetryAfter, ServerUnreachable
@@ -34,29 +35,13 @@ class SlackSignatureInvalid(AgentflowError):
     http_status = 401
 
 
-@dataclass(frozen=True, slots=True)
-class Click:
-    """A button that somebody pressed: `user` of Slack's `team`, on the message `ts`. `reply_to` takes what they are told."""
-
-    team: str
-    user: str
-    ts: str
-    action: Literal["approve", "deny"]
-    waitpoint: str
-    reply_to: str = field(repr=False)
-
-    @property
-    def key(self) -> str:
-        """The same click is the same decision, however often Slack or an impatient person sends it."""
-        return f"slack:{self.team}:{self.ts}:{self.user}:{self.action}"
-
-
 class Slack:
     """Posts to Slack with a bot `token` (scope `chat:write`), and takes clicks that are signed with the app's `signing_secret`.
 
     Set the app's interactivity address to `https://<your server>/v1/channels/slack/<name>`. `notify=["slack:#ops"]` names a channel,
     "slack:user:maria" a direct message to whom `People` knows, "slack" alone tells all who may decide. A click counts for the person whom
-    `People` has under that Slack id, and for nobody else; a button carries the id of the waitpoint, and no right. The message is brought up
+    `People` has under that Slack id, and for nobody else; a button carries the id of the waitpoint, and no right. "Edit" opens a form with
+    the arguments of a call, which is approved as they are sent. The message is brought up
     to date when the question is decided elsewhere, times out or is taken back. `api_url`, `hooks_url`: where Slack is.
 
     Raises `ConfigurationError` without a token or a secret.
@@ -105,23 +90,26 @@ class Slack:
             await self._call("chat.postMessage", {"channel": channel, "thread_ts": ts, "text": shown["text"], "reply_broadcast": True})
         return None
 
-    def clicked(self, body: bytes, headers: Mapping[str, str]) -> Click | None:
-        """The click in a request; None for one that asks nothing of us, as of a link. Raises `SlackSignatureInvalid`."""
+    def clicked(self, body: bytes, headers: Mapping[str, str]) -> Click | Sent | None:
+        """The click in a request, or the form; None for one that asks nothing of us, as of a link. Raises `SlackSignatureInvalid`."""
         self._check(body, headers)
         try:
-            payload = from_json(parse_qs(body.decode(), strict_parsing=True)["payload"][0])
-            return _click(payload)
-        except (ValueError, KeyError, IndexError, TypeError):
+            return told(from_json(parse_qs(body.decode(), strict_parsing=True)["payload"][0]))
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, StopIteration):
             return None
+
+    async def show(self, click: Click, form: Mapping[str, Any]) -> None:
+        """Open a form before whoever clicked. Raises `ChannelError` where Slack does not, as when three seconds are over."""
+        await self._call("views.open", {"trigger_id": click.trigger, "view": form})
 
     async def reply(self, click: Click, text: str, question: Question | None = None) -> None:
         """Tell whoever clicked, and nobody else; with `question`, show everybody how that stands instead."""
         if not self._is_ours(click.reply_to):
             return
-        told: dict[str, Any] = {"response_type": "ephemeral", "replace_original": False, "text": text}
+        said: dict[str, Any] = {"response_type": "ephemeral", "replace_original": False, "text": text}
         if question is not None:
-            told = {"replace_original": True, **asdict(card(question))}
-        await self._post(click.reply_to, told, {})
+            said = {"replace_original": True, **asdict(card(question))}
+        await self._post(click.reply_to, said, {})
 
     def _is_ours(self, address: str) -> bool:
         given, ours = urlsplit(address), urlsplit(self._hooks)
@@ -136,8 +124,8 @@ class Slack:
             hint = "Give Slack(signing_secret=…) the secret of the app that calls, and let both clocks be right."
             raise SlackSignatureInvalid("The signature does not fit this call, or its time is not now.", hint=hint)
 
-    async def _call(self, method: str, told: Mapping[str, Any]) -> dict[str, Any]:
-        status, text = await self._post(f"{self._api}/{method}", told, {"authorization": f"Bearer {self._token}"})
+    async def _call(self, method: str, said: Mapping[str, Any]) -> dict[str, Any]:
+        status, text = await self._post(f"{self._api}/{method}", said, {"authorization": f"Bearer {self._token}"})
         answer: Any = from_json(text) if status == HTTPStatus.OK else {"error": f"HTTP {status}"}
         if answer.get("ok") is True:
             return cast("dict[str, Any]", answer)
@@ -146,18 +134,19 @@ class Slack:
             raise ServerUnreachable(f"Slack could not do {method}: {error}.", hint="It is tried again.")
         raise ChannelError(f"Slack refuses {method}: {error}.", hint=_HINTS.get(error, "See the error on Slack's page about that method."))
 
-    async def _post(self, url: str, told: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[int, bytes]:
+    async def _post(self, url: str, said: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[int, bytes]:
         import httpx
 
         async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as client:
             heads = {"content-type": "application/json; charset=utf-8", **headers}
-            answer = await client.post(url, content=to_json(told), headers=heads)
+            answer = await client.post(url, content=to_json(said), headers=heads)
         if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
             raise RetryAfter(float(answer.headers.get("retry-after", "30")), "Slack is told too much at once.")
         return answer.status_code, answer.content
 
 
 _HINTS = {
+    "expired_trigger_id": "Click again: a form opens within three seconds of the click.",
     "channel_not_found": "Name a channel that is there, and invite the app to it.",
     "not_in_channel": "Invite the app to the channel: /invite @app.",
     "invalid_auth": "Give Slack(…) the bot token of the app.",
@@ -168,18 +157,3 @@ _HINTS = {
 def _known(notice: Notice) -> dict[str, Any]:
     """What a message is for other apps: which waitpoint, and which notice, so that one that came twice can be told."""
     return {"event_type": "agentflow_waitpoint", "event_payload": {"waitpoint": notice.question.id, "notice": notice.id}}
-
-
-def _click(payload: Any) -> Click | None:
-    if payload["type"] != "block_actions":
-        return None
-    action = payload["actions"][0]
-    if action["action_id"] not in ("approve", "deny"):
-        return None
-    ts = payload.get("message", {}).get("ts") or payload["container"]["message_ts"]
-    user = payload["user"]
-    team = payload["team"]["id"] if payload.get("team") else user.get("team_id", "")
-    names: tuple[Any, ...] = (team, user["id"], ts, action["value"], payload["response_url"])
-    if not all(isinstance(one, str) and len(one) < 2_000 for one in names):
-        return None
-    return Click(names[0], names[1], names[2], action["action_id"], names[3], names[4])

@@ -91,6 +91,8 @@ class Slackish:
     came: Arrivals = field(default_factory=Arrivals)
     shown: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     errors: list[str] = field(default_factory=list[str])
+    triggers: set[str] = field(default_factory=set[str])
+    """What opens a form, once each."""
 
     @property
     def replies(self) -> list[dict[str, Any]]:
@@ -112,10 +114,18 @@ class Slackish:
             if error == "429":
                 return Response(status_code=429, headers={"retry-after": "30"})
             return JSONResponse({"ok": False, "error": error})
+        if method == "views.open":
+            return self._opened(told, request)
         ts = told.get("ts") or f"1700000000.{len(self.came.all):06d}"
         self.shown[ts] = told
         self.came.take((method, told, request.headers))
         return JSONResponse({"ok": True, "channel": "C024BE91L", "ts": ts})
+
+    def _opened(self, told: dict[str, Any], request: Request) -> Response:
+        refused = "expired_trigger_id" if told["trigger_id"] not in self.triggers else _wrong_view(told["view"])
+        self.came.take((f"views.open{' refused' if refused else ''}", told, request.headers))
+        self.triggers.discard(told["trigger_id"])
+        return JSONResponse({"ok": False, "error": refused} if refused else {"ok": True, "view": told["view"]})
 
     async def reply(self, request: Request) -> Response:
         self.came.take(("reply", await request.json(), request.headers))
@@ -123,8 +133,11 @@ class Slackish:
 
     def pressed(self, waitpoint: str, ts: str, user: str = "U1", action: str = "approve") -> dict[str, Any]:
         """What Slack sends when somebody presses a button."""
+        trigger = f"trigger.{len(self.came.all)}.{len(self.triggers)}"
+        self.triggers.add(trigger)
         return {
             "type": "block_actions",
+            "trigger_id": trigger,
             "user": {"id": user, "team_id": "T1"},
             "team": {"id": "T1"},
             "channel": {"id": "C024BE91L"},
@@ -132,6 +145,61 @@ class Slackish:
             "actions": [{"action_id": action, "value": waitpoint, "type": "button"}],
             "response_url": f"{self.url}/actions/1",
         }
+
+
+def submitted(view: dict[str, Any], user: str = "U1", id: str = "V1", **filled: Any) -> dict[str, Any]:
+    """What Slack sends when somebody sends a form: with what it was opened with, but for what they filled in, by label."""
+    values: dict[str, Any] = {}
+    for block in view["blocks"]:
+        if block["type"] == "input":
+            label, element = block["label"]["text"], block["element"]
+            values[block["block_id"]] = {element["action_id"]: _state(element, filled.get(label.rstrip("?"), ...))}
+    assert filled.keys() <= {block["label"]["text"].rstrip("?") for block in view["blocks"] if "label" in block}
+    told = {**view, "id": id, "state": {"values": values}}
+    return {"type": "view_submission", "team": {"id": "T1"}, "user": {"id": user, "team_id": "T1"}, "view": told}
+
+
+def _state(element: dict[str, Any], given: Any) -> dict[str, Any]:
+    """What Slack says is in a field; an option is given by its text."""
+    kind = element["type"]
+    if kind in ("plain_text_input", "datepicker"):
+        name, first = ("value", "initial_value") if kind == "plain_text_input" else ("selected_date", "initial_date")
+        return {"type": kind, name: element.get(first) if given is ... else given}
+    if kind == "static_select":
+        chosen = element.get("initial_option") if given is ... else _options(element, [given])[0]
+        return {"type": kind, "selected_option": chosen}
+    return {"type": kind, "selected_options": element.get("initial_options", []) if given is ... else _options(element, given)}
+
+
+def _options(element: dict[str, Any], texts: list[str]) -> list[Any]:
+    by_text = {one["text"]["text"]: one for one in element["options"]}
+    return [by_text[text] for text in texts]
+
+
+def _wrong_view(view: dict[str, Any]) -> str | None:
+    """What Slack has against a form: it takes none that is too large, and none with an empty word in it."""
+    ids = [block["block_id"] for block in view["blocks"] if block["type"] == "input"]
+    texts = [view[name]["text"] for name in ("title", "submit", "close")]
+    right = len(view["blocks"]) <= 100 and len(set(ids)) == len(ids) and len(view["private_metadata"]) <= 3_000
+    right = right and all(0 < len(text) <= 24 for text in texts)
+    return None if right and all(map(_is_right, view["blocks"])) else "invalid_arguments"
+
+
+def _is_right(block: dict[str, Any]) -> bool:
+    if block["type"] != "input":
+        return 0 < len(block["text"]["text"]) <= 3_000
+    element = block["element"]
+    options = element.get("options", [])
+    told = [block["label"]["text"], *([block["hint"]["text"]] if "hint" in block else [])]
+    return (
+        all(0 < len(text) <= 2_000 for text in told)
+        and len(element.get("initial_value", "x")) in range(1, 3_001)
+        and len(options) in range(1 if "options" in element else 0, 101)
+        and all(0 < len(one["text"]["text"]) <= 75 for one in options)
+        and all(
+            one in options for one in [*element.get("initial_options", []), element.get("initial_option", options and options[0])] if one
+        )
+    )
 
 
 def signed(body: bytes, *, secret: str = SECRET, when: int | None = None) -> dict[str, str]:

@@ -348,6 +348,7 @@ async def test_10_all_of_it_is_in_the_audit_and_no_secret_is(site: Site, strange
     for one in found:
         chain.add(one)
     assert chain.verdict().broken is None
+    assert exported.headers["x-agentflow-audit-head"] == f"3:{found[-1]['hash']}"
     assert path.removeprefix("/w/")[12:] not in exported.text
     only = (await site.client.get("/v1/audit", params={"type": "decision", "after": 2})).text.splitlines()
     assert [json.loads(one)["seq"] for one in only] == [3]

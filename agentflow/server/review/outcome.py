@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from agentflow.app.fields import Field, Form, fields_of, filled_in
 from agentflow.records import WaitpointRecord
 from agentflow.serde import loads
-from agentflow.server.review.fields import Field, Form, fields_of, filled_in, shown
+from agentflow.server.review.fields import shown
 from agentflow.server.review.marks import exact
 
 DONE = "done"

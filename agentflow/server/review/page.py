@@ -14,12 +14,13 @@ from typing import Any, cast
 
 from starlette.responses import HTMLResponse
 
+from agentflow.app.fields import fields_of
 from agentflow.app.waitpoints import Vote
 from agentflow.clock import SECOND
 from agentflow.records import WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import decode_failure, loads
 from agentflow.server.review import outcome
-from agentflow.server.review.fields import fields_of, shown
+from agentflow.server.review.fields import shown
 from agentflow.server.review.marks import exact, marked
 from agentflow.storage.links import LinkRecord
 from agentflow.storage.policy import Policy, person_of

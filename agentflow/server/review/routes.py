@@ -14,13 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from agentflow.app.fields import edited, fields_of, filled_in
 from agentflow.errors import AgentflowError, InvalidAnswer, WaitpointAlreadyAnswered, WaitpointNotFound, WaitpointTimedOut
 from agentflow.records import WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, loads
 from agentflow.server.calls import Service, check_host, read_body
 from agentflow.server.errors import Forbidden, InternalError, RequestError, UnsupportedMediaType, status_of, unexpected
 from agentflow.server.review import outcome
-from agentflow.server.review.fields import edited, fields_of, filled_in
 from agentflow.server.review.page import BLANK, Filled, Review, arguments, can_edit, ended, notice, question
 from agentflow.storage import links
 from agentflow.storage.links import LinkRecord
