@@ -167,11 +167,9 @@ async def test_a_form_counts_for_whom_is_known_and_may_and_every_other_is_told_w
     assert "no waitpoint 'wp_none'" in words(await reacted(stage, elsewhere, cents="1"))
     body = b"payload=" + json.dumps(submitted(view)).encode()
     assert (await stage.post(body, signed(body, secret="another"))).status_code == 401
-    for odd in (
-        {"type": "view_submission"},
-        {"type": "view_submission", "view": {"callback_id": "theirs"}},
-        {**submitted(view), "view": []},
-    ):
+    theirs: dict[str, Any] = {"type": "view_submission", "view": {"callback_id": "theirs"}}
+    odd_ones: list[dict[str, Any]] = [theirs, {**theirs, "view": []}, {**submitted(view), "team": None, "user": {}}]
+    for odd in odd_ones:
         assert (await stage.click(odd)).json() == {}, odd
     assert words(await reacted(stage, view, "U2", Why="As it is.")) == "Approved. Thank you."
     await stage.site.ended(run)
