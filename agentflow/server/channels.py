@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel
 from starlette.responses import Response
@@ -14,7 +14,7 @@ from agentflow.app.clicking import Reaction, answered, clicked, sent
 from agentflow.channels.clicks import Click, Sent
 from agentflow.channels.slack import Slack
 from agentflow.server import needs
-from agentflow.server.calls import Call, Operation, read_body
+from agentflow.server.calls import Call, Operation, answer, read_body
 from agentflow.server.errors import NoSuchChannel, TryAgain
 
 LIMIT = 256 * 1024
@@ -24,12 +24,8 @@ _log = logging.getLogger("agentflow.server")
 _under_way: set[asyncio.Task[None]] = set()
 
 
-class Clicked(BaseModel):
-    """The click is recorded, or whoever clicked is told why it does not count. To a form: what Slack is to do with it."""
-
-    response_action: Literal["errors", "update"] | None = None
-    errors: dict[str, str] | None = None
-    view: dict[str, Any] | None = None
+class Clicked(BaseModel, extra="allow"):
+    """The click is recorded, or whoever clicked is told why it does not count. To a form: its `response_action`, in Slack's words."""
 
 
 async def click_in_slack(call: Call[Any, Any]) -> Response:
@@ -42,7 +38,7 @@ async def click_in_slack(call: Call[Any, Any]) -> Response:
         raise NoSuchChannel("There is no Slack channel of that name.", hint="Its address is /v1/channels/slack/<name of the channel>.")
     heard = slack.clicked(await read_body(call.request, LIMIT), call.request.headers)
     if heard is None:
-        return _acknowledged(Clicked())
+        return answer(Clicked())
     recorded: asyncio.Future[Clicked] = asyncio.get_running_loop().create_future()
     # Whoever hangs up, or waits no longer, it counts, and who clicked is told.
     task = asyncio.create_task(_taken(call.app, slack, heard, recorded))
@@ -51,7 +47,7 @@ async def click_in_slack(call: Call[Any, Any]) -> Response:
     await asyncio.wait({recorded, task}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
     if not recorded.done():
         raise TryAgain("It is not recorded yet.", hint="Click again: it counts once.")
-    return _acknowledged(recorded.result())
+    return answer(recorded.result())
 
 
 async def _taken(app: Agentflow, slack: Slack, heard: Click | Sent, recorded: asyncio.Future[Clicked]) -> None:
@@ -69,13 +65,8 @@ async def _taken(app: Agentflow, slack: Slack, heard: Click | Sent, recorded: as
 
 def _reaction(found: Reaction) -> Clicked:
     if found.errors:
-        return Clicked(response_action="errors", errors=dict(found.errors))
-    return Clicked(response_action="update", view=dict(found.view))
-
-
-def _acknowledged(clicked: Clicked) -> Response:
-    """Slack takes a field that is null for one that it does not know."""
-    return Response(clicked.model_dump_json(exclude_none=True), media_type="application/json")
+        return Clicked.model_validate({"response_action": "errors", "errors": found.errors})
+    return Clicked.model_validate({"response_action": "update", "view": found.view})
 
 
 OPERATIONS = (
