@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, cast
 
 from agentflow.app.fields import NOTHING, Field, edited, fields_of, is_same, text_of, value_at
@@ -113,8 +114,8 @@ def _element(field: Field, value: Any) -> dict[str, Any] | None:
             return {"type": "checkboxes", "options": ticked, **({"initial_options": ticked} if value is True else {})}
         case "choice" | "several":
             return _choice(field, value)
-        case "date":
-            return {"type": "datepicker", **({"initial_date": value} if isinstance(value, str) and value else {})}
+        case "date" if _is_day(value):
+            return {"type": "datepicker", **({"initial_date": value} if value else {})}
         case _:
             text = text_of(field, value)
             if len(text) > _LONGEST:
@@ -122,6 +123,16 @@ def _element(field: Field, value: Any) -> dict[str, Any] | None:
             several = field.kind == "json" or len(text) > _SHORT or "\n" in text
             first = {"initial_value": text} if text else {}
             return {"type": "plain_text_input", "multiline": several, "max_length": _LONGEST, **first}
+
+
+def _is_day(value: Any) -> bool:
+    """Whether Slack's calendar can show it: what it cannot would be lost."""
+    if value in (NOTHING, None, ""):
+        return True
+    try:
+        return isinstance(value, str) and date.fromisoformat(value).isoformat() == value
+    except ValueError:
+        return False
 
 
 def _choice(field: Field, value: Any) -> dict[str, Any] | None:

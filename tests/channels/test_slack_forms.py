@@ -188,6 +188,11 @@ async def assert_too_large(stage: Stage, waitpoint: str) -> None:
     for schema, account in ((many, "x"), (wide, "x"), (loads(one.schema or ""), "x" * 3_001)):
         subject = {**loads(one.subject), "body": {"account": account}}
         assert form(replace(one, schema=dumps(schema), subject=dumps(subject))) is None
+    subject = {**loads(one.subject), "body": {**loads(one.subject)["body"], "on": "soon"}}
+    shown = form(replace(one, subject=dumps(subject))) or {}
+    assert {"action_id": "value", "type": "plain_text_input", "multiline": False, "max_length": 3_000, "initial_value": "soon"} in [
+        block.get("element") for block in shown["blocks"]
+    ]
 
 
 def test_only_what_may_be_changed_and_is_shown_whole_is_offered_to_be_changed() -> None:
