@@ -51,6 +51,7 @@ from agentflow.agents.models import whole
 from agentflow.agents.size import request_size
 from agentflow.clock import SECOND, microseconds
 from agentflow.engine.context import StepCall, StepOptions, TaskContext, WaitRequest, current_step, recording
+from agentflow.engine.speaking import speaker_of, speaking_by
 from agentflow.errors import BudgetExceeded, DefinitionError, StepFailed, UnserializableValue
 from agentflow.records import WaitKind
 from agentflow.retry import NO_RETRY
@@ -252,7 +253,8 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
         if isinstance(params, ToolsetCallToolParams) and isinstance(self._operation.operation_id, ToolsetCallToolId):
             call = await _once(loop, key, call, params.ctx.tool_call_id or "")
         try:
-            payload = await loop.task.step(key, call)
+            with speaking_by(speaker_of(loop.task, _told(params))):
+                payload = await loop.task.step(key, call)
         except ModelFailed as failed:
             raise failed.restored() from failed
         record_durable_unit(executed=ran)
@@ -375,6 +377,14 @@ def _name(operation: object) -> str:
     if isinstance(operation, ToolsetGetInstructionsId):
         return f"{operation.toolset_id}.instructions"
     return type(operation).__name__.removesuffix("Id")
+
+
+def _told(params: Any) -> list[Any]:
+    """All the words that a model is sent."""
+    if not isinstance(params, ModelRequestParams):
+        return []
+    requests = [one for one in params.messages if isinstance(one, ModelRequest)]
+    return [[one.instructions or "", *(getattr(part, "content", "") for part in one.parts)] for one in requests]
 
 
 def _asked(messages: list[ModelMessage]) -> str:

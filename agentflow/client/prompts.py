@@ -76,7 +76,7 @@ class ClientPrompts:
 
         Raises `PromptNotFound`.
         """
-        asked = {"version": version, "variant": variant, "cursor": cursor, "limit": limit}
+        asked: dict[str, Any] = {"version": version, "variant": variant, "cursor": cursor, "limit": limit}
         return await self._client.ask("GET", f"{_path(name)}/generations", **asked)
 
     async def generation(self, name: str, id: str) -> dict[str, Any]:

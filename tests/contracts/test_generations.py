@@ -66,9 +66,8 @@ async def test_calls_stay_when_their_run_goes_without_what_they_were_told_and_go
     assert (await database.read(look)).unused == []
     await database.transact(transitions.finish(old, DONE, SPENT, NOW))
     await sweep(database)
-    assert [(one.run_id, (await database.read(generations.get("p", one.id))).variables) for one in await every(database)] == [
-        (None, None)
-    ] * 2
+    kept = [await database.read(generations.get("p", one.id)) for one in await every(database)]
+    assert [(one.run_id, one.variables) for one in kept if one is not None] == [(None, None)] * 2
     assert len((await database.read(upkeep.unused_blobs(Place(0, ""), NOW + 2 * CLOCKS, 10))).unused) == 1
     assert await database.transact(upkeep.expire_generations(NOW + KEPT - 1, 1)) is False
     assert len(await every(database)) == 2

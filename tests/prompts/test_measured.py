@@ -10,8 +10,10 @@ import pytest
 from agentflow_anthropic import durable as durable_anthropic
 from agentflow_openai import durable as durable_openai
 from pydantic import BaseModel
+from pydantic_ai import Agent as PydanticAgent
 
 from agentflow import Agent, Retry, ai, current_step, prompt, slot, step, system, task, user
+from agentflow.agents.durability import Durability
 from agentflow.clock import SECOND
 from agentflow.prompts.prompt import Prompt
 from agentflow.storage.generations import GenerationRecord
@@ -46,7 +48,7 @@ async def test_each_call_of_an_agent_is_linked_to_its_version_with_the_variables
     below = prompt("measured_below", messages=[system("You know it all.")])
     helper = Agent("measured_helping", model=scripted_model([text("42"), tokens(3, 1)]), prompt=below)
     model = scripted_model([call("measured_helping", {"prompt": "?"}, id="c1"), tokens(30, 5)], [text("Done."), tokens(60, 7)])
-    spoken = prompt("measured_agent", vars=Desk, messages=[system("You help {{name}} ({{plan}}).")])
+    spoken: Any = prompt("measured_agent", vars=Desk, messages=[system("You help {{name}} ({{plan}}).")])
     agent = Agent("measured_agent", model=model, prompt=spoken, tools=[ai.tool(helper)], variables=lambda: {"name": "Ada", "plan": "pro"})
     run = await engine.start(agent, "And?")
     assert await run.result() == "Done."
@@ -119,7 +121,7 @@ async def test_requests_that_say_a_prompts_words_are_linked_to_it(engine: Engine
             asked: Any = {"model": "claude-sonnet-4-6", "max_tokens": 9}
             history: Any = [{"role": "assistant", "content": "Go on."}]
             await client.messages.create(**asked, **said.to_anthropic())
-            later = {**other.to_anthropic(), "messages": [*history, *other.conversation]}
+            later: Any = {**other.to_anthropic(), "messages": [*history, *other.conversation]}
             async with client.messages.stream(**asked, **later) as stream:
                 await stream.get_final_message()
             await client.messages.create(**asked, messages=[{"role": "user", "content": "Nobody's words."}])
@@ -137,6 +139,28 @@ async def test_requests_that_say_a_prompts_words_are_linked_to_it(engine: Engine
     assert told_of == [f'{{"name": "{name}", "plan": "free"}}' for name in ("Ada", "Bo", "Ada")]
     [short] = await made(engine, "measured_brief")
     assert (short.provider, short.model) == ("openai", "gpt-4o")
+
+
+async def test_an_agent_of_pydantic_ai_that_is_given_a_prompts_words_is_linked_too(engine: Engine, desk: Prompt[Any]) -> None:
+    model = scripted_model([call("shout", {"word": "hi"}, id="c1")], [text("Done.")])
+    existing = PydanticAgent(model, name="measured_existing", capabilities=[Durability()])
+
+    @existing.tool_plain
+    async def shout(word: str) -> str:
+        current_step().publish(Usage(provider="test", model="other", input=9, output=9))
+        return word.upper()
+
+    @task(name="measured_pydantic")
+    async def asks() -> str:
+        said = await desk.get(name="Ada")
+        return (await existing.run("Go.", instructions=said.system)).output
+
+    assert await (await engine.start(asks)).result() == "Done."
+    assert [(one.step, one.ended) for one in reversed(await made(engine))] == [
+        ("measured_existing#0/turn:1", "answered"),
+        ("measured_existing#0/turn:2", "answered"),
+    ]
+    assert shout is not None
 
 
 async def test_a_response_in_the_background_is_one_call_from_when_it_was_asked_for(
@@ -167,16 +191,19 @@ async def test_a_response_in_the_background_is_one_call_from_when_it_was_asked_f
 async def test_what_no_run_asks_is_not_recorded_and_a_body_that_is_only_code_is_known_by_its_hash(
     engine: Engine, desk: Prompt[Any]
 ) -> None:
+    coded: Any = desk
+
     @step(kind="llm")
     async def ask(said: str) -> str:
         return said
 
     @task(name="measured_offline")
     async def offline() -> str:
-        filled = desk.fill(name="Ada")
+        filled = coded.fill(name="Ada")
         with filled.counting():
             await ask("known")
-        with prompt("measured_desk", vars=Desk, text="New words.").fill(name="Ada").counting():
+        changed: Any = prompt("measured_desk", vars=Desk, text="New words.")
+        with changed.fill(name="Ada").counting():
             await ask("unknown")
         return filled.ref
 
