@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import anthropic
@@ -15,6 +16,8 @@ from pydantic_ai import Agent as PydanticAgent
 from agentflow import Agent, Retry, ai, current_step, prompt, slot, step, system, task, user
 from agentflow.agents.durability import Durability
 from agentflow.clock import SECOND
+from agentflow.errors import GenerationNotFound, PromptNotFound
+from agentflow.prompts.body import Body, Message
 from agentflow.prompts.prompt import Prompt
 from agentflow.storage.generations import GenerationRecord
 from agentflow.streams.events import TextDelta, TextStart, Usage
@@ -107,6 +110,43 @@ async def test_tries_that_fail_are_calls_too_and_times_are_counted_from_when_eac
     assert (failed.ended, failed.error, failed.duration, failed.first_token, failed.output) == ("failed", "Refused", 2 * SECOND, None, None)
     assert (answered.ended, answered.error, answered.duration, answered.first_token) == ("answered", None, 5 * SECOND, 2 * SECOND)
     assert (answered.step, answered.cost, answered.model) == ("ask#0", 1_000_000, "m")
+
+
+async def test_what_a_rollout_chose_is_told_apart_and_what_a_crash_cuts_off_is_one_call(engine: Engine, desk: Prompt[Any]) -> None:
+    begun = 0
+
+    @step(kind="llm")
+    async def ask() -> str:
+        nonlocal begun
+        begun += 1
+        if begun == 1:
+            await asyncio.Event().wait()
+        return "Hi"
+
+    @task(name="measured_rollout")
+    async def asks() -> None:
+        with (await desk.get(name="Ada")).counting():
+            await ask()
+
+    prompts = engine.app.prompts
+    other = await prompts.save("measured_desk", Body((Message("system", "Help."),)), actor="maria")
+    await prompts.rollout("measured_desk", weights={1: 0.0, other.number: 1.0}, actor="maria")
+    run = await engine.start(asks)
+    while not begun:
+        await asyncio.sleep(0)
+    await engine.crash()
+    await run.result()
+    [one] = await made(engine)
+    assert (one.version, one.variant, one.label, one.ended) == (2, "v2", "live", "answered")
+    assert (one.rollout or "").startswith("rollout_")
+    assert begun == 2
+    prompts = engine.app.prompts
+    [group] = await prompts.metrics("measured_desk", group="variant", rollout=one.rollout)
+    assert (group.version, group.variant, group.calls, group.errors) == (2, "v2", 1, 0)
+    with pytest.raises(GenerationNotFound):
+        await prompts.generation("measured_desk", "gen_none")
+    with pytest.raises(PromptNotFound):
+        await prompts.metrics("measured_nothing")
 
 
 async def test_requests_that_say_a_prompts_words_are_linked_to_it(engine: Engine, desk: Prompt[Any], scripted_provider: Script) -> None:
