@@ -13,7 +13,7 @@ from agentflow_openai import durable as durable_openai
 from pydantic import BaseModel
 from pydantic_ai import Agent as PydanticAgent
 
-from agentflow import Agent, Retry, ai, current_step, prompt, slot, step, system, task, user
+from agentflow import Agent, Retry, RunCancelled, ai, current_step, prompt, slot, step, system, task, user
 from agentflow.agents.durability import Durability
 from agentflow.clock import SECOND
 from agentflow.errors import GenerationNotFound, PromptNotFound
@@ -147,6 +147,31 @@ async def test_what_a_rollout_chose_is_told_apart_and_what_a_crash_cuts_off_is_o
         await prompts.generation("measured_desk", "gen_none")
     with pytest.raises(PromptNotFound):
         await prompts.metrics("measured_nothing")
+
+
+async def test_a_call_that_was_cancelled_is_no_error(engine: Engine, desk: Prompt[Any]) -> None:
+    begun = asyncio.Event()
+
+    @step(kind="llm")
+    async def ask() -> None:
+        current_step().publish(Usage(provider="test", model="m", input=3))
+        begun.set()
+        await asyncio.Event().wait()
+
+    @task(name="measured_cancelled")
+    async def asks() -> None:
+        with (await desk.get(name="Ada")).counting():
+            await ask()
+
+    run = await engine.start(asks)
+    await begun.wait()
+    await run.cancel(reason="enough")
+    with pytest.raises(RunCancelled):
+        await run.result()
+    [one] = await made(engine)
+    assert (one.ended, one.error, one.input, one.output) == ("cancelled", None, 3, None)
+    [group] = await engine.app.prompts.metrics("measured_desk")
+    assert (group.calls, group.errors, group.cancelled, group.error_rate, group.latency_p50) == (1, 0, 1, None, None)
 
 
 async def test_requests_that_say_a_prompts_words_are_linked_to_it(engine: Engine, desk: Prompt[Any], scripted_provider: Script) -> None:
