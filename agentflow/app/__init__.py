@@ -20,7 +20,8 @@ from agentflow.app.pages import page_of
 from agentflow.app.prompts import Prompts
 from agentflow.app.queues import Queues
 from agentflow.app.refill import Refill
-from agentflow.app.registry import registry, warm
+from agentflow.app.registry import Served, registry, warm
+from agentflow.app.releasing import Releases
 from agentflow.app.runs import Runs
 from agentflow.app.spawning import spawning
 from agentflow.app.threads import Thread, Threads
@@ -44,6 +45,7 @@ from agentflow.engine.task import Task
 from agentflow.engine.worker import Worker, WorkerSettings
 from agentflow.errors import ConfigurationError, UnknownTask
 from agentflow.handle import RunHandle
+from agentflow.records import OURS
 from agentflow.serde import ANY, check_keys, dumps
 from agentflow.settings import find_settings, kept
 from agentflow.storage import queues, workers
@@ -257,7 +259,7 @@ class Agentflow:
     @property
     def prompts(self) -> Prompts:
         """See which prompt is live where, release, go back, roll out."""
-        return Prompts(self.database, self.clock, self.environment, self.start_json)
+        return Prompts(self.database, self.clock, self.environment, self.start_json, self._opened.releases)
 
     async def prompt(self, wanted: Wanted) -> Held | None:
         """The version of a prompt for code that is in no run."""
@@ -300,12 +302,17 @@ class Agentflow:
     ) -> RunHandle[Any]:
         """As `start`, from JSON text, with the options of `Task.using`; `begin` is the transaction that does it, where it is another."""
         known = self.tasks.get(name)
+        call = await self.call(name, payload, options)
+        return RunHandle(await self._opened.launching.launch(call, begin), self.runs, ANY if known is None else known.codec)
+
+    async def call(self, name: str, payload: str, options: Mapping[str, Any] | None = None) -> StartCall:
+        """What starts a task by its name. Raises as `start` does."""
+        known = self.tasks.get(name)
         if known is not None:
-            call = known.using(**(options or {})).call(known.payload.check(payload))
-            return RunHandle(await self._opened.launching.launch(call, begin), self.runs, known.codec)
+            return known.using(**(options or {})).call(known.payload.check(payload))
         record = await self.database.read(workers.task(name))
         if record is None:
-            served = {one.name for one in await self.database.read(workers.tasks())} | set(self.tasks)
+            served = {one.name for one in await self.database.read(workers.tasks()) if not one.name.startswith(OURS)} | set(self.tasks)
             raise UnknownTask(
                 f"There is no task {name!r}.",
                 hint=f"Known here: {', '.join(sorted(served)) or 'none'}. Is a worker with its code running?",
@@ -316,8 +323,7 @@ class Agentflow:
         if chosen.weight > 1:
             for limits in await self.database.read(queues.find(record.queue)):
                 check_weight(limits, chosen.weight)
-        call = start_call(TaskName(name, record.queue, record.version, record.hooked), payload, chosen)
-        return RunHandle(await self._opened.launching.launch(call, begin), self.runs, ANY)
+        return start_call(TaskName(name, record.queue, record.version, record.hooked), payload, chosen)
 
     async def launch(self, call: StartCall) -> str:
         """Store a run; returns its id. With a free slot here it starts without a trip through the queue."""
@@ -340,11 +346,12 @@ class _Open:
         self.database = database
         self.streams = streams
         self._clock = app.clock
-        self._tasks = app.tasks
+        self.releases = Releases(database, app.clock, lambda: self.launching, app.call)
+        self._tasks = Served(app.tasks, [self.releases.task])
         self.warming: asyncio.Task[Any] | None = None
         known = frozenset(app.channels)
         settings = app.settings and replace(app.settings, public_url=app.public_url, channels=known, environment=app.environment)
-        self.worker = None if settings is None else Worker(database, streams, app.clock, app.tasks, settings)
+        self.worker = None if settings is None else Worker(database, streams, app.clock, self._tasks, settings)
         self.host: Host = self.worker or Bystander(streams)
         if self.worker is not None:
             self.worker.middleware, self.worker.policy = app.middleware, app.policy
@@ -353,9 +360,9 @@ class _Open:
         else:
             grace = WorkerSettings()
             services = Services(database, streams, app.clock, self.host, grace.cancel_grace, channels=known)
-            self.maintenance = Maintenance(services, app.tasks, grace.max_recoveries)
+            self.maintenance = Maintenance(services, self._tasks, grace.max_recoveries)
         self.launching = Launching(database, self.host, app.clock)
-        self.runs = Runs(database, streams, app.clock, self.worker, self.maintenance, app.tasks)
+        self.runs = Runs(database, streams, app.clock, self.worker, self.maintenance, self._tasks)
         self.queues = Queues(database, streams, app.clock)
         self.waitpoints = Waitpoints(database, app.clock, Waking(database, self.worker), self.maintenance)
         self.waitpoints.groups = app.groups

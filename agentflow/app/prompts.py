@@ -8,21 +8,27 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal, Required, TypedDict, Unpack
 
+from agentflow.app.fitting import check_fit
+from agentflow.app.governing import Policies, Requests
 from agentflow.app.measuring import Measuring
+from agentflow.app.releasing import Releases
 from agentflow.clock import Clock, Duration, microseconds
 from agentflow.database.port import Database, Row, Transaction
-from agentflow.errors import ContractError, PromptError, StorageError, VersionRevoked
+from agentflow.errors import PromptError, StorageError, VersionRevoked
 from agentflow.handle import RunHandle
 from agentflow.prompts import contract
 from agentflow.prompts.body import Body, canonical
 from agentflow.prompts.pinning import body_of
 from agentflow.prompts.registry import known
 from agentflow.serde import loads
-from agentflow.storage import bindings, holders, pins, prompts, runs
-from agentflow.storage.bindings import CODE, LIVE, BindingRecord, Move
+from agentflow.storage import bindings, holders, pins, prompts, releases, runs
+from agentflow.storage.bindings import CODE, LIVE, ROLLOUT, BindingRecord, Move
 from agentflow.storage.holders import HolderRecord
 from agentflow.storage.pins import Held, Holding, Wanted
+from agentflow.storage.policies import PolicyRecord
 from agentflow.storage.prompts import Happening, NewVersion, Own, PromptEvent, VersionRecord
+from agentflow.storage.releases import Target
+from agentflow.storage.rollouts import Plan
 from agentflow.storage.runs import NewRun, Started
 from agentflow.storage.statements import SQL
 
@@ -81,9 +87,10 @@ class Prompts(Measuring):
     >>> await app.prompts.release("support", to=5, actor="maria", reason="cites the policy")
     """
 
-    def __init__(self, database: Database, clock: Clock, environment: str, start: Start) -> None:
+    def __init__(self, database: Database, clock: Clock, environment: str, start: Start, releases: Releases) -> None:
         super().__init__(database, clock, environment)
         self._start = start
+        self._releases = releases
 
     # -- what there is -------------------------------------------------------------------------------------------------------------------
 
@@ -143,6 +150,16 @@ class Prompts(Measuring):
             code_ahead=live is not None and live.ahead,
         )
 
+    @property
+    def policies(self) -> Policies:
+        """What has to be before a prompt is moved."""
+        return Policies(self._database, self._clock, self.environment, self._releases)
+
+    @property
+    def requests(self) -> Requests:
+        """What was asked for under policies, and what became of it."""
+        return Requests(self._database)
+
     # -- what changes it -----------------------------------------------------------------------------------------------------------------
 
     async def save(self, name: str, body: Body, *, actor: str, note: str = "", source: str = "api") -> VersionRecord:
@@ -167,36 +184,37 @@ class Prompts(Measuring):
     async def release(self, name: str, *, to: int | str, expires: Duration | None = None, **move: Unpack[MoveOptions]) -> BindingRecord:
         """Have a version hold in an environment, whatever is deployed; after `expires` it follows the code again.
 
-        Raises `PromptNotFound`, `VersionNotFound`, `BindingConflict`, `BindingProtected`, `ContractError` for what code cannot fill.
+        Raises `ReleaseRequested` where a policy has others agree first: then it was asked for, and nothing is moved yet. Raises
+        `PromptNotFound`, `VersionNotFound`, `BindingConflict`, `BindingProtected`, `ContractError` for what code cannot fill.
         """
-        await self._check(name, to, move.get("env"))
-        now = self._clock.now()
-        until = None if expires is None else now + microseconds(expires)
-        return await self._database.transact(bindings.release(self._move(name, move), to, until, now))
+        version = await check_fit(self._database, name, to, move.get("env") or self.environment)
+        lasts = None if expires is None else microseconds(expires)
+        return await self._put(name, Target(version=version.number, lasts=lasts), move)
 
     async def follow_code(self, name: str, **move: Unpack[MoveOptions]) -> BindingRecord:
-        """Have the version hold that the code has. Raises `PromptNotFound`, `BindingConflict`, `BindingProtected`."""
-        return await self._database.transact(bindings.follow_code(self._move(name, move), self._clock.now()))
+        """Have the version hold that the code has. Raises `ReleaseRequested`, `PromptNotFound`, `BindingConflict`, `BindingProtected`."""
+        return await self._put(name, Target(mode=CODE), move)
 
     async def rollback(self, name: str, **move: Unpack[MoveOptions]) -> BindingRecord:
-        """Have hold what held before the last move; again, what held before that.
+        """Have hold what held before the last move; again, what held before that. No policy is asked: it leads only to what held before.
 
         Raises `PromptNotFound`, `BindingConflict`, `BindingProtected`, and `PromptError` when there was no move.
         """
-        return await self._database.transact(bindings.roll_back(self._move(name, move), self._clock.now()))
+        return await self._database.transact(releases.roll_back(self._move(name, move), self._clock.now()))
 
     async def rollout(self, name: str, *, weights: Mapping[int, float], sticky: str = "run", **move: Unpack[MoveOptions]) -> BindingRecord:
         """Have several versions hold side by side: `{3: 0.9, 5: 0.1}`. `sticky` says what keeps a version: run, thread or key.
 
         Raises as `release`, and `PromptError` for weights that are none.
         """
-        for number in weights:
-            await self._check(name, number, move.get("env"))
-        return await self._database.transact(bindings.roll_out(self._move(name, move), weights, sticky, self._clock.now()))
+        plan = Plan(weights=dict(weights), sticky=sticky)
+        for number in plan.versions:
+            await check_fit(self._database, name, number, move.get("env") or self.environment)
+        return await self._put(name, Target(mode=ROLLOUT, plan=plan), move)
 
     async def protect(self, name: str, *, protected: bool = True, **move: Unpack[MoveOptions]) -> BindingRecord:
         """Let only those move a binding who may (`allowed=True`), or everybody again. Raises `BindingConflict`, `BindingProtected`."""
-        return await self._database.transact(bindings.protect(self._move(name, move), protected, self._clock.now()))
+        return await self._database.transact(releases.protect(self._move(name, move), protected, self._clock.now()))
 
     async def revoke(self, name: str, number: int, *, policy: str, actor: str, reason: str = "") -> VersionRecord:
         """Take a version back. Runs that hold it do, when they go on, what `policy` says: `repin:5`, `pause` or `fail`.
@@ -273,6 +291,13 @@ class Prompts(Measuring):
             _log.warning("%s: the code's own version is used: %s", wanted.prompt, error)
             return None
 
+    async def _put(self, name: str, target: Target, move: MoveOptions) -> BindingRecord:
+        how = self._move(name, move)
+        done = await self._database.transact(releases.move(how, target, self._clock.now()))
+        if isinstance(done, PolicyRecord):
+            raise await self._releases.ask(how, target, done)
+        return done
+
     def _move(self, name: str, move: MoveOptions) -> Move:
         return Move(
             prompt=name,
@@ -283,11 +308,3 @@ class Prompts(Measuring):
             expect_rev=move.get("expect_rev"),
             allowed=move.get("allowed", True),
         )
-
-    async def _check(self, name: str, which: int | str, env: str | None) -> None:
-        """What the code deployed there cannot fill is not released."""
-        record, version = await self.get(name, env), await self.version(name, which)
-        try:
-            contract.check(body_of(version.body), record.contract, trusting=record.trusting)
-        except ContractError as error:
-            raise ContractError(f"v{version.number} of {name}: {error.message}", hint=error.hint, **error.details) from error

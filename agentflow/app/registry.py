@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from agentflow.engine.task import Task
@@ -18,6 +18,23 @@ def registry(tasks: Iterable[Task[..., Any]] | Mapping[str, Task[..., Any]]) -> 
         if known.setdefault(one.name, one).function is not one.function:
             raise DuplicateName(f"Two tasks are called {one.name!r}.", hint="Give one of them another name: @task(name=...).")
     return known
+
+
+class Served(Mapping[str, Task[..., Any]]):
+    """What a worker serves: the tasks of an app, looked up when they are asked for, and those of ours that every worker has."""
+
+    def __init__(self, tasks: Mapping[str, Task[..., Any]], ours: Iterable[Task[..., Any]]) -> None:
+        self._tasks = tasks
+        self._ours = {task.name: task for task in ours}
+
+    def __getitem__(self, name: str) -> Task[..., Any]:
+        return self._ours[name] if name in self._ours else self._tasks[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys((*self._tasks, *self._ours)))
+
+    def __len__(self) -> int:
+        return len(self._tasks.keys() | self._ours.keys())
 
 
 def warm(tasks: Iterable[Task[..., Any]]) -> None:

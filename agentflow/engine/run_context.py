@@ -279,7 +279,7 @@ class RunContext:
     def _new_waitpoint(self, key: str, request: WaitRequest, now: int) -> NewWaitpoint:
         due = request.due_at if request.due_after is None else now + request.due_after
         return NewWaitpoint(
-            id=new_id("wp", now),
+            id=request.id or new_id("wp", now),
             key=key,
             kind=request.kind,
             attempt=self.attempt,

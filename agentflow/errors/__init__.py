@@ -10,7 +10,7 @@
       ServerUnreachable
       StreamError           CursorInvalid · StreamUnavailable · ItemTooLarge · InvalidMessage · InputFull
       PromptError           TemplateError · ContractError · PromptNotFound · VersionNotFound · BindingConflict · BindingProtected
-                          VersionRevoked · ResumeIncompatible · GenerationNotFound
+                          VersionRevoked · ResumeIncompatible · GenerationNotFound · ReleaseRequested
       StorageError          DatabaseBusy · DatabaseUnreachable · DatabaseUnreadable · DatabaseFull · SchemaNewer · ConnectionLost
     NonRetryable > TellModel, RetryAfter    raised by user code
     ControlFlow (control.py)                the engine's own, never caught by users
@@ -42,6 +42,7 @@ from agentflow.errors.prompts import (
     GenerationNotFound,
     PromptError,
     PromptNotFound,
+    ReleaseRequested,
     ResumeIncompatible,
     TemplateError,
     VersionNotFound,
@@ -125,6 +126,7 @@ __all__ = [
     "ProcessDied",
     "PromptError",
     "PromptNotFound",
+    "ReleaseRequested",
     "ResumeIncompatible",
     "RetryAfter",
     "RunCancelled",

@@ -61,6 +61,16 @@ class BindingProtected(PromptError):
     http_status = 403
 
 
+class ReleaseRequested(PromptError):
+    """Nothing was moved yet: a policy has people, or an evaluation, agree first.
+
+    `details` has the `request`, the `run` that asks, and the `waitpoint` at which people decide, None where nobody has to.
+    """
+
+    code = "release_requested"
+    http_status = 202
+
+
 class VersionRevoked(PromptError):
     """The version was taken back, and what it was taken back with says that its runs fail."""
 

@@ -74,6 +74,26 @@ def compare(before: Body, after: Body) -> Difference:
     )
 
 
+def lines(found: Difference) -> Iterator[str]:
+    """What differs, as plain text: `[-taken out-]{+put in+}`, and values before and after."""
+    for kind, changes in (("message", found.messages), ("partial", found.partials)):
+        for one in changes:
+            if one.kind != "same":
+                yield f"{_SIGNS[one.kind]} {kind} {one.name}: {''.join(_marked(piece) for piece in one.pieces)}"
+    for value in found.values:
+        before, after = (json.dumps(each, ensure_ascii=False) for each in (value.before, value.after))
+        yield f"~ {value.path}: {before} → {after}"
+
+
+_SIGNS = {"changed": "~", "removed": "-", "added": "+"}
+
+
+def _marked(piece: Piece) -> str:
+    if piece.op == "same":
+        return piece.text
+    return f"[-{piece.text}-]" if piece.op == "removed" else f"{{+{piece.text}+}}"
+
+
 def words(before: str, after: str) -> tuple[Piece, ...]:
     """Two texts word by word. Of passages of many thousand words, lines are compared."""
     old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)

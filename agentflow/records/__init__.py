@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from agentflow.records.fleet import QueueRecord, TaskRecord, WorkerRecord
+from agentflow.records.fleet import OURS, QueueRecord, TaskRecord, WorkerRecord
 from agentflow.records.ids import new_id
 from agentflow.records.runs import Failure, JournalEntry, MessageRecord, RunRecord, RunUsage, ThreadRecord, UsageRecord, dollars
 from agentflow.records.states import EntryKind, RunState, WaitKind, WaitState, may_become
 from agentflow.records.waitpoints import DeliveryRecord, DeliveryState, GrantedCall, GrantRecord, WaitpointRecord
 
 __all__ = [
+    "OURS",
     "DeliveryRecord",
     "DeliveryState",
     "EntryKind",

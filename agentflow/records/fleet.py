@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+OURS = "agentflow."
+"""Begins the names of tasks that every worker has, and no listing of the tasks of users."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRecord:
@@ -26,10 +29,12 @@ class WorkerRecord:
 
     @property
     def served(self) -> dict[str, list[str]]:
-        """Its tasks by name, each with the versions whose runs it takes, its own first."""
+        """Its users' tasks by name, each with the versions whose runs it takes, its own first."""
         found: dict[str, list[str]] = {}
         for one in self.tasks:
             name, _, version = one.partition("@")
+            if name.startswith(OURS):
+                continue
             found.setdefault(name, [])
             if version:
                 found[name].append(version)

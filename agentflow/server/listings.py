@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from agentflow.app import Agentflow
 from agentflow.errors import AgentflowError
-from agentflow.records import TaskRecord, WorkerRecord
+from agentflow.records import OURS, TaskRecord, WorkerRecord
 from agentflow.serde import loads
 from agentflow.server.calls import Call, answer
 from agentflow.server.models import Health, Part, TaskInfo, TaskPage, WorkerPage
@@ -27,7 +27,7 @@ async def list_tasks(call: Call[Nothing, Nothing]) -> Response:
     living = await _living(call.app)
     known: dict[str, TaskRecord] = {name: task.record() for name, task in call.app.tasks.items()}
     known |= {task.name: task for task in await call.app.database.read(workers.tasks())}
-    return answer(TaskPage(tasks=[_task(known[name], living) for name in sorted(known)]))
+    return answer(TaskPage(tasks=[_task(known[name], living) for name in sorted(known) if not name.startswith(OURS)]))
 
 
 def _task(task: TaskRecord, living: Sequence[WorkerRecord]) -> TaskInfo:

@@ -11,11 +11,10 @@ from typing import Any
 
 from agentflow.database.port import Row, Transaction, transaction
 from agentflow.errors import BindingConflict, BindingProtected, PromptError
-from agentflow.records import new_id
-from agentflow.serde import dumps, loads
+from agentflow.serde import dumps
 from agentflow.storage import prompts
-from agentflow.storage.prompts import EVENTS, Happening, Own, PromptEvent, VersionRecord
-from agentflow.storage.rollouts import chosen
+from agentflow.storage.prompts import Happening, Own, VersionRecord
+from agentflow.storage.rollouts import Asker, Plan, chosen, plan_of
 from agentflow.storage.statements import SQL
 
 LIVE = "live"
@@ -27,7 +26,7 @@ class BindingRecord:
     """What holds under a label in an environment.
 
     `mode` is code, pinned or rollout; `number` is the version that is live, `code` the one of the code deployed there. A pinned one goes
-    back to code at `expires_at`, in microseconds since 1970. `rev` counts its moves; `weights` are those of a rollout.
+    back to code at `expires_at`, in microseconds since 1970. `rev` counts its moves; `weights` are those of a rollout, whose `plan` it is.
     """
 
     prompt: str
@@ -42,6 +41,7 @@ class BindingRecord:
     rev: int = 0
     updated_at: int = 0
     weights: Mapping[int, float] = field(default_factory=dict[int, float])
+    plan: Plan | None = None
 
     def at(self, now: int) -> BindingRecord:
         """As it is at that time: what has expired follows the code."""
@@ -56,13 +56,20 @@ class BindingRecord:
     @property
     def written(self) -> str:
         """What an event tells of it."""
-        told = ("mode", "number", "rollout", "expires_at", "rev")
-        return dumps({name: getattr(self, name) for name in told if getattr(self, name) is not None})
+        return self.told(None)
+
+    def told(self, request: str | None) -> str:
+        """What an event tells of it, and of the request that moved it."""
+        told = {name: getattr(self, name) for name in ("mode", "number", "rollout", "expires_at", "rev")}
+        return dumps({name: value for name, value in (told | {"request": request}).items() if value is not None})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """Who moves which binding, and why. `expect_rev`: only if it was not moved since; `allowed`: whether a protected one may be moved."""
+    """Who moves which binding, and why. `expect_rev`: only if it was not moved since; `allowed`: whether a protected one may be moved.
+
+    `request` is what was asked for and agreed to, where a policy holds.
+    """
 
     prompt: str
     env: str
@@ -71,21 +78,7 @@ class Move:
     reason: str = ""
     expect_rev: int | None = None
     allowed: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """Whom a rollout chooses for: the key that the caller gave, its thread, and the run at the top of its family."""
-
-    key: str | None
-    thread: str | None
-    root: str
-
-    def sticks(self, sticky: str) -> str:
-        """What keeps the choice: the run, the thread or the key, or what there is instead of it."""
-        if sticky == "key" and self.key is not None:
-            return self.key
-        return self.thread if sticky != "run" and self.thread is not None else self.root
+    request: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +114,22 @@ def _all(rows: Iterable[Row]) -> Transaction[Sequence[BindingRecord]]:
 
 
 def _whole(row: Row) -> Transaction[BindingRecord]:
-    columns = {one.name: row[one.name] for one in fields(BindingRecord) if one.name != "weights"}
+    columns: dict[str, Any] = {one.name: row[one.name] for one in fields(BindingRecord) if one.name not in _OF_PLAN}
     columns["protected"] = bool(columns["protected"])
-    weights: dict[int, float] = {}
-    if row["rollout"] is not None:
-        [found] = yield SQL.bindings.rollout(id=row["rollout"])
-        weights = _weights(found)
-    return BindingRecord(**columns, weights=weights)
+    found = BindingRecord(**columns)
+    if found.rollout is None:
+        return found
+    plan = (yield from rolled(found.rollout))[0]
+    return replace(found, plan=plan, weights=plan.weights)
 
 
-def _weights(row: Row) -> dict[int, float]:
-    return {int(number): weight for number, weight in loads(row["weights"]).items()}
+_OF_PLAN = frozenset({"weights", "plan"})
+
+
+def rolled(rollout: str) -> Transaction[tuple[Plan, str]]:
+    """A rollout: how versions hold, and its salt."""
+    [row] = yield SQL.bindings.rollout(id=rollout)
+    return plan_of(row), row["salt"]
 
 
 def undeployed(own: Iterable[Own], env: str) -> Transaction[list[Own]]:
@@ -185,92 +183,6 @@ def _deployed(before: BindingRecord, version: VersionRecord, actor: str, now: in
     return after
 
 
-@transaction
-def release(move: Move, to: int | str, expires_at: int | None, now: int) -> Transaction[BindingRecord]:
-    """Have one version hold, until `expires_at` if that is given. Raises `VersionNotFound`, `BindingConflict` and `BindingProtected`."""
-    before = yield from _locked(move, now)
-    version = yield from _good(move.prompt, to)
-    after = replace(before, mode=PINNED, number=version.number, rollout=None, expires_at=expires_at, weights={})
-    return (yield from _moved(move, "released", before, after, now))
-
-
-@transaction
-def follow_code(move: Move, now: int) -> Transaction[BindingRecord]:
-    """Have the version hold that code has. Raises `BindingConflict` and `BindingProtected`."""
-    before = yield from _locked(move, now)
-    after = replace(before, mode=CODE, number=before.code, rollout=None, expires_at=None, weights={})
-    return (yield from _moved(move, "follows.code", before, after, now))
-
-
-@transaction
-def roll_out(move: Move, weights: Mapping[int, float], sticky: str, now: int) -> Transaction[BindingRecord]:
-    """Have several versions hold side by side. Raises `VersionNotFound`, `PromptError`, `BindingConflict` and `BindingProtected`."""
-    before = yield from _locked(move, now)
-    _check_weights(weights, sticky)
-    for number in weights:
-        yield from _good(move.prompt, number)
-    rollout = new_id("rollout", now)
-    # The salt stays: with other weights only those keys move whose version changes.
-    yield SQL.bindings.add_rollout(
-        id=rollout,
-        prompt=move.prompt,
-        env=move.env,
-        label=move.label,
-        weights=dumps({str(number): weight for number, weight in sorted(weights.items())}),
-        sticky=sticky,
-        salt=f"{move.prompt}/{move.env}/{move.label}",
-        actor=move.actor,
-        now=now,
-    )
-    largest = max(sorted(weights), key=lambda number: weights[number])
-    after = replace(before, mode=ROLLOUT, number=largest, rollout=rollout, expires_at=None, weights=dict(weights))
-    return (yield from _moved(move, "rollout", before, after, now))
-
-
-@transaction
-def roll_back(move: Move, now: int) -> Transaction[BindingRecord]:
-    """Have hold what held before the last move; again, what held before that. Raises `PromptError` when there was none, or it has ended."""
-    before = yield from _locked(move, now)
-    history = yield from _history(move.prompt, move.env)
-    event = _undone([one for one in history if one.label == move.label and one.type in _MOVES])
-    if event is None or event.before is None:
-        hint = "Release a version that is good."
-        raise PromptError(f"{move.prompt} has no earlier state in {move.env}.", hint=hint, prompt=move.prompt)
-    said: dict[str, Any] = loads(event.before)
-    # To go back behind a deploy is to hold the version that code had then.
-    mode = PINNED if event.type == "deployed" else said["mode"]
-    number = before.code if mode == CODE else said.get("number")
-    weights: dict[int, float] = {}
-    if mode == ROLLOUT:
-        [found] = yield SQL.bindings.rollout(id=said["rollout"])
-        weights = _weights(found)
-    for one in weights or ([] if number is None or mode == CODE else [number]):
-        yield from _good(move.prompt, one)
-    after = replace(before, mode=mode, number=number, rollout=said.get("rollout"), expires_at=said.get("expires_at"), weights=weights)
-    _check_back(event, before, after, now)
-    return (yield from _moved(move, "rolled.back", before, after, now))
-
-
-def _check_back(event: PromptEvent, before: BindingRecord, after: BindingRecord, now: int) -> None:
-    """To go back to what would end at once, or from what has ended to what holds already, changes nothing."""
-    released: dict[str, Any] = loads(event.after or "{}")
-    if after.at(now).mode != after.mode:
-        number = after.number
-    elif released.get("expires_at", now + 1) <= now and (before.mode, before.number) == (after.mode, after.number):
-        number = released.get("number")
-    else:
-        return
-    message = f"The release of v{number} of {after.prompt} has ended by itself: there is nothing to go back to."
-    raise PromptError(message, hint="Release a version that is good.", prompt=after.prompt)
-
-
-@transaction
-def protect(move: Move, protected: bool, now: int) -> Transaction[BindingRecord]:
-    """Say whether a binding is protected. Raises `BindingConflict` and `BindingProtected`."""
-    before = yield from _locked(move, now)
-    return (yield from _moved(move, "protected" if protected else "unprotected", before, replace(before, protected=protected), now))
-
-
 def choose(binding: BindingRecord | None, own: VersionRecord | None, asker: Asker) -> Transaction[Choice | None]:
     """The version that holds for somebody; None where neither a binding nor code says so."""
     if binding is None or binding.mode == CODE:
@@ -279,43 +191,19 @@ def choose(binding: BindingRecord | None, own: VersionRecord | None, asker: Aske
         if own is not None:
             return Choice(own)
         return None if binding is None or number is None else Choice((yield from prompts.find(binding.prompt, number)))
-    if binding.mode == ROLLOUT:
-        [row] = yield SQL.bindings.rollout(id=binding.rollout)
-        number = chosen(_weights(row), row["salt"], asker.sticks(row["sticky"]))
+    if binding.mode == ROLLOUT and binding.rollout is not None:
+        plan, salt = yield from rolled(binding.rollout)
+        number = chosen(plan.weights, salt, asker.sticks(plan.sticky))
         return Choice((yield from prompts.find(binding.prompt, number)), f"v{number}", binding.rollout)
     return Choice((yield from prompts.find(binding.prompt, binding.number or 0)))
 
 
-_MOVES = frozenset({"deployed", "released", "follows.code", "rollout", "rolled.back"})
-
-
-def _undone(moves: Sequence[PromptEvent]) -> PromptEvent | None:
-    """The last move that was not taken back: each going back takes back one more."""
-    skipped = 0
-    for one in reversed(moves):
-        if one.type == "rolled.back":
-            skipped += 1
-        elif skipped:
-            skipped -= 1
-        else:
-            return one
-    return None
-
-
-def _history(prompt: str, env: str) -> Transaction[list[PromptEvent]]:
-    found: list[PromptEvent] = []
-    while True:
-        page = yield from prompts.events(prompt, env, found[-1].seq if found else 0)
-        found += page
-        if len(page) < EVENTS:
-            return found
-
-
-def _locked(move: Move, now: int) -> Transaction[BindingRecord]:
+def locked(move: Move, now: int) -> Transaction[BindingRecord]:
+    """Lock what is to be moved; returns how it is now. Raises `PromptNotFound`, `BindingConflict` and `BindingProtected`."""
     yield from prompts.lock(move.prompt)
     found = yield from get(move.prompt, move.env, move.label)
     if move.expect_rev is not None and move.expect_rev != (found.rev if found else 0):
-        now_is = {} if found is None else {one.name: getattr(found, one.name) for one in fields(found)}
+        now_is = {} if found is None else {one.name: getattr(found, one.name) for one in fields(found) if one.name != "plan"}
         hint = "Look at how it is now, and move it again if that is still right."
         raise BindingConflict(f"{move.prompt} in {move.env} was moved meanwhile.", hint=hint, prompt=move.prompt, binding=now_is)
     if found is not None and found.protected and not move.allowed:
@@ -327,14 +215,16 @@ def _locked(move: Move, now: int) -> Transaction[BindingRecord]:
     return BindingRecord(prompt=move.prompt, env=move.env, label=move.label, code=None if live is None else live.code)
 
 
-def _good(prompt: str, which: int | str) -> Transaction[VersionRecord]:
+def good(prompt: str, which: int | str) -> Transaction[VersionRecord]:
+    """A version that somebody may begin with. Raises `VersionNotFound`, and `PromptError` for one that is revoked."""
     version = yield from prompts.find(prompt, which)
     if version.revoked_at is not None:
         raise PromptError(f"v{version.number} of {prompt} is revoked.", hint="Take another version.", prompt=prompt)
     return version
 
 
-def _moved(move: Move, kind: str, before: BindingRecord, after: BindingRecord, now: int) -> Transaction[BindingRecord]:
+def moved(move: Move, kind: str, before: BindingRecord, after: BindingRecord, now: int) -> Transaction[BindingRecord]:
+    """Move a binding that is locked, and tell of it as an event of that kind."""
     after = replace(after, rev=before.rev + 1, updated_at=now)
     yield from _put(after)
     told = Happening(
@@ -344,19 +234,12 @@ def _moved(move: Move, kind: str, before: BindingRecord, after: BindingRecord, n
         env=move.env,
         label=move.label,
         before=before.written if before.rev else None,
-        after=after.written,
+        after=after.told(move.request),
     )
     yield from prompts.tell(move.prompt, told, now)
     return after
 
 
 def _put(one: BindingRecord) -> Transaction[None]:
-    columns: dict[str, Any] = {name.name: getattr(one, name.name) for name in fields(one) if name.name != "weights"}
+    columns: dict[str, Any] = {name.name: getattr(one, name.name) for name in fields(one) if name.name not in _OF_PLAN}
     yield SQL.bindings.put(**columns | {"protected": int(one.protected)})
-
-
-def _check_weights(weights: Mapping[int, float], sticky: str) -> None:
-    if not weights or any(not 0 <= one < float("inf") for one in weights.values()) or sum(weights.values()) <= 0:
-        raise PromptError(f"{dict(weights)} are no weights.", hint="Give a number for each version: {3: 0.9, 5: 0.1}.")
-    if sticky not in ("run", "thread", "key"):
-        raise PromptError(f"sticky={sticky!r} is not understood.", hint="Say run, thread or key.")

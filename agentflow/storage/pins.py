@@ -14,8 +14,9 @@ from agentflow.errors import PromptError, RunError, VersionRevoked
 from agentflow.records import JournalEntry
 from agentflow.serde import dumps, loads
 from agentflow.storage import bindings, journal, prompts, runs
-from agentflow.storage.bindings import LIVE, Asker, Choice
+from agentflow.storage.bindings import LIVE, Choice
 from agentflow.storage.prompts import Happening, Own, VersionRecord
+from agentflow.storage.rollouts import Asker
 from agentflow.storage.runs import Lease, NewRun, Started
 from agentflow.storage.statements import SQL
 
@@ -194,7 +195,11 @@ def _stands(version: VersionRecord) -> Transaction[bool]:
 
 
 def _chosen(wanted: Wanted, place: Place, family: str, own: VersionRecord | None) -> Transaction[Choice]:
-    return (yield from choose(wanted, place.env, own, Asker(wanted.sticky or place.key, place.thread, family), place.entry.ended_at))
+    return (
+        yield from choose(
+            wanted, place.env, own, Asker(key=wanted.sticky or place.key, thread=place.thread, root=family), place.entry.ended_at
+        )
+    )
 
 
 def choose(wanted: Wanted, env: str, own: VersionRecord | None, asker: Asker, now: int) -> Transaction[Choice]:
@@ -213,7 +218,7 @@ def live(wanted: Wanted, env: str, now: int) -> Transaction[Held]:
     """The version for code that is in no run. Raises `PromptNotFound`, `VersionNotFound`, `VersionRevoked` and `PromptError`."""
     found = () if wanted.own is None else (yield SQL.prompts.hashed(prompt=wanted.prompt, hash=wanted.own.hash))
     own = prompts.version_of(found[0]) if found else None
-    choice = yield from choose(wanted, env, own, Asker(wanted.sticky, None, wanted.sticky or ""), now)
+    choice = yield from choose(wanted, env, own, Asker(key=wanted.sticky, thread=None, root=wanted.sticky or ""), now)
     return (yield from _settled(wanted, choice, own, ""))
 
 

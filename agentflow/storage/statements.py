@@ -59,6 +59,8 @@ class SQL:
     calls = Group("calls")
     prompts = Group("prompts")
     bindings = Group("bindings")
+    policies = Group("policies")
+    requests = Group("requests")
     pins = Group("pins")
     askers = Group("askers")
     chores = Group("chores")

@@ -1,2 +1,2 @@
-INSERT INTO prompt_rollouts (id, prompt, env, label, weights, sticky, salt, actor, created_at)
-VALUES (:id, :prompt, :env, :label, :weights, :sticky, :salt, :actor, :now);
+INSERT INTO prompt_rollouts (id, prompt, env, label, weights, sticky, salt, terms, actor, created_at)
+VALUES (:id, :prompt, :env, :label, :weights, :sticky, :salt, :terms, :actor, :now);

@@ -1,0 +1,178 @@
+"""Moves of what is live: released, followed, rolled out by people, and taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from agentflow.database.port import Transaction, transaction
+from agentflow.errors import PromptError
+from agentflow.records import new_id
+from agentflow.serde import dumps, loads
+from agentflow.storage import bindings, policies, prompts
+from agentflow.storage.bindings import CODE, PINNED, ROLLOUT, BindingRecord, Move
+from agentflow.storage.policies import PolicyRecord
+from agentflow.storage.prompts import EVENTS, PromptEvent
+from agentflow.storage.rollouts import Plan
+from agentflow.storage.statements import SQL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What shall hold: the version of the code, one `version` by number or hash (for `lasts` microseconds), or several by a `plan`."""
+
+    mode: str = PINNED
+    version: int | str | None = None
+    lasts: int | None = None
+    plan: Plan | None = None
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The versions that are named, where they are named by number."""
+        return self.plan.versions if self.plan is not None else [self.version] if isinstance(self.version, int) else []
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """As JSON has it."""
+        said = {"mode": self.mode, "version": self.version, "lasts": self.lasts, "plan": None if self.plan is None else self.plan.told}
+        return {name: value for name, value in said.items() if value is not None}
+
+    @classmethod
+    def read(cls, told: Mapping[str, Any]) -> Self:
+        """From `told`."""
+        plan = None if told.get("plan") is None else Plan.read(told["plan"])
+        return cls(plan=plan, **{name: value for name, value in told.items() if name != "plan"})
+
+
+@transaction
+def move(how: Move, target: Target, now: int) -> Transaction[BindingRecord | PolicyRecord]:
+    """Have something hold; returns the policy, and moves nothing, where one has to be asked first.
+
+    Raises `PromptNotFound`, `VersionNotFound`, `PromptError`, `BindingConflict` and `BindingProtected`.
+    """
+    before = yield from bindings.locked(how, now)
+    policy = yield from policies.of(how.prompt, how.env)
+    if policy is not None and policy.asks:
+        yield from check(how.prompt, target)
+        return policy
+    return (yield from put(how, target, before, now))
+
+
+def check(prompt: str, target: Target) -> Transaction[None]:
+    """Raise `VersionNotFound`, and `PromptError` for a version that nobody may begin with."""
+    versions = target.plan.versions if target.plan is not None else [] if target.version is None else [target.version]
+    for one in versions:
+        yield from bindings.good(prompt, one)
+
+
+def put(how: Move, target: Target, before: BindingRecord, now: int) -> Transaction[BindingRecord]:
+    """Have something hold of what is locked, whatever policies say."""
+    cleared = replace(before, mode=target.mode, rollout=None, expires_at=None, weights={}, plan=None)
+    if target.mode == CODE:
+        return (yield from bindings.moved(how, "follows.code", before, replace(cleared, number=before.code), now))
+    yield from check(how.prompt, target)
+    if target.plan is not None:
+        after = yield from _begun(how, target.plan, cleared, now)
+        return (yield from bindings.moved(how, "rollout", before, after, now))
+    version = yield from bindings.good(how.prompt, target.version or 0)
+    until = None if target.lasts is None else now + target.lasts
+    return (yield from bindings.moved(how, "released", before, replace(cleared, number=version.number, expires_at=until), now))
+
+
+def _begun(how: Move, plan: Plan, cleared: BindingRecord, now: int) -> Transaction[BindingRecord]:
+    rollout = new_id("rollout", now)
+    # The salt stays: with other weights only those keys move whose version changes.
+    yield SQL.bindings.add_rollout(
+        id=rollout,
+        prompt=how.prompt,
+        env=how.env,
+        label=how.label,
+        weights=dumps(plan.told["weights"]),
+        sticky=plan.sticky,
+        salt=f"{how.prompt}/{how.env}/{how.label}",
+        terms=plan.terms,
+        actor=how.actor,
+        now=now,
+    )
+    return replace(cleared, mode=ROLLOUT, number=plan.largest, rollout=rollout, weights=plan.weights, plan=plan)
+
+
+@transaction
+def roll_back(how: Move, now: int) -> Transaction[BindingRecord]:
+    """Have hold what held before the last move; again, what held before that. Raises `PromptError` when there was none, or it has ended.
+
+    No policy is asked: it leads only to what held before.
+    """
+    before = yield from bindings.locked(how, now)
+    return (yield from back(how, "rolled.back", before, now))
+
+
+def back(how: Move, kind: str, before: BindingRecord, now: int) -> Transaction[BindingRecord]:
+    """Have hold what held before the last move of what is locked."""
+    history = yield from _history(how.prompt, how.env)
+    event = _undone([one for one in history if one.label == how.label and one.type in _MOVES])
+    if event is None or event.before is None:
+        hint = "Release a version that is good."
+        raise PromptError(f"{how.prompt} has no earlier state in {how.env}.", hint=hint, prompt=how.prompt)
+    said: dict[str, Any] = loads(event.before)
+    # To go back behind a deploy is to hold the version that code had then.
+    mode = PINNED if event.type == "deployed" else said["mode"]
+    number = before.code if mode == CODE else said.get("number")
+    plan: Plan | None = None
+    if mode == ROLLOUT:
+        plan = (yield from bindings.rolled(said["rollout"]))[0]
+    for one in plan.versions if plan is not None else [] if number is None or mode == CODE else [number]:
+        yield from bindings.good(how.prompt, one)
+    weights: Mapping[int, float] = {} if plan is None else plan.weights
+    held: dict[str, Any] = {"rollout": said.get("rollout"), "expires_at": said.get("expires_at"), "plan": plan, "weights": weights}
+    after = replace(before, mode=mode, number=number, **held)
+    _check_back(event, before, after, now)
+    return (yield from bindings.moved(how, kind, before, after, now))
+
+
+def _check_back(event: PromptEvent, before: BindingRecord, after: BindingRecord, now: int) -> None:
+    """To go back to what would end at once, or from what has ended to what holds already, changes nothing."""
+    released: dict[str, Any] = loads(event.after or "{}")
+    if after.at(now).mode != after.mode:
+        number = after.number
+    elif released.get("expires_at", now + 1) <= now and (before.mode, before.number) == (after.mode, after.number):
+        number = released.get("number")
+    else:
+        return
+    message = f"The release of v{number} of {after.prompt} has ended by itself: there is nothing to go back to."
+    raise PromptError(message, hint="Release a version that is good.", prompt=after.prompt)
+
+
+@transaction
+def protect(how: Move, protected: bool, now: int) -> Transaction[BindingRecord]:
+    """Say whether a binding is protected. Raises `BindingConflict` and `BindingProtected`."""
+    before = yield from bindings.locked(how, now)
+    kind = "protected" if protected else "unprotected"
+    return (yield from bindings.moved(how, kind, before, replace(before, protected=protected), now))
+
+
+_BACK = frozenset({"rolled.back"})
+_MOVES = frozenset({"deployed", "released", "follows.code", "rollout"}) | _BACK
+
+
+def _undone(moves: Sequence[PromptEvent]) -> PromptEvent | None:
+    """The last move that was not taken back: each going back takes back one more."""
+    skipped = 0
+    for one in reversed(moves):
+        if one.type in _BACK:
+            skipped += 1
+        elif skipped:
+            skipped -= 1
+        else:
+            return one
+    return None
+
+
+def _history(prompt: str, env: str) -> Transaction[list[PromptEvent]]:
+    found: list[PromptEvent] = []
+    while True:
+        page = yield from prompts.events(prompt, env, found[-1].seq if found else 0)
+        found += page
+        if len(page) < EVENTS:
+            return found

@@ -1,0 +1,1 @@
+SELECT * FROM prompt_policies ORDER BY prompt, env;

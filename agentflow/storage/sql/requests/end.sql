@@ -1,0 +1,1 @@
+UPDATE prompt_requests SET state = :state, outcome = :outcome, ended_at = :now WHERE id = :id AND state = 'asked';
