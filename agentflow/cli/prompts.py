@@ -8,54 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentflow.cli import prompt_files, prompt_metrics
+from agentflow.cli import prompt_files, prompt_metrics, prompt_moves, prompt_rules
 from agentflow.cli.opening import ask
 from agentflow.cli.options import Connection, Json, unfolded
+from agentflow.cli.prompt_moves import Env, Name, Which, flags, live, which
 from agentflow.cli.screen import ago, say, show_json, table, text
-from agentflow.errors import PromptError
 from agentflow.records import dollars
 
 if TYPE_CHECKING:
     from agentflow.app import Agentflow
-    from agentflow.app.prompts import MoveOptions, PromptRecord
+    from agentflow.app.prompts import PromptRecord
     from agentflow.prompts.diff import Difference, Piece, TextChange
-    from agentflow.storage.bindings import BindingRecord
     from agentflow.storage.holders import HolderRecord
     from agentflow.storage.measuring import Lately
     from agentflow.storage.prompts import VersionRecord
 
 prompts = typer.Typer(no_args_is_help=True, help="Versions of prompts, and which of them is live.")
-Name = Annotated[str, typer.Argument(help="The prompt.", metavar="PROMPT")]
-Which = Annotated[str, typer.Argument(help="A version: 3, v3 or its hash.", metavar="VERSION")]
-Env = Annotated[str | None, typer.Option(help="The environment. [AGENTFLOW_ENVIRONMENT, else prod]", metavar="NAME", show_default=False)]
 _STYLES = {"same": "", "removed": "red strike", "added": "green"}
 _SIGNS = {"same": "  ", "changed": "~ ", "removed": "- ", "added": "+ "}
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """How a binding is moved."""
-
-    env: Env = None
-    label: Annotated[str, typer.Option(help="The label.", metavar="NAME")] = "live"
-    reason: Annotated[str, typer.Option(help="Why: everybody sees it in the events.", metavar="TEXT")] = ""
-    by: Annotated[str | None, typer.Option(help="Who does it. [you]", metavar="NAME")] = None
-    expect_rev: Annotated[int | None, typer.Option(help="Only if nobody moved it since.", metavar="REV")] = None
-    protected: Annotated[bool, typer.Option("--protected", help="Also where it is protected.")] = False
-
-    @property
-    def options(self) -> MoveOptions:
-        """As the app takes it."""
-        from getpass import getuser
-
-        return {
-            "env": self.env,
-            "label": self.label,
-            "reason": self.reason,
-            "actor": self.by or getuser(),
-            "expect_rev": self.expect_rev,
-            "allowed": self.protected,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +47,8 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     prompt_files.add_to(prompts)
     prompt_metrics.add_to(prompts)
+    prompt_moves.add_to(prompts)
+    prompt_rules.add_to(prompts)
     app.add_typer(prompts, name="prompts")
 
 
@@ -116,7 +88,7 @@ def show_prompt(
         show_json({"prompt": prompt_view(one), "versions": [version_view(each) for each in versions]})
         return
     say(text(one.name, "bold") + text(f"  {one.description}", "dim"))
-    bindings = [(each.env, each.label, _live(each), f"rev {each.rev}", ago(each.updated_at, now), _flags(each)) for each in one.bindings]
+    bindings = [(each.env, each.label, live(each), f"rev {each.rev}", ago(each.updated_at, now), flags(each)) for each in one.bindings]
     say(table(("environment", "label", "live", "", "moved", ""), bindings))
     rows = [(f"v{each.number}", each.hash[7:15], each.source, each.actor, ago(each.created_at, now), _noted(each)) for each in versions]
     say("", table(("version", "hash", "source", "by", "made", "note"), rows))
@@ -135,63 +107,6 @@ def diff(name: Name, before: Which, after: Which, as_json: Json = False, *, conn
         say(text("They make the same call.", "dim"))
     else:
         say(*_differences(found))
-
-
-@prompts.command("release")
-@unfolded
-def release(
-    name: Name,
-    version: Which,
-    expires: Annotated[str | None, typer.Option(help="Until then, as 3d; after it the code's version is live.", metavar="TIME")] = None,
-    *,
-    moved: Moved,
-    connection: Connection,
-) -> None:
-    """Have a version hold, whatever is deployed. Runs that hold another go on with it."""
-    to = which(version)
-    _say_moved(ask(connection, lambda app: app.prompts.release(name, to=to, expires=expires, **moved.options)))
-
-
-@prompts.command("follow-code")
-@unfolded
-def follow_code(name: Name, *, moved: Moved, connection: Connection) -> None:
-    """Have the version hold that the deployed code has."""
-    _say_moved(ask(connection, lambda app: app.prompts.follow_code(name, **moved.options)))
-
-
-@prompts.command("rollback")
-@unfolded
-def rollback(name: Name, *, moved: Moved, connection: Connection) -> None:
-    """Have hold what held before the last release; again, what held before that."""
-    _say_moved(ask(connection, lambda app: app.prompts.rollback(name, **moved.options)))
-
-
-@prompts.command("rollout")
-@unfolded
-def rollout(
-    name: Name,
-    weights: Annotated[list[str], typer.Argument(help="Versions and their weights: 3=0.9 5=0.1.", metavar="VERSION=WEIGHT")],
-    sticky: Annotated[str, typer.Option(help="What keeps its version: run, thread or key.", metavar="WHAT")] = "run",
-    *,
-    moved: Moved,
-    connection: Connection,
-) -> None:
-    """Have several versions hold side by side."""
-    shares = dict(_weight(one) for one in weights)
-    _say_moved(ask(connection, lambda app: app.prompts.rollout(name, weights=shares, sticky=sticky, **moved.options)))
-
-
-@prompts.command("protect")
-@unfolded
-def protect(
-    name: Name,
-    off: Annotated[bool, typer.Option("--off", help="Let everybody move it again; with --protected.")] = False,
-    *,
-    moved: Moved,
-    connection: Connection,
-) -> None:
-    """Let only those move what is live who say --protected."""
-    _say_moved(ask(connection, lambda app: app.prompts.protect(name, protected=not off, **moved.options)))
 
 
 @prompts.command("revoke")
@@ -265,24 +180,6 @@ def upgrade(
         say(text(f"{thread} holds nothing of {name}.", "dim"))
 
 
-def which(given: str) -> int | str:
-    """A version as people say it. Raises `PromptError`."""
-    number = given.removeprefix("v")
-    if number.isascii() and number.isdigit():
-        return int(number)
-    if given.startswith("sha256:"):
-        return given
-    raise PromptError(f"{given!r} names no version.", hint="Say 3, v3 or sha256:….")
-
-
-def _weight(given: str) -> tuple[int, float]:
-    version, _, weight = given.partition("=")
-    try:
-        return int(version.removeprefix("v")), float(weight)
-    except ValueError:
-        raise PromptError(f"{given!r} is no weight of a version.", hint="Say 3=0.9 5=0.1.") from None
-
-
 async def _with_time(app: Agentflow, question: Callable[[], Awaitable[Any]]) -> tuple[Any, int]:
     return await question(), app.clock.now()
 
@@ -328,30 +225,14 @@ def _show_version(name: str, version: str, as_json: bool, connection: Connection
 
 
 def _row(one: PromptRecord, day: Lately | None, now: int) -> tuple[Any, ...]:
-    live = text("nothing", "dim") if one.live is None else _live(one.live)
+    holds = text("nothing", "dim") if one.live is None else live(one.live)
     moved = "" if one.live is None else ago(one.live.updated_at, now)
     did = ("", "", "") if day is None else (day.calls, day.errors, dollars(day.cost) if day.priced else "")
-    return one.name, one.versions, live, moved, "" if one.live is None else _flags(one.live), *did, text(one.description, "dim")
-
-
-def _live(one: BindingRecord) -> Any:
-    if one.mode == "rollout":
-        return text(" ".join(f"v{number}={weight:g}" for number, weight in sorted(one.weights.items())), "yellow")
-    return text(f"v{one.number} ", "bold") + text(one.mode, "dim")
-
-
-def _flags(one: BindingRecord) -> Any:
-    told = [f"code has v{one.code}"] if one.ahead else []
-    return text(", ".join([*told, *(["protected"] if one.protected else [])]), "yellow")
+    return one.name, one.versions, holds, moved, "" if one.live is None else flags(one.live), *did, text(one.description, "dim")
 
 
 def _noted(one: VersionRecord) -> Any:
     return text(f"revoked: {one.revoke_policy}", "red") if one.revoked_at is not None else text(one.note, "dim")
-
-
-def _say_moved(one: BindingRecord) -> None:
-    flags = text("  ") + _flags(one) if one.protected else text("")
-    say(text("✓ ", "green") + text(f"{one.prompt} ", "bold") + _live(one) + text(f"  in {one.env}, rev {one.rev}", "dim") + flags)
 
 
 def _say_done(what: str) -> None:

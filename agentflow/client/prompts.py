@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from urllib.parse import quote
 from pydantic_core import from_json
 
 from agentflow.clock import Duration
+from agentflow.errors import ReleaseRequested
 from agentflow.storage.bindings import BindingRecord
 from agentflow.storage.prompts import VersionRecord
 
@@ -96,7 +98,8 @@ class ClientPrompts:
     ) -> BindingRecord:
         """Have a version hold in an environment. `expect_rev`: only if nobody moved it since.
 
-        Raises `VersionNotFound`, `BindingConflict`, `BindingProtected`, `ContractError`.
+        Raises `ReleaseRequested` where a policy has others agree first: then it was asked for, and nothing is moved yet. Raises
+        `VersionNotFound`, `BindingConflict`, `BindingProtected`, `ContractError`.
         """
         said = {"version": to, "expires": expires}
         return await self._move(name, env, "", {**said, "reason": reason, "by": by}, expect_rev)
@@ -124,9 +127,37 @@ class ClientPrompts:
         said = {"mode": "rollout", "weights": {str(number): weight for number, weight in weights.items()}, "sticky": sticky}
         return await self._move(name, env, "", {**said, "reason": reason, "by": by}, expect_rev)
 
+    async def policy(self, name: str, env: str) -> dict[str, Any] | None:
+        """What has to be before a prompt is moved there, as `GET /v1/prompts/<name>/policies/<env>` tells it; None where nothing has."""
+        return (await self._client.ask("GET", f"{_path(name)}/policies/{quote(env, safe='')}"))["policy"]
+
+    async def policies(self) -> builtins.list[dict[str, Any]]:
+        """All policies, by prompt and environment."""
+        return (await self._client.ask("GET", "/v1/prompt-policies"))["policies"]
+
+    async def set_policy(self, name: str, *, env: str, by: str, **said: Any) -> dict[str, Any]:
+        """Say what has to be before a prompt, or each that has no policy of its own (`*`), is moved there. It needs an API key.
+
+        `people` who say yes, of `users` and `groups`, a `gate` that evaluates, `expires`, `notify`, `reason`: as `app.prompts.policies.set`
+        takes them. Raises `PromptNotFound`, `UnknownTask`, `DefinitionError`.
+        """
+        return await self._client.ask("POST", f"{_path(name)}/policies/{quote(env, safe='')}", {**said, "by": by})
+
+    async def requests(self, name: str, env: str | None = None) -> builtins.list[dict[str, Any]]:
+        """What was asked for of a prompt, the newest first. Raises `PromptNotFound`."""
+        return (await self._client.ask("GET", f"{_path(name)}/requests", env=env))["requests"]
+
+    async def request(self, id: str) -> dict[str, Any]:
+        """What became of a move that was asked for: its `status` is asked, released, denied or conflict."""
+        return await self._client.ask("GET", f"/v1/prompt-requests/{quote(id, safe='')}")
+
     async def _move(self, name: str, env: str, verb: str, said: Mapping[str, Any], expect_rev: int | None) -> BindingRecord:
         headers = {} if expect_rev is None else {"if-match": str(expect_rev)}
         told = await self._client.ask("POST", f"{_path(name)}/bindings/{quote(env, safe='')}/live{verb}", said, headers)
+        if "target" in told:
+            details = {"prompt": name, "request": told["id"], "run": told["run"], "waitpoint": told["waitpoint"]}
+            hint = f"Nothing is moved before that. See `client.prompts.request({told['id']!r})`."
+            raise ReleaseRequested(f"It was asked for: {name} in {env} is moved once others agree.", hint=hint, **details)
         return _binding(name, told)
 
 

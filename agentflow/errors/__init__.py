@@ -10,7 +10,7 @@
       ServerUnreachable
       StreamError           CursorInvalid · StreamUnavailable · ItemTooLarge · InvalidMessage · InputFull
       PromptError           TemplateError · ContractError · PromptNotFound · VersionNotFound · BindingConflict · BindingProtected
-                          VersionRevoked · ResumeIncompatible · GenerationNotFound · ReleaseRequested
+                          VersionRevoked · ResumeIncompatible · GenerationNotFound · ReleaseRequested · RequestNotFound
       StorageError          DatabaseBusy · DatabaseUnreachable · DatabaseUnreadable · DatabaseFull · SchemaNewer · ConnectionLost
     NonRetryable > TellModel, RetryAfter    raised by user code
     ControlFlow (control.py)                the engine's own, never caught by users
@@ -43,6 +43,7 @@ from agentflow.errors.prompts import (
     PromptError,
     PromptNotFound,
     ReleaseRequested,
+    RequestNotFound,
     ResumeIncompatible,
     TemplateError,
     VersionNotFound,
@@ -127,6 +128,7 @@ __all__ = [
     "PromptError",
     "PromptNotFound",
     "ReleaseRequested",
+    "RequestNotFound",
     "ResumeIncompatible",
     "RetryAfter",
     "RunCancelled",

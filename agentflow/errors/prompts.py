@@ -71,6 +71,13 @@ class ReleaseRequested(PromptError):
     http_status = 202
 
 
+class RequestNotFound(PromptError):
+    """Nobody asked for such a move."""
+
+    code = "request_not_found"
+    http_status = 404
+
+
 class VersionRevoked(PromptError):
     """The version was taken back, and what it was taken back with says that its runs fail."""
 

@@ -75,8 +75,8 @@ Handler = Callable[[Call[Any, Any]], Awaitable[Response]]
 class Operation:
     """A route, what it `needs` of its caller, and what the OpenAPI document says of it.
 
-    `problems` are the statuses it may fail with beside those all share. `raw`: the handler reads query and body itself, for a protocol that
-    is not ours.
+    `later` is what a 202 answers with; `problems` are the statuses it may fail with beside those all share. `raw`: the handler reads query
+    and body itself, for a protocol that is not ours.
     """
 
     method: str
@@ -85,6 +85,7 @@ class Operation:
     needs: Need
     summary: str
     answer: type[BaseModel] | None
+    later: type[BaseModel] | None = None
     body: type[BaseModel] = Nothing
     query: type[BaseModel] = Nothing
     statuses: tuple[int, ...] = (200,)

@@ -58,8 +58,9 @@ def _models(operations: Sequence[Operation]) -> _Models:
     for one in operations:
         if one.body is not Nothing:
             models.append((one.body, "validation"))
-        if one.answer is not None:
-            models.append((one.answer, "serialization"))
+        for model in (one.answer, one.later):
+            if model is not None:
+                models.append((model, "serialization"))
     return list(dict.fromkeys(models))
 
 
@@ -124,7 +125,8 @@ def _answer(operation: Operation, status: int) -> dict[str, Any]:
     if operation.answer is None:
         # A stream of frames: no schema says what is in it.
         return {"description": phrase, "content": {operation.media: {}}}
-    return _content(phrase, operation.media, _ref(operation.answer))
+    model = operation.later if status == 202 and operation.later is not None else operation.answer
+    return _content(phrase, operation.media, _ref(model))
 
 
 def _content(phrase: str, media: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentflow.server import needs, prompts, releases
+from agentflow.server import governing, needs, prompts, releases
 from agentflow.server.calls import Operation
 from agentflow.server.prompt_models import (
     DiffQuery,
@@ -31,6 +31,7 @@ from agentflow.server.prompt_models import (
     UpgradedThread,
     UpgradeThread,
 )
+from agentflow.server.release_models import FoundPolicy, PromptPolicy, PromptPolicyPage, PromptRequest, PromptRequestPage, SetPolicy
 
 _PROMPT = "/v1/prompts/{name}"
 _BINDING = f"{_PROMPT}/bindings/{{env}}/{{label}}"
@@ -179,6 +180,8 @@ OPERATIONS = (
         summary="Release a version of a prompt",
         body=MoveBinding,
         answer=PromptBinding,
+        later=PromptRequest,
+        statuses=(200, 202),
         problems=(400, 404, 409),
         headers=_GUARDED,
     ),
@@ -203,6 +206,52 @@ OPERATIONS = (
         answer=PromptBinding,
         problems=(404, 409),
         headers=_GUARDED,
+    ),
+    Operation(
+        method="GET",
+        path="/v1/prompt-policies",
+        handler=governing.list_policies,
+        needs=needs.PROMPTS,
+        summary="List what has to be before prompts are moved",
+        answer=PromptPolicyPage,
+    ),
+    Operation(
+        method="GET",
+        path=f"{_PROMPT}/policies/{{env}}",
+        handler=governing.get_policy,
+        needs=needs.PROMPTS,
+        summary="See what has to be before a prompt is moved",
+        answer=FoundPolicy,
+    ),
+    Operation(
+        method="POST",
+        path=f"{_PROMPT}/policies/{{env}}",
+        handler=governing.set_policy,
+        needs=needs.KEY,
+        summary="Say what has to be before a prompt is moved",
+        body=SetPolicy,
+        answer=PromptPolicy,
+        problems=(404,),
+        headers=_BY,
+    ),
+    Operation(
+        method="GET",
+        path=f"{_PROMPT}/requests",
+        handler=governing.list_requests,
+        needs=needs.PROMPTS,
+        summary="See what was asked for of a prompt",
+        query=EnvQuery,
+        answer=PromptRequestPage,
+        problems=(404,),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/prompt-requests/{request}",
+        handler=governing.get_request,
+        needs=needs.PROMPTS,
+        summary="See what became of a release that was asked for",
+        answer=PromptRequest,
+        problems=(404,),
     ),
     Operation(
         method="GET",

@@ -7,8 +7,10 @@ from typing import Any
 from starlette.responses import Response
 
 from agentflow.app.prompts import MoveOptions
+from agentflow.errors import ReleaseRequested
 from agentflow.server.calls import Call, answer
 from agentflow.server.errors import RequestError
+from agentflow.server.governing import request_view
 from agentflow.server.prompt_models import (
     MoveBinding,
     Moving,
@@ -27,22 +29,34 @@ from agentflow.storage.bindings import BindingRecord
 async def move_binding(call: Call[MoveBinding, Nothing]) -> Response:
     """Have a version hold, or several, or the one that the code has. Runs that hold another go on with it.
 
-    With `If-Match: <rev>` only where nobody moved it since: 409 `version_conflict`, with the binding as it is now.
+    With `If-Match: <rev>` only where nobody moved it since: 409 `version_conflict`, with the binding as it is now. Where a policy has
+    others agree first, 202 with the request: nothing is moved yet.
     """
-    facade, name, said, move = call.app.prompts, name_of(call), call.body, _move(call)
+    name, move = name_of(call), _move(call)
+    policy = await call.app.prompts.policies.of(name, str(move.get("env")))
+    if policy is not None and policy.asks and not decider(call, call.body.by, "").name:
+        raise RequestError("Nobody is said to ask for it.", hint='Say who does: "by": "maria". It is others who agree.')
+    try:
+        return _moved(await _put(call, name, move))
+    except ReleaseRequested as asked:
+        return answer(request_view(await call.app.prompts.requests.get(asked.details["request"])), 202)
+
+
+async def _put(call: Call[MoveBinding, Nothing], name: str, move: MoveOptions) -> BindingRecord:
+    facade, said = call.app.prompts, call.body
     if said.mode == "code":
-        return _moved(await facade.follow_code(name, **move))
+        return await facade.follow_code(name, **move)
     if said.mode == "rollout":
         if not said.weights:
             raise RequestError("A rollout has no weights.", hint='Say "weights": {"3": 0.9, "5": 0.1}.')
-        return _moved(await facade.rollout(name, weights=said.weights, sticky=said.sticky, **move))
+        return await facade.rollout(name, weights=said.weights, sticky=said.sticky, **move)
     if said.version is None:
         raise RequestError("The version is missing.", hint='Say "version": 5.')
-    return _moved(await facade.release(name, to=which(said.version), expires=said.expires, **move))
+    return await facade.release(name, to=which(said.version), expires=said.expires, **move)
 
 
 async def roll_back_binding(call: Call[Moving, Nothing]) -> Response:
-    """Have hold what held before the last move; again, what held before that."""
+    """Have hold what held before the last move; again, what held before that. No policy is asked."""
     return _moved(await call.app.prompts.rollback(name_of(call), **_move(call)))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from agentflow.database.port import Row, Transaction, transaction
-from agentflow.errors import PromptError
+from agentflow.errors import PromptError, RequestNotFound
 from agentflow.records import RunState
 from agentflow.serde import dumps, loads
 from agentflow.storage import bindings, policies, prompts, releases, runs
@@ -20,13 +20,6 @@ from agentflow.storage.statements import SQL
 State = Literal["asked", "released", "denied", "conflict"]
 LATEST = 100
 """Requests that are listed at most."""
-
-
-class RequestNotFound(PromptError):
-    """Nobody asked for such a move."""
-
-    code = "request_not_found"
-    http_status = 404
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -205,3 +205,18 @@ def test_what_is_live_is_protected_and_opened_again(call: Call, folder: Path) ->
     assert "is protected" in call("prompts", "protect", "title", "--off").stderr
     assert "protected" not in call("prompts", "protect", "title", "--off", "--protected").stdout
     assert "v2 pinned" in call("prompts", "release", "title", "2").stdout
+
+
+def test_a_policy_is_set_and_a_release_says_that_it_was_asked_for(call: Call, folder: Path) -> None:
+    pushed(call, folder, "A short title for {{topic}}.")
+    assert "Everybody" in call("prompts", "policy", "title").stdout
+    line = call("prompts", "policy", "title", "--people", "2", "--group", "editors", "--by", "ops").stdout.splitlines()[-1]
+    assert line.split() == ["title", "prod", "2", "the", "group", "editors", "ops"]
+    asked = call("prompts", "release", "title", "2", "--by", "maria", "--reason", "shorter")
+    assert (asked.exit_code, "asked for: wp_" in asked.stdout, "the yes of 2 people" in asked.stdout) == (8, True, True)
+    [one] = as_json(call("prompts", "requests", "title", "--json"))
+    assert (one["status"], one["target"]["version"], one["actor"]) == ("asked", 2, "maria")
+    assert "asked" in call("prompts", "requests", "title").stdout
+    assert shown(call)["prompt"]["live"]["version"] == 1
+    call("prompts", "policy", "title", "--off")
+    assert "v2 pinned" in call("prompts", "release", "title", "2").stdout

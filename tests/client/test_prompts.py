@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from agentflow import Agentflow, prompt, task
 from agentflow.client import Client
-from agentflow.errors import BindingConflict, ContractError, PromptNotFound, TemplateError, VersionNotFound
+from agentflow.errors import BindingConflict, ContractError, PromptNotFound, ReleaseRequested, TemplateError, VersionNotFound
 from agentflow.prompts.body import Body, Message
 from tests.server.site import site_of
 
@@ -65,3 +66,22 @@ async def test_what_the_server_refuses_is_raised_as_what_it_is(opened: tuple[Cli
     assert (wrong.value.details["line"], wrong.value.details["column"]) == (1, 1)
     contract: dict[str, Any] = {"properties": {"x": {}}, "required": ["x"]}
     assert (await prompts.save("new", said("{{x}}"), by="maria", contract=contract)).number == 1
+
+
+async def test_a_release_that_others_must_agree_to_is_raised_and_found_again(opened: tuple[Client, Agentflow, Any]) -> None:
+    client, app, _ = opened
+    prompts = client.prompts
+    await prompts.save("mail/title", said("A short title."), by="maria")
+    assert await prompts.policy("mail/title", "prod") is None
+    assert (await prompts.set_policy("mail/title", env="prod", by="ops", people=1, reason="four eyes"))["people"] == 1
+    assert [one["prompt"] for one in await prompts.policies()] == ["mail/title"]
+    with pytest.raises(ReleaseRequested) as asked:
+        await prompts.release("mail/title", to=2, env="prod", by="maria")
+    request = asked.value.details["request"]
+    assert (await prompts.request(request))["status"] == "asked"
+    async with asyncio.timeout(30):
+        while not await app.runs.waiting_for(asked.value.details["run"]):
+            await asyncio.sleep(0)
+    await client.waitpoints.approve(asked.value.details["waitpoint"], by="ann")
+    await app.runs.ended(asked.value.details["run"], "30s")
+    assert [(one["id"], one["status"]) for one in await prompts.requests("mail/title")] == [(request, "released")]

@@ -261,3 +261,31 @@ async def test_what_is_not_there_is_told_as_such(site: Site) -> None:
         assert refusal(await site.client.get(f"/v1/prompts/nowhere{path}")) == (404, "prompt_not_found"), path
     assert refusal(await site.client.get("/v1/prompts/mail/greeting/versions/7")) == (404, "version_not_found")
     assert refusal(await site.client.get("/v1/prompts", headers=bearer("guess"))) == (401, "unauthorized")
+
+
+async def test_where_a_policy_holds_a_release_is_asked_for_and_no_scope_is_enough(site: Site) -> None:
+    await post(site, "/versions", {"body": body("Hi {{name}}."), "by": "tom"})
+    said = {"people": 2, "groups": ["editors"], "expires": "2d", "reason": "four eyes", "by": "ops"}
+    policy = (await post(site, "/policies/prod", said)).json()
+    assert (policy["people"], policy["groups"], policy["expires_ms"], policy["actor"]) == (2, ["editors"], 172_800_000, "ops")
+    assert (await get(site, "/policies/prod"))["policy"] == policy
+    assert (await get(site, "/policies/dev")) == {"policy": None}
+    unnamed = await post(site, "/bindings/prod/live", {"version": 2})
+    assert (unnamed.status_code, "Nobody is said" in unnamed.json()["message"]) == (400, True)
+    asked = await post(site, "/bindings/prod/live", {"version": 2, "reason": "warmer", "by": "maria"}, **{"if-match": "1"})
+    request = asked.json()
+    assert (asked.status_code, request["status"], request["target"], request["rev"]) == (202, "asked", {"mode": "pinned", "version": 2}, 1)
+    async with holding(site, "prompt:release:prod", "prompt:write", subject="zoe") as zoe:
+        assert (await post(zoe, "/bindings/prod/live", {"mode": "code"})).status_code == 202
+        assert refusal(await post(zoe, "/policies/prod", {})) == (403, "scope_missing")
+    assert (await get(site))["live"]["version"] == 1
+    assert (await site.waiting(request["run"]))["id"] == request["waitpoint"]
+    for who in ("ann", "tom"):
+        decided = await site.client.post(f"/v1/waitpoints/{request['waitpoint']}/decisions", json={"approved": True, "by": who})
+        assert decided.status_code == 200, decided.text
+    await site.ended(request["run"])
+    done = (await site.client.get(f"/v1/prompt-requests/{request['id']}")).json()
+    assert (done["status"], done["outcome"]["people"]) == ("released", ["ann", "tom"])
+    assert [one["status"] for one in (await get(site, "/requests"))["requests"]] == ["asked", "released"]
+    assert (await get(site))["live"]["version"] == 2
+    assert refusal(await site.client.get("/v1/prompt-requests/req_none")) == (404, "request_not_found")

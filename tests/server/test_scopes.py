@@ -98,6 +98,11 @@ ALLOWED: dict[str, set[str]] = {
     "move_binding": {"drafts", "release"},
     "roll_back_binding": {"drafts", "release"},
     "protect_binding": set(),
+    "list_policies": PROMPTS,
+    "get_policy": PROMPTS,
+    "set_policy": set(),
+    "list_requests": PROMPTS,
+    "get_request": PROMPTS,
     "get_health": EVERYBODY,
     "get_openapi": EVERYBODY,
 }
@@ -110,6 +115,7 @@ _ABSENT = (
     "channel_not_found",
     "grant_not_found",
     "prompt_not_found",
+    "request_not_found",
     "version_not_found",
 )
 TOGETHER = {"run_agent": ("task", "thread"), "create_grant": ("granting", "waitpoint")}

@@ -1,0 +1,174 @@
+"""`agentflow prompts release`, `rollout`, `rollback`, `follow-code` and `protect`: what is live is moved."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agentflow.cli.opening import ask
+from agentflow.cli.options import Connection, unfolded
+from agentflow.cli.screen import say, text
+from agentflow.errors import PromptError, ReleaseRequested
+
+if TYPE_CHECKING:
+    from agentflow.app import Agentflow
+    from agentflow.app.prompts import MoveOptions
+    from agentflow.storage.bindings import BindingRecord
+    from agentflow.storage.requests import RequestRecord
+
+ASKED = 8
+"""The exit code where a move was asked for, and nothing was moved."""
+Name = Annotated[str, typer.Argument(help="The prompt.", metavar="PROMPT")]
+Which = Annotated[str, typer.Argument(help="A version: 3, v3 or its hash.", metavar="VERSION")]
+Env = Annotated[str | None, typer.Option(help="The environment. [AGENTFLOW_ENVIRONMENT, else prod]", metavar="NAME", show_default=False)]
+Wait = Annotated[bool, typer.Option("--wait", help="Where others must agree, wait until they have.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """How a binding is moved."""
+
+    env: Env = None
+    label: Annotated[str, typer.Option(help="The label.", metavar="NAME")] = "live"
+    reason: Annotated[str, typer.Option(help="Why: everybody sees it in the events.", metavar="TEXT")] = ""
+    by: Annotated[str | None, typer.Option(help="Who does it. [you]", metavar="NAME")] = None
+    expect_rev: Annotated[int | None, typer.Option(help="Only if nobody moved it since.", metavar="REV")] = None
+    protected: Annotated[bool, typer.Option("--protected", help="Also where it is protected.")] = False
+
+    @property
+    def options(self) -> MoveOptions:
+        """As the app takes it."""
+        from getpass import getuser
+
+        return {
+            "env": self.env,
+            "label": self.label,
+            "reason": self.reason,
+            "actor": self.by or getuser(),
+            "expect_rev": self.expect_rev,
+            "allowed": self.protected,
+        }
+
+
+def add_to(prompts: typer.Typer) -> None:
+    """Add the commands."""
+    named = (("release", release), ("follow-code", follow_code), ("rollback", rollback), ("rollout", rollout), ("protect", protect))
+    for name, command in named:
+        prompts.command(name)(unfolded(command))
+
+
+def release(
+    name: Name,
+    version: Which,
+    expires: Annotated[str | None, typer.Option(help="Until then, as 3d; after it the code's version is live.", metavar="TIME")] = None,
+    wait: Wait = False,
+    *,
+    moved: Moved,
+    connection: Connection,
+) -> None:
+    """Have a version hold, whatever is deployed. Runs that hold another go on with it."""
+    to = which(version)
+    _move(connection, wait, lambda app: app.prompts.release(name, to=to, expires=expires, **moved.options))
+
+
+def follow_code(name: Name, wait: Wait = False, *, moved: Moved, connection: Connection) -> None:
+    """Have the version hold that the deployed code has."""
+    _move(connection, wait, lambda app: app.prompts.follow_code(name, **moved.options))
+
+
+def rollback(name: Name, *, moved: Moved, connection: Connection) -> None:
+    """Have hold what held before the last release; again, what held before that."""
+    _say_moved(ask(connection, lambda app: app.prompts.rollback(name, **moved.options)))
+
+
+def rollout(
+    name: Name,
+    weights: Annotated[list[str], typer.Argument(help="Versions and their weights: 3=0.9 5=0.1.", metavar="VERSION=WEIGHT")],
+    sticky: Annotated[str, typer.Option(help="What keeps its version: run, thread or key.", metavar="WHAT")] = "run",
+    wait: Wait = False,
+    *,
+    moved: Moved,
+    connection: Connection,
+) -> None:
+    """Have several versions hold side by side."""
+    shares = dict(_weight(one) for one in weights)
+    _move(connection, wait, lambda app: app.prompts.rollout(name, weights=shares, sticky=sticky, **moved.options))
+
+
+def protect(
+    name: Name,
+    off: Annotated[bool, typer.Option("--off", help="Let everybody move it again; with --protected.")] = False,
+    *,
+    moved: Moved,
+    connection: Connection,
+) -> None:
+    """Let only those move what is live who say --protected."""
+    _say_moved(ask(connection, lambda app: app.prompts.protect(name, protected=not off, **moved.options)))
+
+
+def which(given: str) -> int | str:
+    """A version as people say it. Raises `PromptError`."""
+    number = given.removeprefix("v")
+    if number.isascii() and number.isdigit():
+        return int(number)
+    if given.startswith("sha256:"):
+        return given
+    raise PromptError(f"{given!r} names no version.", hint="Say 3, v3 or sha256:….")
+
+
+def _weight(given: str) -> tuple[int, float]:
+    version, _, weight = given.partition("=")
+    try:
+        return int(version.removeprefix("v")), float(weight)
+    except ValueError:
+        raise PromptError(f"{given!r} is no weight of a version.", hint="Say 3=0.9 5=0.1.") from None
+
+
+def live(one: BindingRecord) -> Any:
+    """What holds."""
+    if one.mode == "rollout":
+        return text(" ".join(f"v{number}={weight:g}" for number, weight in sorted(one.weights.items())), "yellow")
+    return text(f"v{one.number} ", "bold") + text(one.mode, "dim")
+
+
+def flags(one: BindingRecord) -> Any:
+    """What else there is to know of it."""
+    told = [f"code has v{one.code}"] if one.ahead else []
+    return text(", ".join([*told, *(["protected"] if one.protected else [])]), "yellow")
+
+
+async def _moved(app: Agentflow, move: Callable[[Agentflow], Awaitable[BindingRecord]], *, wait: bool) -> BindingRecord:
+    try:
+        return await move(app)
+    except ReleaseRequested as asked:
+        if not wait:
+            raise
+        await app.runs.ended(asked.details["run"], None)
+        one = await app.prompts.requests.get(asked.details["request"])
+        if one.state != "released":
+            say(text("✗ ", "red") + text(f"{one.prompt} in {one.env}: {one.state}", "red") + text(f"  {why(one)}", "dim"))
+            raise typer.Exit(1) from None
+        return next(each for each in (await app.prompts.get(one.prompt)).bindings if (each.env, each.label) == (one.env, one.label))
+
+
+def why(one: RequestRecord) -> str:
+    """Who agreed to a request, or why it came to nothing."""
+    told = one.outcome
+    return ", ".join(told["people"]) if told.get("people") else ": ".join(str(told[name]) for name in ("by", "why") if told.get(name))
+
+
+def _move(connection: Connection, wait: bool, move: Callable[[Agentflow], Awaitable[BindingRecord]]) -> None:
+    try:
+        _say_moved(ask(connection, lambda app: _moved(app, move, wait=wait)))
+    except ReleaseRequested as asked:
+        target = asked.details["waitpoint"] or asked.details["run"]
+        say(text("… ", "yellow") + text(f"asked for: {target}", "bold"), text(f"  {asked.message}"))
+        raise typer.Exit(ASKED) from None
+
+
+def _say_moved(one: BindingRecord) -> None:
+    told = text("  ") + flags(one) if one.protected else text("")
+    say(text("✓ ", "green") + text(f"{one.prompt} ", "bold") + live(one) + text(f"  in {one.env}, rev {one.rev}", "dim") + told)
