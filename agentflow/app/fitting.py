@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from agentflow.database.port import Database
 from agentflow.errors import ContractError
 from agentflow.prompts import contract
@@ -23,3 +26,14 @@ async def check_fit(database: Database, name: str, which: int | str, env: str) -
     except ContractError as error:
         raise ContractError(f"v{version.number} of {name}: {error.message}", hint=error.hint, **error.details) from error
     return version
+
+
+async def check_variables(database: Database, name: str, env: str, conditions: Mapping[str, Any]) -> None:
+    """Raise `ContractError` for conditions on variables that the code deployed there does not give."""
+    wanted: Mapping[str, Any] = conditions.get("variables", {})
+    found = await database.fetch(SQL.prompts.get(name=name, env=env)) if wanted else ()
+    for row in found:
+        known: Mapping[str, Any] = loads(row["contract"]).get("properties", {})
+        if unknown := sorted(wanted.keys() - known.keys()):
+            hint = f"It has {', '.join(sorted(known)) or 'none'}."
+            raise ContractError(f"{name} has no variable {unknown[0]} in {env}.", hint=hint, problems=unknown)

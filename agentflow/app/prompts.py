@@ -6,12 +6,13 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Literal, Required, TypedDict, Unpack
+from typing import Any, Literal, Unpack
 
-from agentflow.app.fitting import check_fit
+from agentflow.app.fitting import check_fit, check_variables
 from agentflow.app.governing import Policies, Requests
 from agentflow.app.measuring import Measuring
 from agentflow.app.releasing import Releases
+from agentflow.app.rolling import MoveOptions, RolloutOptions, planned
 from agentflow.clock import Clock, Duration, microseconds
 from agentflow.database.port import Database, Row, Transaction
 from agentflow.errors import PromptError, StorageError, VersionRevoked
@@ -28,7 +29,6 @@ from agentflow.storage.pins import Held, Holding, Wanted
 from agentflow.storage.policies import PolicyRecord
 from agentflow.storage.prompts import Happening, NewVersion, Own, PromptEvent, VersionRecord
 from agentflow.storage.releases import Target
-from agentflow.storage.rollouts import Plan
 from agentflow.storage.runs import NewRun, Started
 from agentflow.storage.statements import SQL
 
@@ -64,21 +64,6 @@ class Snapshot:
     etag: str
     bindings: tuple[BindingRecord, ...]
     versions: tuple[VersionRecord, ...]
-
-
-class MoveOptions(TypedDict, total=False):
-    """Which binding is moved, by whom and why; only `actor` is required.
-
-    `env` (default: this app's) and `label` (default: live) name it. `expect_rev`: only if it was not moved since; `allowed`: whether a
-    protected one may be moved (default: yes).
-    """
-
-    actor: Required[str]
-    reason: str
-    env: str | None
-    label: str
-    expect_rev: int | None
-    allowed: bool
 
 
 class Prompts(Measuring):
@@ -202,15 +187,24 @@ class Prompts(Measuring):
         """
         return await self._database.transact(releases.roll_back(self._move(name, move), self._clock.now()))
 
-    async def rollout(self, name: str, *, weights: Mapping[int, float], sticky: str = "run", **move: Unpack[MoveOptions]) -> BindingRecord:
+    async def rollout(self, name: str, *, weights: Mapping[int, float], **options: Unpack[RolloutOptions]) -> BindingRecord:
         """Have several versions hold side by side: `{3: 0.9, 5: 0.1}`. `sticky` says what keeps a version: run, thread or key.
 
-        Raises as `release`, and `PromptError` for weights that are none.
+        `baseline` is the version that all others get: who does not meet the `conditions` (`{"tags": ["beta"], "variables": {"plan":
+        ["pro"]}}`: of tasks, tags, keys, threads and variables, each with what is enough), and everybody after a breach of a `guard`. With
+        a `ramp` (`[("0h", 0.05), ("1h", 0.25), ("1d", 1)]`) the versions in `weights` have that share together, from so long after now on,
+        and the baseline the rest. A run holds what it began with.
+
+        Raises as `release`, and `PromptError` for what cannot be.
+
+        >>> await app.prompts.rollout("support", weights={5: 1}, baseline=3, ramp=[("0h", 0.05), ("1d", 1)], actor="maria")
         """
-        plan = Plan(weights=dict(weights), sticky=sticky)
+        env = options.get("env") or self.environment
+        plan = planned(weights, options)
         for number in plan.versions:
-            await check_fit(self._database, name, number, move.get("env") or self.environment)
-        return await self._put(name, Target(mode=ROLLOUT, plan=plan), move)
+            await check_fit(self._database, name, number, env)
+        await check_variables(self._database, name, env, plan.conditions)
+        return await self._put(name, Target(mode=ROLLOUT, plan=plan), options)
 
     async def protect(self, name: str, *, protected: bool = True, **move: Unpack[MoveOptions]) -> BindingRecord:
         """Let only those move a binding who may (`allowed=True`), or everybody again. Raises `BindingConflict`, `BindingProtected`."""

@@ -197,7 +197,7 @@ def _verdict(result: WaitResult) -> dict[str, Any]:
 
 
 def _versions(binding: BindingRecord) -> list[int]:
-    return list(binding.plan.versions) if binding.plan is not None else [] if binding.number is None else [binding.number]
+    return list(binding.rolled.plan.versions) if binding.rolled is not None else [] if binding.number is None else [binding.number]
 
 
 def _wish(one: RequestRecord, code: int | None) -> str:

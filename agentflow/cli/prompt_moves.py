@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -15,9 +15,10 @@ from agentflow.errors import PromptError, ReleaseRequested
 
 if TYPE_CHECKING:
     from agentflow.app import Agentflow
-    from agentflow.app.prompts import MoveOptions
+    from agentflow.app.rolling import MoveOptions, Terms
     from agentflow.storage.bindings import BindingRecord
     from agentflow.storage.requests import RequestRecord
+    from agentflow.storage.rollouts import Guard, Metric, Sticky
 
 ASKED = 8
 """The exit code where a move was asked for, and nothing was moved."""
@@ -51,6 +52,80 @@ class Moved:
             "expect_rev": self.expect_rev,
             "allowed": self.protected,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Rolling:
+    """How versions hold beside their weights."""
+
+    sticky: Annotated[str, typer.Option(help="What keeps its version: run, thread or key.", metavar="WHAT")] = "run"
+    baseline: Annotated[str | None, typer.Option(help="The version of all others.", metavar="VERSION", show_default=False)] = None
+    ramp: Annotated[
+        list[str] | None,
+        typer.Option(help="0h=0.05, then 1d=1: what all but the baseline have from then on.", metavar="TIME=SHARE", show_default=False),
+    ] = None
+    when: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Who takes part: tag=beta, task, key, thread, or a variable: plan=pro.", metavar="WHAT=VALUE", show_default=False
+        ),
+    ] = None
+    guard: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Give all to the baseline when error_rate, cost, latency or first_token is up by more.",
+            metavar="METRIC=INCREASE[:CALLS[:pause|rollback]]",
+            show_default=False,
+        ),
+    ] = None
+
+    @property
+    def terms(self) -> Terms:
+        """As the app takes it."""
+        from agentflow.app.rolling import Terms
+
+        number = None if self.baseline is None else which(self.baseline)
+        if isinstance(number, str):
+            raise PromptError("The baseline is named by its number.", hint="Say --baseline 3.")
+        return Terms(
+            sticky=cast("Sticky", self.sticky),
+            baseline=number,
+            ramp=[(after, _number(share, "share")) for after, share in map(_halves, self.ramp or ())],
+            conditions=_conditions(self.when or ()),
+            guard=[_guard(one) for one in self.guard or ()],
+        )
+
+
+def _conditions(given: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for what, value in map(_halves, given):
+        into = found if what in ("task", "tag", "key", "thread") else found.setdefault("variables", {})
+        into.setdefault(f"{what}s" if into is found else what, []).append(value)
+    return found
+
+
+def _guard(given: str) -> Guard:
+    from agentflow.storage.rollouts import Guard
+
+    metric, said = _halves(given)
+    increase, _, rest = said.partition(":")
+    calls, _, act = rest.partition(":")
+    least = int(_number(calls or "200", "number of calls"))
+    return Guard(cast("Metric", metric), _number(increase, "increase"), least, cast("Any", act or "pause"))
+
+
+def _halves(given: str) -> tuple[str, str]:
+    name, sign, value = given.partition("=")
+    if not (name and sign and value):
+        raise PromptError(f"{given!r} is not understood.", hint="Say what it is, and its value: tag=beta.")
+    return name, value
+
+
+def _number(given: str, what: str) -> float:
+    try:
+        return float(given)
+    except ValueError:
+        raise PromptError(f"{given!r} is no {what}.", hint="Give a number.") from None
 
 
 def add_to(prompts: typer.Typer) -> None:
@@ -87,15 +162,15 @@ def rollback(name: Name, *, moved: Moved, connection: Connection) -> None:
 def rollout(
     name: Name,
     weights: Annotated[list[str], typer.Argument(help="Versions and their weights: 3=0.9 5=0.1.", metavar="VERSION=WEIGHT")],
-    sticky: Annotated[str, typer.Option(help="What keeps its version: run, thread or key.", metavar="WHAT")] = "run",
     wait: Wait = False,
     *,
+    rolling: Rolling,
     moved: Moved,
     connection: Connection,
 ) -> None:
     """Have several versions hold side by side."""
-    shares = dict(_weight(one) for one in weights)
-    _move(connection, wait, lambda app: app.prompts.rollout(name, weights=shares, sticky=sticky, **moved.options))
+    shares, terms = dict(_weight(one) for one in weights), rolling.terms
+    _move(connection, wait, lambda app: app.prompts.rollout(name, weights=shares, **terms, **moved.options))
 
 
 def protect(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ from agentflow.clock import Duration
 from agentflow.errors import ReleaseRequested
 from agentflow.storage.bindings import BindingRecord
 from agentflow.storage.prompts import VersionRecord
+from agentflow.storage.rollouts import Guard, Plan, Rollout
 
 _MILLI = 1_000
 
@@ -113,19 +115,15 @@ class ClientPrompts:
         return await self._move(name, env, "/rollback", {"reason": reason, "by": by}, expect_rev)
 
     async def rollout(
-        self,
-        name: str,
-        *,
-        weights: Mapping[int, float],
-        env: str,
-        by: str,
-        reason: str = "",
-        sticky: str = "run",
-        expect_rev: int | None = None,
+        self, name: str, *, weights: Mapping[int, float], env: str, by: str, expect_rev: int | None = None, **terms: Any
     ) -> BindingRecord:
-        """Have several versions hold side by side. Raises as `release`."""
-        said = {"mode": "rollout", "weights": {str(number): weight for number, weight in weights.items()}, "sticky": sticky}
-        return await self._move(name, env, "", {**said, "reason": reason, "by": by}, expect_rev)
+        """Have several versions hold side by side. `terms` are `reason`, `sticky`, `baseline`, `conditions`, `ramp` and `guard`, as
+        `app.prompts.rollout` takes them. Raises as `release`.
+        """
+        guard: Any = terms.pop("guard", ())
+        guards = [asdict(one) for one in ([guard] if isinstance(guard, Guard) else guard)]
+        said = {"mode": "rollout", "weights": {str(number): weight for number, weight in weights.items()}, "guards": guards}
+        return await self._move(name, env, "", {**said, **terms, "by": by}, expect_rev)
 
     async def policy(self, name: str, env: str) -> dict[str, Any] | None:
         """What has to be before a prompt is moved there, as `GET /v1/prompts/<name>/policies/<env>` tells it; None where nothing has."""
@@ -176,7 +174,22 @@ def _binding(name: str, told: Mapping[str, Any]) -> BindingRecord:
     plain = {one: told[one] for one in ("env", "label", "mode", "code", "protected", "rev")}
     weights = {int(number): weight for number, weight in told["weights"].items()}
     times = {"expires_at": _micros(told["expires_at"]), "updated_at": told["updated_at"] * _MILLI}
-    return BindingRecord(prompt=name, number=told["version"], weights=weights, **times, **plain)
+    rolled = told["rollout"]
+    more: dict[str, Any] = {"rollout": None if rolled is None else rolled["id"], "rolled": None if rolled is None else _rollout(rolled)}
+    return BindingRecord(prompt=name, number=told["version"], weights=weights, **times, **plain, **more)
+
+
+def _rollout(told: Mapping[str, Any]) -> Rollout:
+    plan = Plan(
+        weights={int(number): weight for number, weight in told["weights"].items()},
+        sticky=told["sticky"],
+        baseline=told["baseline"],
+        conditions={name: value for name, value in told["conditions"].items() if value is not None},
+        ramp=tuple((one["after_ms"] * _MILLI, one["share"]) for one in told["ramp"]),
+        guards=tuple(Guard(**one) for one in told["guards"]),
+    )
+    # Which key gets which version is chosen where the salt is.
+    return Rollout(plan=plan, salt="", begun_at=told["begun_at"] * _MILLI)
 
 
 def _micros(millis: int | None) -> int | None:

@@ -175,7 +175,8 @@ class Prompting:
         session.seq += 1
         entry = JournalEntry(session.seq, EntryKind.VALUE, key, None, None, session.code, session.run.attempt, 1, now, now, session.epoch)
         run = session.run
-        return Place(env=session.services.environment, thread=run.thread, key=run.concurrency_key, branch=here, entry=entry)
+        env = session.services.environment
+        return Place(env=env, task=run.task, tags=run.tags, thread=run.thread, key=run.concurrency_key, branch=here, entry=entry)
 
     def _pause(self, error: PromptError, key: str, held: Held | None, asked: dict[str, Any], recorded: dict[str, Any]) -> None:
         version = error.details.get("number") if held is None else held.number

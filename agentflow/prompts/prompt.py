@@ -126,7 +126,7 @@ class Prompt(Generic[P]):
             return Version(self.name, body_of(text)).fill(values, slots).rendered
 
         chosen = {field.name: getattr(choosing, field.name) for field in fields(choosing)}
-        return Wanted(prompt=self.name, fits=fits, own=self.own, **chosen)
+        return Wanted(prompt=self.name, fits=fits, own=self.own, variables=values, **chosen)
 
     def fill(self, *args: P.args, **variables: P.kwargs) -> Filled:
         """Fill in the body that the code has, whatever is released: for unit tests of a prompt.

@@ -37,10 +37,52 @@ class PromptBody(Strict):
     fenced: list[str] = Field(default_factory=list[str])
 
 
+class Guarding(Strict):
+    """Gives all to the baseline once the other versions are worse by more than chance; see `agentflow.Guard`."""
+
+    metric: Literal["error_rate", "cost", "latency", "first_token"]
+    max_increase: float = Field(0.0, ge=0)
+    min_calls: int = Field(200, ge=2)
+    on_breach: Literal["pause", "rollback"] = "pause"
+
+
+class Conditions(Strict):
+    """Who takes part in a rollout: runs that meet all that is said, each by one of what it names."""
+
+    tasks: list[str] | None = None
+    tags: list[str] | None = None
+    keys: list[str] | None = None
+    threads: list[str] | None = None
+    variables: dict[str, list[Any]] | None = None
+
+
+class RampStep(BaseModel):
+    """From `after_ms` milliseconds after the rollout began the versions beside the baseline have this share together."""
+
+    after_ms: int
+    share: float
+
+
+class PromptRollout(BaseModel):
+    """Several versions side by side, as it was begun: on a `ramp` the weights say how versions divide its share.
+
+    `baseline` is that of all who do not meet the `conditions`; `guards` watch over the others.
+    """
+
+    id: str
+    weights: dict[int, float]
+    sticky: Literal["run", "thread", "key"]
+    baseline: int | None
+    conditions: Conditions
+    ramp: list[RampStep]
+    guards: list[Guarding]
+    begun_at: Time
+
+
 class PromptBinding(BaseModel):
     """What holds in an environment under a label. `version` is the one that is live, `code` the one of the code deployed there.
 
-    `rev` counts the moves: a move with `If-Match: <rev>` is refused where somebody moved it since.
+    `weights` are those of now; `rev` counts the moves: a move with `If-Match: <rev>` is refused where somebody moved it since.
     """
 
     env: str
@@ -50,6 +92,7 @@ class PromptBinding(BaseModel):
     code: int | None
     code_ahead: bool
     weights: dict[int, float]
+    rollout: PromptRollout | None
     expires_at: Time | None
     protected: bool
     rev: int
@@ -277,7 +320,9 @@ class Moving(Strict):
 class MoveBinding(Moving):
     """What shall hold: the version of the code, one `version` (until `expires`, a duration), or several by `weights`.
 
-    `sticky` says what keeps its version in a rollout: each run, its thread, or the key that the code gives.
+    `sticky` says what keeps its version in a rollout: each run, its thread, or the key that the code gives. `baseline` is the version of
+    all who do not meet the `conditions`, and that `guards` give all to. `ramp` has pairs of a duration and a share: with it the versions in
+    `weights` have that share together from then on, and the baseline the rest.
     """
 
     mode: Literal["code", "pinned", "rollout"] = "pinned"
@@ -285,6 +330,10 @@ class MoveBinding(Moving):
     expires: int | float | str | None = None
     weights: dict[int, float] | None = None
     sticky: Literal["run", "thread", "key"] = "run"
+    baseline: int | None = None
+    conditions: Conditions | None = None
+    ramp: list[tuple[int | float | str, float]] = Field(default_factory=list[tuple[int | float | str, float]])
+    guards: list[Guarding] = Field(default_factory=list[Guarding])
 
 
 class ProtectBinding(Moving):

@@ -20,8 +20,10 @@ from agentflow.server.calls import Call, answer
 from agentflow.server.errors import RequestError
 from agentflow.server.generation_models import PromptDay
 from agentflow.server.prompt_models import (
+    Conditions,
     DiffQuery,
     EnvQuery,
+    Guarding,
     LintBody,
     LintFinding,
     LintPage,
@@ -36,9 +38,11 @@ from agentflow.server.prompt_models import (
     PromptPage,
     PromptPin,
     PromptPinPage,
+    PromptRollout,
     PromptSnapshot,
     PromptVersion,
     PromptVersionPage,
+    RampStep,
     RenderedPrompt,
     RenderPrompt,
     SaveVersion,
@@ -50,6 +54,7 @@ from agentflow.storage.bindings import BindingRecord
 from agentflow.storage.holders import HolderRecord
 from agentflow.storage.measuring import Lately
 from agentflow.storage.prompts import PromptEvent, VersionRecord
+from agentflow.storage.rollouts import Rollout
 
 
 async def list_prompts(call: Call[Nothing, EnvQuery]) -> Response:
@@ -224,7 +229,23 @@ def event_view(one: PromptEvent) -> PromptEventInfo:
 def _binding_fields(one: BindingRecord) -> dict[str, Any]:
     plain = {name: getattr(one, name) for name in ("env", "label", "mode", "code", "protected", "rev")}
     times = {"expires_at": _millis(one.expires_at), "updated_at": one.updated_at // 1_000}
-    return {**plain, **times, "version": one.number, "code_ahead": one.ahead, "weights": dict(one.weights)}
+    rolled = None if one.rolled is None else rollout_view(one.rollout or "", one.rolled)
+    return {**plain, **times, "version": one.number, "code_ahead": one.ahead, "weights": dict(one.weights), "rollout": rolled}
+
+
+def rollout_view(id: str, one: Rollout) -> PromptRollout:
+    """A rollout as it is shown over HTTP."""
+    plan = one.plan
+    return PromptRollout(
+        id=id,
+        weights=dict(plan.weights),
+        sticky=plan.sticky,
+        baseline=plan.baseline,
+        conditions=Conditions(**plan.conditions),
+        ramp=[RampStep(after_ms=after // 1_000, share=share) for after, share in plan.ramp],
+        guards=[Guarding(**asdict(guard)) for guard in plan.guards],
+        begun_at=one.begun_at // 1_000,
+    )
 
 
 def pin_view(one: HolderRecord) -> PromptPin:

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from agentflow.app.prompts import MoveOptions
+from agentflow.app.rolling import MoveOptions, Terms
 from agentflow.errors import ReleaseRequested
 from agentflow.server.calls import Call, answer
 from agentflow.server.errors import RequestError
@@ -24,6 +24,7 @@ from agentflow.server.prompts import binding_view, name_of, version_view, which
 from agentflow.server.requests import Nothing
 from agentflow.server.waitpoints import decider
 from agentflow.storage.bindings import BindingRecord
+from agentflow.storage.rollouts import Guard
 
 
 async def move_binding(call: Call[MoveBinding, Nothing]) -> Response:
@@ -49,10 +50,20 @@ async def _put(call: Call[MoveBinding, Nothing], name: str, move: MoveOptions) -
     if said.mode == "rollout":
         if not said.weights:
             raise RequestError("A rollout has no weights.", hint='Say "weights": {"3": 0.9, "5": 0.1}.')
-        return await facade.rollout(name, weights=said.weights, sticky=said.sticky, **move)
+        return await facade.rollout(name, weights=said.weights, **_terms(said), **move)
     if said.version is None:
         raise RequestError("The version is missing.", hint='Say "version": 5.')
     return await facade.release(name, to=which(said.version), expires=said.expires, **move)
+
+
+def _terms(said: MoveBinding) -> Terms:
+    return Terms(
+        sticky=said.sticky,
+        baseline=said.baseline,
+        conditions={} if said.conditions is None else said.conditions.model_dump(exclude_none=True),
+        ramp=said.ramp,
+        guard=[Guard(**one.model_dump()) for one in said.guards],
+    )
 
 
 async def roll_back_binding(call: Call[Moving, Nothing]) -> Response:

@@ -14,7 +14,7 @@ from agentflow.errors import BindingConflict, BindingProtected, PromptError
 from agentflow.serde import dumps
 from agentflow.storage import prompts
 from agentflow.storage.prompts import Happening, Own, VersionRecord
-from agentflow.storage.rollouts import Asker, Plan, chosen, plan_of
+from agentflow.storage.rollouts import Asker, Rollout, chosen
 from agentflow.storage.statements import SQL
 
 LIVE = "live"
@@ -26,7 +26,7 @@ class BindingRecord:
     """What holds under a label in an environment.
 
     `mode` is code, pinned or rollout; `number` is the version that is live, `code` the one of the code deployed there. A pinned one goes
-    back to code at `expires_at`, in microseconds since 1970. `rev` counts its moves; `weights` are those of a rollout, whose `plan` it is.
+    back to code at `expires_at`, in microseconds since 1970. `rev` counts its moves; `weights` are those of a rollout, which is `rolled`.
     """
 
     prompt: str
@@ -41,10 +41,13 @@ class BindingRecord:
     rev: int = 0
     updated_at: int = 0
     weights: Mapping[int, float] = field(default_factory=dict[int, float])
-    plan: Plan | None = None
+    rolled: Rollout | None = None
 
     def at(self, now: int) -> BindingRecord:
-        """As it is at that time: what has expired follows the code."""
+        """As it is at that time: what has expired follows the code, what is on a ramp has its share."""
+        if self.rolled is not None:
+            weights = self.rolled.weights(now)
+            return replace(self, weights=weights, number=max(sorted(weights), key=lambda number: weights[number]))
         expired = self.mode == PINNED and self.expires_at is not None and self.expires_at <= now
         return replace(self, mode=CODE, number=self.code, expires_at=None) if expired else self
 
@@ -119,17 +122,17 @@ def _whole(row: Row) -> Transaction[BindingRecord]:
     found = BindingRecord(**columns)
     if found.rollout is None:
         return found
-    plan = (yield from rolled(found.rollout))[0]
-    return replace(found, plan=plan, weights=plan.weights)
+    begun = yield from rollout(found.rollout)
+    return replace(found, rolled=begun, weights=begun.plan.weights)
 
 
-_OF_PLAN = frozenset({"weights", "plan"})
+_OF_PLAN = frozenset({"weights", "rolled"})
 
 
-def rolled(rollout: str) -> Transaction[tuple[Plan, str]]:
-    """A rollout: how versions hold, and its salt."""
-    [row] = yield SQL.bindings.rollout(id=rollout)
-    return plan_of(row), row["salt"]
+def rollout(id: str) -> Transaction[Rollout]:
+    """A rollout that somebody began."""
+    [row] = yield SQL.bindings.rollout(id=id)
+    return Rollout.of(row)
 
 
 def undeployed(own: Iterable[Own], env: str) -> Transaction[list[Own]]:
@@ -184,16 +187,19 @@ def _deployed(before: BindingRecord, version: VersionRecord, actor: str, now: in
 
 
 def choose(binding: BindingRecord | None, own: VersionRecord | None, asker: Asker) -> Transaction[Choice | None]:
-    """The version that holds for somebody; None where neither a binding nor code says so."""
+    """The version that holds for somebody, of a binding as it is now; None where neither a binding nor code says so."""
     if binding is None or binding.mode == CODE:
         number = None if binding is None else binding.number
         # Whoever has the code gets what that says: while a deploy is under way, two versions of it are at work.
         if own is not None:
             return Choice(own)
         return None if binding is None or number is None else Choice((yield from prompts.find(binding.prompt, number)))
-    if binding.mode == ROLLOUT and binding.rollout is not None:
-        plan, salt = yield from rolled(binding.rollout)
-        number = chosen(plan.weights, salt, asker.sticks(plan.sticky))
+    if binding.rolled is not None:
+        plan = binding.rolled.plan
+        if plan.baseline is not None and not asker.meets(plan.conditions):
+            # It takes no part, and says nothing of how the versions compare.
+            return Choice((yield from prompts.find(binding.prompt, plan.baseline)))
+        number = chosen(binding.weights, binding.rolled.salt, asker.sticks(plan.sticky))
         return Choice((yield from prompts.find(binding.prompt, number)), f"v{number}", binding.rollout)
     return Choice((yield from prompts.find(binding.prompt, binding.number or 0)))
 
@@ -203,7 +209,7 @@ def locked(move: Move, now: int) -> Transaction[BindingRecord]:
     yield from prompts.lock(move.prompt)
     found = yield from get(move.prompt, move.env, move.label)
     if move.expect_rev is not None and move.expect_rev != (found.rev if found else 0):
-        now_is = {} if found is None else {one.name: getattr(found, one.name) for one in fields(found) if one.name != "plan"}
+        now_is = {} if found is None else {one.name: getattr(found, one.name) for one in fields(found) if one.name != "rolled"}
         hint = "Look at how it is now, and move it again if that is still right."
         raise BindingConflict(f"{move.prompt} in {move.env} was moved meanwhile.", hint=hint, prompt=move.prompt, binding=now_is)
     if found is not None and found.protected and not move.allowed:

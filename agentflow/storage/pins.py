@@ -7,7 +7,8 @@ and to people who ask who holds a version (`holders`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from agentflow.database.port import Row, Transaction, transaction
 from agentflow.errors import PromptError, RunError, VersionRevoked
@@ -30,8 +31,8 @@ class Wanted:
 
     `version` is a number or a hash that the caller insists on, `override` one that the process prefers to what is live, `sticky` the key
     that a rollout goes by (default: the concurrency key). `pin` says what holds the version: the run and its family, the run's thread too,
-    or this call alone (step). `own` is what the code has. `fits` renders a body of canonical JSON for this caller and returns a hash of
-    what it says; it raises `PromptError` for a body that does not fit.
+    or this call alone (step). `own` is what the code has, `variables` are JSON values that it is filled with. `fits` renders a body of
+    canonical JSON for this caller and returns a hash of what it says; it raises `PromptError` for a body that does not fit.
     """
 
     prompt: str
@@ -42,6 +43,7 @@ class Wanted:
     sticky: str | None = None
     pin: str = "run"
     own: Own | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def scope(self) -> str:
@@ -84,9 +86,11 @@ _RECORDED = ("number", "hash", "label", "variant", "rollout", "reason", "rendere
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a prompt is asked for: environment, the run's thread and concurrency key, the branch of its code, the record to be made."""
+    """Where a prompt is asked for: environment, the run's task, tags, thread and concurrency key, the branch of its code, the record."""
 
     env: str
+    task: str
+    tags: tuple[str, ...]
     thread: str | None
     key: str | None
     branch: str
@@ -195,11 +199,15 @@ def _stands(version: VersionRecord) -> Transaction[bool]:
 
 
 def _chosen(wanted: Wanted, place: Place, family: str, own: VersionRecord | None) -> Transaction[Choice]:
-    return (
-        yield from choose(
-            wanted, place.env, own, Asker(key=wanted.sticky or place.key, thread=place.thread, root=family), place.entry.ended_at
-        )
+    asker = Asker(
+        key=wanted.sticky or place.key,
+        thread=place.thread,
+        root=family,
+        task=place.task,
+        tags=place.tags,
+        variables=wanted.variables,
     )
+    return (yield from choose(wanted, place.env, own, asker, place.entry.ended_at))
 
 
 def choose(wanted: Wanted, env: str, own: VersionRecord | None, asker: Asker, now: int) -> Transaction[Choice]:
@@ -218,7 +226,8 @@ def live(wanted: Wanted, env: str, now: int) -> Transaction[Held]:
     """The version for code that is in no run. Raises `PromptNotFound`, `VersionNotFound`, `VersionRevoked` and `PromptError`."""
     found = () if wanted.own is None else (yield SQL.prompts.hashed(prompt=wanted.prompt, hash=wanted.own.hash))
     own = prompts.version_of(found[0]) if found else None
-    choice = yield from choose(wanted, env, own, Asker(key=wanted.sticky, thread=None, root=wanted.sticky or ""), now)
+    asker = Asker(key=wanted.sticky, thread=None, root=wanted.sticky or "", variables=wanted.variables)
+    choice = yield from choose(wanted, env, own, asker, now)
     return (yield from _settled(wanted, choice, own, ""))
 
 

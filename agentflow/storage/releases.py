@@ -14,7 +14,7 @@ from agentflow.storage import bindings, policies, prompts
 from agentflow.storage.bindings import CODE, PINNED, ROLLOUT, BindingRecord, Move
 from agentflow.storage.policies import PolicyRecord
 from agentflow.storage.prompts import EVENTS, PromptEvent
-from agentflow.storage.rollouts import Plan
+from agentflow.storage.rollouts import Plan, Rollout
 from agentflow.storage.statements import SQL
 
 
@@ -68,7 +68,7 @@ def check(prompt: str, target: Target) -> Transaction[None]:
 
 def put(how: Move, target: Target, before: BindingRecord, now: int) -> Transaction[BindingRecord]:
     """Have something hold of what is locked, whatever policies say."""
-    cleared = replace(before, mode=target.mode, rollout=None, expires_at=None, weights={}, plan=None)
+    cleared = replace(before, mode=target.mode, rollout=None, expires_at=None, weights={}, rolled=None)
     if target.mode == CODE:
         return (yield from bindings.moved(how, "follows.code", before, replace(cleared, number=before.code), now))
     yield from check(how.prompt, target)
@@ -81,21 +81,22 @@ def put(how: Move, target: Target, before: BindingRecord, now: int) -> Transacti
 
 
 def _begun(how: Move, plan: Plan, cleared: BindingRecord, now: int) -> Transaction[BindingRecord]:
-    rollout = new_id("rollout", now)
+    new = new_id("rollout", now)
     # The salt stays: with other weights only those keys move whose version changes.
+    begun = Rollout(plan=plan, salt=f"{how.prompt}/{how.env}/{how.label}", begun_at=now)
     yield SQL.bindings.add_rollout(
-        id=rollout,
+        id=new,
         prompt=how.prompt,
         env=how.env,
         label=how.label,
         weights=dumps(plan.told["weights"]),
         sticky=plan.sticky,
-        salt=f"{how.prompt}/{how.env}/{how.label}",
+        salt=begun.salt,
         terms=plan.terms,
         actor=how.actor,
         now=now,
     )
-    return replace(cleared, mode=ROLLOUT, number=plan.largest, rollout=rollout, weights=plan.weights, plan=plan)
+    return replace(cleared, mode=ROLLOUT, rollout=new, rolled=begun).at(now)
 
 
 @transaction
@@ -119,14 +120,14 @@ def back(how: Move, kind: str, before: BindingRecord, now: int) -> Transaction[B
     # To go back behind a deploy is to hold the version that code had then.
     mode = PINNED if event.type == "deployed" else said["mode"]
     number = before.code if mode == CODE else said.get("number")
-    plan: Plan | None = None
+    begun: Rollout | None = None
     if mode == ROLLOUT:
-        plan = (yield from bindings.rolled(said["rollout"]))[0]
-    for one in plan.versions if plan is not None else [] if number is None or mode == CODE else [number]:
+        begun = yield from bindings.rollout(said["rollout"])
+    for one in begun.plan.versions if begun is not None else [] if number is None or mode == CODE else [number]:
         yield from bindings.good(how.prompt, one)
-    weights: Mapping[int, float] = {} if plan is None else plan.weights
-    held: dict[str, Any] = {"rollout": said.get("rollout"), "expires_at": said.get("expires_at"), "plan": plan, "weights": weights}
+    held: dict[str, Any] = {"rollout": said.get("rollout"), "expires_at": said.get("expires_at"), "rolled": begun, "weights": {}}
     after = replace(before, mode=mode, number=number, **held)
+    after = after.at(now) if begun is not None else after
     _check_back(event, before, after, now)
     return (yield from bindings.moved(how, kind, before, after, now))
 

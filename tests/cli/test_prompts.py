@@ -220,3 +220,18 @@ def test_a_policy_is_set_and_a_release_says_that_it_was_asked_for(call: Call, fo
     assert shown(call)["prompt"]["live"]["version"] == 1
     call("prompts", "policy", "title", "--off")
     assert "v2 pinned" in call("prompts", "release", "title", "2").stdout
+
+
+def test_a_rollout_for_some_that_grows_under_guard(call: Call, folder: Path) -> None:
+    pushed(call, folder, "A short title for {{topic}}.")
+    ramp = ("--baseline", "1", "--ramp", "0h=0.05", "--ramp", "1d=1")
+    when = ("--when", "tag=beta", "--when", "tag=staff", "--when", "topic=owls")
+    made = call("prompts", "rollout", "title", "2=1", *ramp, *when, "--guard", "error_rate=0.02", "--guard", "cost=0.2:50:rollback")
+    assert "v1=0.95 v2=0.05" in made.stdout, made.output
+    rollout = shown(call)["prompt"]["live"]["rollout"]
+    assert rollout["ramp"] == [{"after_ms": 0, "share": 0.05}, {"after_ms": 86_400_000, "share": 1.0}]
+    conditions = {name: value for name, value in rollout["conditions"].items() if value is not None}
+    assert (rollout["baseline"], conditions) == (1, {"tags": ["beta", "staff"], "variables": {"topic": ["owls"]}})
+    assert [tuple(one.values()) for one in rollout["guards"]] == [("error_rate", 0.02, 200, "pause"), ("cost", 0.2, 50, "rollback")]
+    assert "no variable plan" in call("prompts", "rollout", "title", "2=1", "--baseline", "1", "--when", "plan=pro").stderr
+    assert "nothing to watch" in call("prompts", "rollout", "title", "2=1", "--baseline", "1", "--guard", "speed=1").stderr

@@ -13,6 +13,7 @@ from agentflow import Agentflow, prompt, task
 from agentflow.client import Client
 from agentflow.errors import BindingConflict, ContractError, PromptNotFound, ReleaseRequested, TemplateError, VersionNotFound
 from agentflow.prompts.body import Body, Message
+from agentflow.storage.rollouts import Guard
 from tests.server.site import site_of
 
 
@@ -50,6 +51,13 @@ async def test_a_version_is_saved_released_and_taken_back_as_the_app_does_it(ope
     assert late.value.details["binding"]["rev"] == 2
     assert (await prompts.rollback("mail/title", env="prod", by="tom")).number == 1
     assert (await prompts.rollout("mail/title", weights={1: 0.5, 2: 0.5}, env="prod", by="tom")).weights == {1: 0.5, 2: 0.5}
+    terms: Any = {"baseline": 1, "ramp": [("0h", 0.2), ("2h", 1)], "conditions": {"tags": ["beta"]}, "guard": Guard("cost", 0.1)}
+    ramped = await prompts.rollout("mail/title", weights={2: 1}, env="prod", by="tom", **terms)
+    begun = (await app.prompts.get("mail/title")).live
+    assert begun is not None
+    assert begun.rolled is not None
+    assert ramped.rolled is not None
+    assert (ramped.weights, ramped.rolled.plan) == ({1: 0.8, 2: 0.2}, begun.rolled.plan)
     assert (await prompts.follow_code("mail/title", env="prod", by="tom")).mode == "code"
 
 
