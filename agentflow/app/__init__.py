@@ -346,7 +346,7 @@ class _Open:
         self.database = database
         self.streams = streams
         self._clock = app.clock
-        self.releases = Releases(database, app.clock, lambda: self.launching, app.call)
+        self.releases = Releases(database, streams, app.clock, lambda: self.launching, app.call)
         self._tasks = Served(app.tasks, [self.releases.task])
         self.warming: asyncio.Task[Any] | None = None
         known = frozenset(app.channels)

@@ -185,7 +185,9 @@ class Prompts(Measuring):
 
         Raises `PromptNotFound`, `BindingConflict`, `BindingProtected`, and `PromptError` when there was no move.
         """
-        return await self._database.transact(releases.roll_back(self._move(name, move), self._clock.now()))
+        held = await self._database.transact(releases.roll_back(self._move(name, move), self._clock.now()))
+        self._releases.heed(held)
+        return held
 
     async def rollout(self, name: str, *, weights: Mapping[int, float], **options: Unpack[RolloutOptions]) -> BindingRecord:
         """Have several versions hold side by side: `{3: 0.9, 5: 0.1}`. `sticky` says what keeps a version: run, thread or key.
@@ -290,6 +292,7 @@ class Prompts(Measuring):
         done = await self._database.transact(releases.move(how, target, self._clock.now()))
         if isinstance(done, PolicyRecord):
             raise await self._releases.ask(how, target, done)
+        self._releases.heed(done)
         return done
 
     def _move(self, name: str, move: MoveOptions) -> Move:

@@ -11,6 +11,7 @@ from agentflow.app.launching import Launching
 from agentflow.clock import Clock
 from agentflow.database.port import Database
 from agentflow.engine.context import StartCall, TaskContext, WaitRequest, WaitResult
+from agentflow.engine.guarding import BEGUN
 from agentflow.engine.step import step
 from agentflow.engine.task import make_task
 from agentflow.engine.waits import Decision, asked, decision, within_run, without_requester
@@ -25,6 +26,7 @@ from agentflow.storage.policies import PolicyRecord
 from agentflow.storage.policy import is_reserved
 from agentflow.storage.releases import Target
 from agentflow.storage.requests import RequestRecord, State, Wish
+from agentflow.streams.log import Streams
 
 TASK = f"{OURS}release"
 Calls = Callable[[str, str], Awaitable[StartCall]]
@@ -34,12 +36,18 @@ Calls = Callable[[str, str], Awaitable[StartCall]]
 class Releases:
     """Asks for moves, and carries them out once they are agreed to."""
 
-    def __init__(self, database: Database, clock: Clock, launching: Callable[[], Launching], calls: Calls) -> None:
+    def __init__(self, database: Database, streams: Streams, clock: Clock, launching: Callable[[], Launching], calls: Calls) -> None:
         self._database = database
+        self._streams = streams
         self._clock = clock
         self._launching = launching
         self._calls = calls
         self.task = make_task(self.release, {"name": TASK})
+
+    def heed(self, moved: BindingRecord) -> None:
+        """Have somebody watch over a rollout with guards."""
+        if moved.rolled is not None and moved.rolled.plan.guards:
+            self._streams.signal(BEGUN, "")
 
     async def check(self, policy: PolicyRecord) -> None:
         """Raise `DefinitionError` for a policy that nobody could meet, and `UnknownTask` for one whose evaluation nobody knows."""
@@ -172,7 +180,11 @@ class Releases:
                 await check_fit(self._database, one.prompt, number, one.env)
             except PromptError as error:
                 return _outcome(await self._end(request, run_id, "conflict", {**told, "code": error.code, "why": error.message}))
-        return _outcome(await self._database.transact(requests.carry_out(request, run_id, told, self._clock.now())))
+        done = await self._database.transact(requests.carry_out(request, run_id, told, self._clock.now()))
+        moved = await self._database.read(bindings.get(one.prompt, one.env, one.label))
+        if moved is not None:
+            self.heed(moved)
+        return _outcome(done)
 
     async def _give_up(self, request: str, run_id: str, why: dict[str, Any]) -> dict[str, Any]:
         return _outcome(await self._end(request, run_id, "denied", why))

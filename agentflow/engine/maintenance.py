@@ -10,6 +10,7 @@ from typing import Any
 
 from agentflow.clock import SECOND
 from agentflow.engine.executor import call_hooks
+from agentflow.engine.guarding import Guarding
 from agentflow.engine.host import Services
 from agentflow.engine.stopping import ask_to_stop
 from agentflow.engine.task import Task
@@ -45,6 +46,7 @@ class Maintenance:
         self._next: int | None = 0
         self._failed = False
         self.upkeep = Upkeep(services.database, services.streams, services.clock)
+        self.guarding = Guarding(services.database, services.streams, services.clock)
         self._deaths: list[Callable[[int], None]] = []
 
     def on_death(self, callback: Callable[[int], None]) -> None:
@@ -67,14 +69,14 @@ class Maintenance:
 
     async def work(self) -> None:
         """Do rounds for ever. Hooks that are cut short are called again, here or elsewhere."""
-        sweeping = asyncio.get_running_loop().create_task(self.upkeep.work(lambda: self.worker))
+        loop = asyncio.get_running_loop()
+        beside = [loop.create_task(one.work(lambda: self.worker)) for one in (self.upkeep, self.guarding)]
         try:
             await self._work()
         finally:
-            sweeping.cancel()
-            for calling in self._calling.values():
-                calling.cancel()
-            await asyncio.gather(sweeping, *self._calling.values(), return_exceptions=True)
+            for task in (*beside, *self._calling.values()):
+                task.cancel()
+            await asyncio.gather(*beside, *self._calling.values(), return_exceptions=True)
 
     async def _work(self) -> None:
         while True:

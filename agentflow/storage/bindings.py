@@ -59,19 +59,19 @@ class BindingRecord:
     @property
     def written(self) -> str:
         """What an event tells of it."""
-        return self.told(None)
+        return self.told({})
 
-    def told(self, request: str | None) -> str:
-        """What an event tells of it, and of the request that moved it."""
-        told = {name: getattr(self, name) for name in ("mode", "number", "rollout", "expires_at", "rev")}
-        return dumps({name: value for name, value in (told | {"request": request}).items() if value is not None})
+    def told(self, more: Mapping[str, Any]) -> str:
+        """What an event tells of it, and of what moved it."""
+        held = {name: getattr(self, name) for name in ("mode", "number", "rollout", "expires_at", "rev")}
+        return dumps({**{name: value for name, value in held.items() if value is not None}, **more})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
     """Who moves which binding, and why. `expect_rev`: only if it was not moved since; `allowed`: whether a protected one may be moved.
 
-    `request` is what was asked for and agreed to, where a policy holds.
+    `more` is told by the event, too: the request that was agreed to, the figures of a guard.
     """
 
     prompt: str
@@ -81,7 +81,7 @@ class Move:
     reason: str = ""
     expect_rev: int | None = None
     allowed: bool = True
-    request: str | None = None
+    more: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,11 @@ def _whole(row: Row) -> Transaction[BindingRecord]:
 
 
 _OF_PLAN = frozenset({"weights", "rolled"})
+
+
+def rolled_out() -> Transaction[Sequence[BindingRecord]]:
+    """All bindings under which several versions hold."""
+    return (yield from _all((yield SQL.bindings.rolled_out())))
 
 
 def rollout(id: str) -> Transaction[Rollout]:
@@ -240,7 +245,7 @@ def moved(move: Move, kind: str, before: BindingRecord, after: BindingRecord, no
         env=move.env,
         label=move.label,
         before=before.written if before.rev else None,
-        after=after.told(move.request),
+        after=after.told(move.more),
     )
     yield from prompts.tell(move.prompt, told, now)
     return after

@@ -153,8 +153,28 @@ def protect(how: Move, protected: bool, now: int) -> Transaction[BindingRecord]:
     return (yield from bindings.moved(how, kind, before, replace(before, protected=protected), now))
 
 
-_BACK = frozenset({"rolled.back"})
-_MOVES = frozenset({"deployed", "released", "follows.code", "rollout"}) | _BACK
+@transaction
+def breached(how: Move, rollout: str, on_breach: str, now: int) -> Transaction[BindingRecord | None]:
+    """Give all to the baseline of a rollout that did worse; None, and nothing is moved, where it holds no more. No policy is asked.
+
+    What held before the rollout holds again where `on_breach` is rollback, and there is any.
+    """
+    before = yield from bindings.locked(how, now)
+    if before.rollout != rollout or before.rolled is None:
+        return None
+    if on_breach == "rollback":
+        try:
+            return (yield from back(how, "guard.rolled.back", before, now))
+        except PromptError:
+            # Nothing held before, or it has ended.
+            pass
+    baseline = before.rolled.plan.baseline
+    after = replace(before, mode=PINNED, number=baseline, rollout=None, rolled=None, weights={})
+    return (yield from bindings.moved(how, "guard.paused", before, after, now))
+
+
+_BACK = frozenset({"rolled.back", "guard.rolled.back"})
+_MOVES = frozenset({"deployed", "released", "follows.code", "rollout", "guard.paused"}) | _BACK
 
 
 def _undone(moves: Sequence[PromptEvent]) -> PromptEvent | None:

@@ -57,7 +57,7 @@ class RequestRecord:
             actor=self.actor,
             reason=self.reason,
             expect_rev=self.rev,
-            request=self.id,
+            more={"request": self.id},
         )
 
 

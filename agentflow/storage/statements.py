@@ -61,6 +61,7 @@ class SQL:
     bindings = Group("bindings")
     policies = Group("policies")
     requests = Group("requests")
+    guards = Group("guards")
     pins = Group("pins")
     askers = Group("askers")
     chores = Group("chores")

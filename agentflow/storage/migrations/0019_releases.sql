@@ -36,3 +36,6 @@ CREATE INDEX prompt_requests_prompt ON prompt_requests (prompt, id);
 
 -- How a rollout is made beside its weights, as JSON: baseline, conditions, ramp and guard.
 ALTER TABLE prompt_rollouts ADD COLUMN terms TEXT;
+
+-- What the versions of a rollout did, for its guards.
+CREATE INDEX generations_rollout ON generations (rollout, number, at) WHERE rollout IS NOT NULL;
