@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from agentflow.prompts.contract import Untrusted
     from agentflow.prompts.prompt import prompt
     from agentflow.retry import Retry
+    from agentflow.storage.rollouts import Guard
 else:
     # Loaded when it is asked for: the command line answers `--help` without an engine.
     _HOMES = {
@@ -80,6 +81,7 @@ else:
         "agentflow.prompts.contract": ("Untrusted",),
         "agentflow.prompts.prompt": ("prompt",),
         "agentflow.retry": ("Retry",),
+        "agentflow.storage.rollouts": ("Guard",),
     }
     _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -108,6 +110,7 @@ __all__ = [
     "Compaction",
     "Decision",
     "Durability",
+    "Guard",
     "InputStream",
     "Isolation",
     "NonRetryable",

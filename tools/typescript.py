@@ -78,7 +78,7 @@ def _always(field: Field[Any], hints: Mapping[str, Any]) -> bool:
 
 def _reached() -> list[type[BaseModel] | type[Enum]]:
     """Every model and enumeration that the route table speaks of, in a stable order."""
-    queue: list[Any] = [Problem, *(part for one in OPERATIONS for part in (one.body, one.query, one.answer) if part is not None)]
+    queue: list[Any] = [Problem, *(part for one in OPERATIONS for part in (one.body, one.query, one.answer, one.later) if part is not None)]
     found: dict[str, Any] = {}
     while queue:
         one = queue.pop(0)

@@ -2,6 +2,15 @@
 
 import type { PromptDay } from "./generation_models.ts";
 
+/** Who takes part in a rollout: runs that meet all that is said, each by one of what it names. */
+export interface Conditions {
+  tasks?: readonly string[];
+  tags?: readonly string[];
+  keys?: readonly string[];
+  threads?: readonly string[];
+  variables?: Readonly<Record<string, readonly unknown[]>>;
+}
+
 /** A passage that both versions have, or one of them. */
 export interface DiffPiece {
   op: "same" | "removed" | "added";
@@ -33,6 +42,14 @@ export interface EnvQuery {
   env?: string;
 }
 
+/** Gives all to the baseline once the other versions are worse by more than chance; see `agentflow.Guard`. */
+export interface Guarding {
+  metric: "error_rate" | "cost" | "latency" | "first_token";
+  max_increase?: number;
+  min_calls?: number;
+  on_breach?: "pause" | "rollback";
+}
+
 /** A body to look at. */
 export interface LintBody {
   body: PromptBody;
@@ -60,6 +77,10 @@ export interface MoveBinding extends Moving {
   expires?: number | string;
   weights?: Readonly<Record<string, number>>;
   sticky?: "run" | "thread" | "key";
+  baseline?: number;
+  conditions?: Conditions;
+  ramp?: readonly (readonly (number | string)[])[];
+  guards?: readonly Guarding[];
 }
 
 /** Who moves a binding, and why. */
@@ -82,6 +103,7 @@ export interface PromptBinding {
   code: number | null;
   code_ahead: boolean;
   weights: Readonly<Record<string, number>>;
+  rollout: PromptRollout | null;
   expires_at: number | null;
   protected: boolean;
   rev: number;
@@ -175,6 +197,18 @@ export interface PromptPinPage {
   pins: readonly PromptPin[];
 }
 
+/** Several versions side by side, as it was begun: on a `ramp` the weights say how versions divide its share. */
+export interface PromptRollout {
+  id: string;
+  weights: Readonly<Record<string, number>>;
+  sticky: "run" | "thread" | "key";
+  baseline: number | null;
+  conditions: Conditions;
+  ramp: readonly RampStep[];
+  guards: readonly Guarding[];
+  begun_at: number;
+}
+
 /** Where messages of the caller are put in, untouched. */
 export interface PromptSlot {
   slot: string;
@@ -210,6 +244,12 @@ export interface PromptVersionPage {
 /** Whether only those may move a binding who may release in its environment. */
 export interface ProtectBinding extends Moving {
   protected?: boolean;
+}
+
+/** From `after_ms` milliseconds after the rollout began the versions beside the baseline have this share together. */
+export interface RampStep {
+  after_ms: number;
+  share: number;
 }
 
 /** What to fill in: a `body` that nobody has kept yet, a `version` by number or hash, or what is live in `env`. */
