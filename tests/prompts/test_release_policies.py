@@ -146,6 +146,10 @@ async def test_a_no_silence_a_withdrawal_and_a_cancelled_run_leave_things_as_the
     assert found[forgotten.id].outcome["why"] == "expired"
     assert found[cancelled.id].outcome["why"] == "Its run is cancelled."
     assert await live(engine) == ("code", 1)
+    await prompts.policies.set("headline", people=1, notify=["slack:#ops"], **OPS)
+    nowhere = await asked(engine, two)
+    await engine.settle()
+    assert (await prompts.requests.get(nowhere.id)).outcome["why"] == "This app has no channel 'slack'."
 
 
 async def test_an_evaluation_lets_pass_or_not_before_people_are_asked_and_is_told_in_the_event(engine: Engine) -> None:
