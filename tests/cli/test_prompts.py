@@ -235,3 +235,21 @@ def test_a_rollout_for_some_that_grows_under_guard(call: Call, folder: Path) -> 
     assert [tuple(one.values()) for one in rollout["guards"]] == [("error_rate", 0.02, 200, "pause"), ("cost", 0.2, 50, "rollback")]
     assert "no variable plan" in call("prompts", "rollout", "title", "2=1", "--baseline", "1", "--when", "plan=pro").stderr
     assert "nothing to watch" in call("prompts", "rollout", "title", "2=1", "--baseline", "1", "--guard", "speed=1").stderr
+
+
+def test_a_release_that_waits_ends_with_what_the_others_said(call: Call, folder: Path) -> None:
+    pushed(call, folder, "A short title for {{topic}}.")
+    call("prompts", "policy", "title", "--people", "1")
+
+    async def answered(agree: bool) -> Any:
+        async with Agentflow(directory=folder / ".agentflow", redis="redis://127.0.0.1:1") as app, asyncio.timeout(60):
+            waiting = asyncio.create_task(asyncio.to_thread(call, "prompts", "release", "title", "2", "--by", "maria", "--wait"))
+            while not (found := await app.waitpoints.list(kind="approval")):
+                await asyncio.sleep(0)
+            await (app.waitpoints.approve if agree else app.waitpoints.deny)(found[0].id, by="ann", reason="seen")
+            return await waiting
+
+    refused = asyncio.run(answered(False))
+    assert (refused.exit_code, "title in prod: denied  ann: seen" in refused.stdout) == (1, True), refused.output
+    done = asyncio.run(answered(True))
+    assert (done.exit_code, "title v2 pinned  in prod" in done.stdout) == (0, True), done.output
