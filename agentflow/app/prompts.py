@@ -215,10 +215,12 @@ class Prompts(Measuring):
     async def revoke(self, name: str, number: int, *, policy: str, actor: str, reason: str = "") -> VersionRecord:
         """Take a version back. Runs that hold it do, when they go on, what `policy` says: `repin:5`, `pause` or `fail`.
 
+        Where it is live and a policy has others agree, only a version that was live there before can stand for it.
+
         Raises `PromptNotFound`, `VersionNotFound` and `PromptError`.
         """
         said = Happening(type="", actor=actor, reason=reason)
-        return await self._database.transact(prompts.revoke(name, number, policy, said, self._clock.now()))
+        return await self._database.transact(releases.revoke(name, number, policy, said, self._clock.now()))
 
     async def repin(self, run_id: str, name: str, *, to: int | str, actor: str, reason: str = "") -> VersionRecord:
         """Have a run hold another version from its next lease on, also one that has not asked yet.

@@ -107,7 +107,7 @@ class Releases:
         """What is asked for, and what it would change."""
         one = await self._database.read(requests.get(request))
         before = await self._database.read(bindings.get(one.prompt, one.env, one.label))
-        live = [] if before is None else _versions(before)
+        live = [] if before is None else before.versions
         code = None if before is None else before.code
         numbers = one.target.numbers if one.target.mode != CODE else [] if code is None else [code]
         fits = [f"v{each}: {await self._fit(one, each)}" for each in numbers if one.target.mode != CODE]
@@ -206,10 +206,6 @@ def _verdict(result: WaitResult) -> dict[str, Any]:
     said = loads(result.answer or "null")
     told = cast("dict[str, Any]", said) if isinstance(said, dict) else {"said": said}
     return {**told, "passed": told.get("passed") is True}
-
-
-def _versions(binding: BindingRecord) -> list[int]:
-    return list(binding.rolled.plan.versions) if binding.rolled is not None else [] if binding.number is None else [binding.number]
 
 
 def _wish(one: RequestRecord, code: int | None) -> str:

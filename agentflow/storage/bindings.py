@@ -52,6 +52,11 @@ class BindingRecord:
         return replace(self, mode=CODE, number=self.code, expires_at=None) if expired else self
 
     @property
+    def versions(self) -> Sequence[int]:
+        """All versions that somebody may get."""
+        return self.rolled.plan.versions if self.rolled is not None else [] if self.number is None else [self.number]
+
+    @property
     def ahead(self) -> bool:
         """Whether the code deployed there has another version than is live."""
         return self.code is not None and self.mode != CODE and self.code != self.number

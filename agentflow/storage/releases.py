@@ -13,7 +13,7 @@ from agentflow.serde import dumps, loads
 from agentflow.storage import bindings, policies, prompts
 from agentflow.storage.bindings import CODE, PINNED, ROLLOUT, BindingRecord, Move
 from agentflow.storage.policies import PolicyRecord
-from agentflow.storage.prompts import EVENTS, PromptEvent
+from agentflow.storage.prompts import EVENTS, Happening, PromptEvent, VersionRecord
 from agentflow.storage.rollouts import Plan, Rollout
 from agentflow.storage.statements import SQL
 
@@ -171,6 +171,38 @@ def breached(how: Move, rollout: str, on_breach: str, now: int) -> Transaction[B
     baseline = before.rolled.plan.baseline
     after = replace(before, mode=PINNED, number=baseline, rollout=None, rolled=None, weights={})
     return (yield from bindings.moved(how, "guard.paused", before, after, now))
+
+
+@transaction
+def revoke(prompt: str, number: int, policy: str, said: Happening, now: int) -> Transaction[VersionRecord]:
+    """Take a version back, as `prompts.revoke` does.
+
+    Where it is live and a policy has others agree, only a version that was live there before stands for it: a revocation is no release.
+    Raises as `prompts.revoke`.
+    """
+    yield from prompts.lock(prompt)
+    target = prompts.repinned(policy) if policy.startswith("repin:") else None
+    for one in (yield from bindings.of_prompt(prompt)) if target is not None else ():
+        rule = yield from policies.of(prompt, one.env)
+        if rule is None or not rule.asks or number not in one.at(now).versions:
+            continue
+        if target not in (yield from _held_before(prompt, one)):
+            hint = "Name a version that was live there, say pause or fail, or have a release agreed to first."
+            raise PromptError(f"v{target} of {prompt} was never live in {one.env}, where others have to agree.", hint=hint, prompt=prompt)
+    return (yield from prompts.revoke(prompt, number, policy, said, now))
+
+
+def _held_before(prompt: str, one: BindingRecord) -> Transaction[set[int]]:
+    """The versions that held under a binding at any time."""
+    found, rollouts = set(one.versions), set[str]()
+    for event in (yield from _history(prompt, one.env)):
+        if event.label == one.label and event.type in _MOVES:
+            held: dict[str, Any] = loads(event.after or "{}")
+            found |= {held["number"]} if held.get("number") is not None else set()
+            rollouts |= {held["rollout"]} if held.get("rollout") is not None else set()
+    for id in sorted(rollouts):
+        found |= set((yield from bindings.rollout(id)).plan.versions)
+    return found
 
 
 _BACK = frozenset({"rolled.back", "guard.rolled.back"})

@@ -215,6 +215,8 @@ async def test_protection_revocation_and_rollback_under_a_policy(engine: Engine)
     with pytest.raises(BindingProtected):
         await prompts.release("headline", to=three, allowed=False, **MARIA)
     one = await asked(engine, three)
+    with pytest.raises(PromptError, match="v3 of headline was never live in prod"):
+        await prompts.revoke("headline", two, policy=f"repin:{three}", actor="ops")
     await prompts.revoke("headline", three, policy="fail", actor="ops")
     done = await approve(engine, one, "ann")
     assert (done.state, done.outcome["why"], await live(engine)) == ("conflict", "v3 of headline is revoked.", ("pinned", 2))
@@ -222,6 +224,8 @@ async def test_protection_revocation_and_rollback_under_a_policy(engine: Engine)
         await prompts.release("headline", to=three, **MARIA)
     # The way back is open: it leads only to what held before.
     assert (await prompts.rollback("headline", **MARIA)).number == 1
+    await prompts.revoke("headline", 1, policy=f"repin:{two}", actor="ops")
+    assert (await headline.get(topic="owls")).text == "Two owls"
 
 
 async def test_only_the_run_of_a_request_carries_it_out(engine: Engine) -> None:
