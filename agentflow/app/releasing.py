@@ -107,7 +107,7 @@ class Releases:
         """What is asked for, and what it would change."""
         one = await self._database.read(requests.get(request))
         before = await self._database.read(bindings.get(one.prompt, one.env, one.label))
-        live = [] if before is None else before.versions
+        live: Sequence[int] = () if before is None else before.at(self._clock.now()).versions
         code = None if before is None else before.code
         numbers = one.target.numbers if one.target.mode != CODE else [] if code is None else [code]
         fits = [f"v{each}: {await self._fit(one, each)}" for each in numbers if one.target.mode != CODE]

@@ -95,14 +95,20 @@ def compare(guard: Guard, mine: tuple[int, Row], base: tuple[int, Row]) -> Breac
         return None
     more = counted.mean - other.mean
     allowed = guard.max_increase if guard.metric == "error_rate" else guard.max_increase * other.mean
-    error = (
-        _pooled(counted, other) if guard.metric == "error_rate" else sqrt(counted.variance / counted.count + other.variance / other.count)
-    )
+    error = _pooled(counted, other) if guard.metric == "error_rate" else _welch(counted, other)
     sure = more / error if error > 0 else inf if more > 0 else 0.0
     if more <= allowed or sure < SURE:
         return None
-    values = {"value": counted.mean, "against": other.mean, "calls": counted.count, "baseline_calls": other.count}
-    return Breach(guard=guard, version=number, baseline=base[0], sure=min(sure, 1e9), **values)
+    return Breach(
+        guard=guard,
+        version=number,
+        baseline=base[0],
+        value=counted.mean,
+        against=other.mean,
+        calls=counted.count,
+        baseline_calls=other.count,
+        sure=min(sure, 1e9),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,7 @@ async def test_a_guard_asks_no_policy_and_people_who_roll_out_do(engine: Engine)
 
 def test_guards_that_cannot_be_are_refused() -> None:
     wrong: list[dict[str, Any]] = [{"metric": "speed"}, {"metric": "cost", "on_breach": "cry"}, {"metric": "cost", "max_increase": -1}]
-    for one in [*wrong, {"metric": "cost", "min_calls": 1}]:
+    wrong.append({"metric": "cost", "min_calls": 1})
+    for one in wrong:
         with pytest.raises(PromptError):
             Guard(**one)
