@@ -347,7 +347,7 @@ class _Open:
         self.streams = streams
         self._clock = app.clock
         self.releases = Releases(database, streams, app.clock, lambda: self.launching, app.call)
-        self._tasks = Served(app.tasks, [self.releases.task])
+        self._tasks = app.tasks if app.settings is None else Served(app.tasks, [self.releases.task])
         self.warming: asyncio.Task[Any] | None = None
         known = frozenset(app.channels)
         settings = app.settings and replace(app.settings, public_url=app.public_url, channels=known, environment=app.environment)

@@ -112,9 +112,12 @@ class Prompts(Measuring):
     async def snapshot(self, env: str | None = None) -> Snapshot:
         """What is live in an environment."""
         found = [one.at(self._clock.now()) for one in await self._database.read(bindings.of_env(env or self.environment))]
-        wanted = {(one.prompt, number) for one in found for number in (one.weights or {one.number: 1.0}) if number is not None}
+        wanted = {(one.prompt, number) for one in found for number in one.versions}
         versions = [await self.version(name, number) for name, number in sorted(wanted)]
-        told = canonical([[one.prompt, one.label, one.rev, one.mode] for one in found] + [[one.hash, one.revoked_at] for one in versions])
+        told = canonical(
+            [[one.prompt, one.label, one.rev, one.mode, sorted(one.weights.items())] for one in found]
+            + [[one.hash, one.revoked_at] for one in versions]
+        )
         return Snapshot(etag=sha256(told.encode()).hexdigest()[:32], bindings=tuple(found), versions=tuple(versions))
 
     async def _record(self, row: Row, env: str | None) -> PromptRecord:
@@ -269,7 +272,7 @@ class Prompts(Measuring):
         for one in await self._database.read(bindings.of_env(self.environment)):
             mine = known.get(one.prompt)
             current = one.at(self._clock.now())
-            for number in [] if mine is None or current.mode == CODE else current.weights or [current.number or 0]:
+            for number in [] if mine is None or current.mode == CODE else current.versions:
                 version = await self.version(one.prompt, number)
                 try:
                     contract.check(body_of(version.body), loads(mine.own.contract if mine else "{}"), trusting=bool(mine and mine.trusting))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, cast
 
 from agentflow.app.fitting import check_fit
@@ -13,7 +14,7 @@ from agentflow.database.port import Database
 from agentflow.engine.context import StartCall, TaskContext, WaitRequest, WaitResult
 from agentflow.engine.guarding import BEGUN
 from agentflow.engine.step import step
-from agentflow.engine.task import make_task
+from agentflow.engine.task import Task, make_task
 from agentflow.engine.waits import Decision, asked, decision, within_run, without_requester
 from agentflow.errors import AgentflowError, DefinitionError, PromptError, ReleaseRequested
 from agentflow.prompts.body import Body
@@ -42,7 +43,11 @@ class Releases:
         self._clock = clock
         self._launching = launching
         self._calls = calls
-        self.task = make_task(self.release, {"name": TASK})
+
+    @cached_property
+    def task(self) -> Task[..., Any]:
+        """The task, made where one works or asks: it loads pydantic."""
+        return make_task(self.release, {"name": TASK})
 
     def heed(self, moved: BindingRecord) -> None:
         """Have somebody watch over a rollout with guards."""

@@ -48,6 +48,8 @@ async def test_a_ramp_grows_by_the_clock_moves_nobody_back_and_leaves_pins_alone
     ramp: Any = [("0h", 0.05), ("1h", 0.25), ("1d", 1)]
     begun = await engine.app.prompts.rollout("slogan", weights={two: 1}, baseline=1, ramp=ramp, sticky="key", **MARIA)
     assert (begun.number, begun.weights) == (1, {1: 0.95, 2: 0.05})
+    before = await engine.app.prompts.snapshot()
+    assert {one.number for one in before.versions if one.prompt == "slogan"} == {1, two}
     run = await engine.start(sleeps.using(concurrency_key=KEYS[0]))
     held = await holding(KEYS[0])
     shares, moved = list[float](), set[str]()
@@ -59,6 +61,7 @@ async def test_a_ramp_grows_by_the_clock_moves_nobody_back_and_leaves_pins_alone
         live = (await engine.app.prompts.get("slogan")).live
         assert live is not None
         shares.append(live.weights[two])
+    assert (await engine.app.prompts.snapshot()).etag != before.etag
     assert (shares, len(moved)) == ([0.05, 0.05, 0.25, 0.25, 1.0], 60)
     await engine.clock.advance("2d")
     assert await run.result() == [held, held] == [1, 1]
