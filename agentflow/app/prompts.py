@@ -75,7 +75,7 @@ class Prompts(Measuring):
     def __init__(self, database: Database, clock: Clock, environment: str, start: Start, releases: Releases) -> None:
         super().__init__(database, clock, environment)
         self._start = start
-        self._releases = releases
+        self.releases = releases
 
     # -- what there is -------------------------------------------------------------------------------------------------------------------
 
@@ -114,10 +114,8 @@ class Prompts(Measuring):
         found = [one.at(self._clock.now()) for one in await self._database.read(bindings.of_env(env or self.environment))]
         wanted = {(one.prompt, number) for one in found for number in one.versions}
         versions = [await self.version(name, number) for name, number in sorted(wanted)]
-        told = canonical(
-            [[one.prompt, one.label, one.rev, one.mode, sorted(one.weights.items())] for one in found]
-            + [[one.hash, one.revoked_at] for one in versions]
-        )
+        bound = [[one.prompt, one.label, one.rev, one.mode, [list(share) for share in sorted(one.weights.items())]] for one in found]
+        told = canonical([*bound, *([one.hash, one.revoked_at] for one in versions)])
         return Snapshot(etag=sha256(told.encode()).hexdigest()[:32], bindings=tuple(found), versions=tuple(versions))
 
     async def _record(self, row: Row, env: str | None) -> PromptRecord:
@@ -141,7 +139,7 @@ class Prompts(Measuring):
     @property
     def policies(self) -> Policies:
         """What has to be before a prompt is moved."""
-        return Policies(self._database, self._clock, self.environment, self._releases)
+        return Policies(self._database, self._clock, self.environment, self.releases)
 
     @property
     def requests(self) -> Requests:
@@ -189,7 +187,7 @@ class Prompts(Measuring):
         Raises `PromptNotFound`, `BindingConflict`, `BindingProtected`, and `PromptError` when there was no move.
         """
         held = await self._database.transact(releases.roll_back(self._move(name, move), self._clock.now()))
-        self._releases.heed(held)
+        self.releases.heed(held)
         return held
 
     async def rollout(self, name: str, *, weights: Mapping[int, float], **options: Unpack[RolloutOptions]) -> BindingRecord:
@@ -272,7 +270,7 @@ class Prompts(Measuring):
         for one in await self._database.read(bindings.of_env(self.environment)):
             mine = known.get(one.prompt)
             current = one.at(self._clock.now())
-            for number in [] if mine is None or current.mode == CODE else current.versions:
+            for number in () if mine is None or current.mode == CODE else current.versions:
                 version = await self.version(one.prompt, number)
                 try:
                     contract.check(body_of(version.body), loads(mine.own.contract if mine else "{}"), trusting=bool(mine and mine.trusting))
@@ -296,8 +294,8 @@ class Prompts(Measuring):
         how = self._move(name, move)
         done = await self._database.transact(releases.move(how, target, self._clock.now()))
         if isinstance(done, PolicyRecord):
-            raise await self._releases.ask(how, target, done)
-        self._releases.heed(done)
+            raise await self.releases.ask(how, target, done)
+        self.releases.heed(done)
         return done
 
     def _move(self, name: str, move: MoveOptions) -> Move:

@@ -54,7 +54,7 @@ class BindingRecord:
     @property
     def versions(self) -> Sequence[int]:
         """All versions that somebody may get."""
-        return self.rolled.plan.versions if self.rolled is not None else [] if self.number is None else [self.number]
+        return self.rolled.plan.versions if self.rolled is not None else () if self.number is None else (self.number,)
 
     @property
     def ahead(self) -> bool:
