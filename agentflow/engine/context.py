@@ -76,7 +76,8 @@ class WaitRequest:
     """What to wait for.
 
     It ends by itself at `due_at` (microseconds since 1970) or `due_after` microseconds after it was first reached; `subject` is what people
-    see; `target` is another waitpoint or run whose end ends this one; `call` is what a grant may stand for people about.
+    see; `target` is another waitpoint or run whose end ends this one; `call` is what a grant may stand for people about. `excludes`: nobody
+    in whose name the run works may decide.
     """
 
     kind: WaitKind
@@ -86,6 +87,7 @@ class WaitRequest:
     due_at: int | None = None
     target: str | None = None
     call: GrantedCall | None = None
+    excludes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

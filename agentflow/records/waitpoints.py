@@ -72,8 +72,8 @@ class DeliveryRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantedCall:
-    """A call that a grant may stand for. `exactly`: only one for just these `arguments`; a grant of the `requester` does not count, nor one
-    that was given where others than these `users` and `groups` were asked."""
+    """A call that a grant may stand for. `exactly`: only one for just these `arguments`; a grant of one of the `requesters` does not
+    count, nor one that was given where others than these `users` and `groups` were asked."""
 
     tool: str
     arguments: Mapping[str, Any]
@@ -81,7 +81,7 @@ class GrantedCall:
     users: Sequence[str] = ()
     groups: Sequence[str] = ()
     exactly: bool = False
-    requester: str | None = None
+    requesters: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

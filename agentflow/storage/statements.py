@@ -41,6 +41,7 @@ class SQL:
     deliveries = Group("deliveries")
     rungs = Group("rungs")
     inputs = Group("inputs")
+    requesters = Group("requesters")
     workers = Group("workers")
     tasks = Group("tasks")
     versions = Group("versions")

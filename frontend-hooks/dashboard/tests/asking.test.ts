@@ -59,6 +59,7 @@ describe("an inbox", () => {
     [{ groups: ["ops"] }, ["maria"], false],
     [{ requester: "maria" }, ["maria"], false],
     [{ requester: "user:maria" }, ["maria"], false],
+    [{ requester: "maria", requesters: ["maria", "user:bob"] }, ["bob"], false],
   ])("of %o for %o: %s", (subject, names, whether) => {
     expect(isFor(questionOf(asked({ subject })), names)).toBe(whether);
   });
