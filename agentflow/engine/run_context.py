@@ -288,6 +288,7 @@ class RunContext:
             schema=None if request.schema is None else dumps(request.schema),
             due_at=due,
             target=request.target,
+            most=self._session.services.max_open_questions,
         )
 
     async def _create_child(self, key: str, call: StartCall) -> WaitpointRecord:

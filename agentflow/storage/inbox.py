@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from agentflow.database.port import Row, Transaction
 from agentflow.records import WaitKind, WaitpointRecord
 from agentflow.serde import loads
-from agentflow.storage import rows
+from agentflow.storage import asking, rows
+from agentflow.storage.asking import Place
 from agentflow.storage.listing import LOOK
 from agentflow.storage.policy import Policy, Voter
 from agentflow.storage.statements import SQL
@@ -40,26 +41,31 @@ class Inbox:
 
 @dataclass(frozen=True, slots=True)
 class InboxPage:
-    """Waitpoints, newest first, and where the next page begins; None when this is the last."""
+    """Waitpoints, newest first, and where the next page begins; None when this is the last. `places` is where questions stand that are not
+    asked by themselves."""
 
     waitpoints: Sequence[WaitpointRecord]
     next: Spot | None
+    places: Mapping[str, Place] = field(default_factory=dict[str, Place])
 
 
 def page(wanted: Inbox, voter: Voter | None) -> Transaction[InboxPage]:
     """A page of what is open, and what `voter` may decide about, where there is one."""
+    # Of one thread, or one run, all is shown: what stands for an equal question may be of another.
+    every = int(wanted.run_id is not None or wanted.thread is not None)
     before, looked, floor = wanted.before or _NEWEST, list[Row](), Spot(-1, "")
     for kind in WaitKind if wanted.kind is None else (wanted.kind,):
-        found = yield SQL.list.inbox(kind=str(kind), created_at=before.created_at, id=before.id, look=LOOK)
+        found = yield SQL.list.inbox(kind=str(kind), created_at=before.created_at, id=before.id, look=LOOK, every=every)
         looked += found
         if len(found) == LOOK:
             # What is older than this was not looked at.
             floor = max(floor, _spot(found[-1]))
     fitting = sorted((row for row in looked if _spot(row) >= floor and _fits(row, wanted, voter)), key=_spot, reverse=True)
     shown = [rows.waitpoint(row) for row in fitting[: wanted.limit]]
+    places = (yield from asking.places(one.id for one in shown)) if shown else {}
     if len(fitting) > wanted.limit:
-        return InboxPage(shown, _spot(fitting[wanted.limit - 1]))
-    return InboxPage(shown, floor if floor.id else None)
+        return InboxPage(shown, _spot(fitting[wanted.limit - 1]), places)
+    return InboxPage(shown, floor if floor.id else None, places)
 
 
 def _spot(row: Row) -> Spot:

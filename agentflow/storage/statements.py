@@ -32,6 +32,7 @@ class SQL:
     transcripts = Group("transcripts")
     joined = Group("joined")
     shown = Group("shown")
+    asking = Group("asking")
     waitpoints = Group("waitpoints")
     callbacks = Group("callbacks")
     votes = Group("votes")
