@@ -27,7 +27,7 @@ from agentflow.errors import RunNotFound, RunTimeout, StorageError, StreamError
 from agentflow.handle import Item, Readable, Writable, items_of
 from agentflow.records import JournalEntry, RunRecord, RunState, RunUsage, UsageRecord, WaitKind, WaitpointRecord
 from agentflow.serde import decode_failure
-from agentflow.storage import journal, listing, runs, showing, transitions, upkeep, usage, waitpoints
+from agentflow.storage import asking, journal, listing, runs, showing, transitions, upkeep, usage, waitpoints
 from agentflow.storage.inputs import NewMessage
 from agentflow.storage.listing import RunFilter, RunPage
 from agentflow.storage.statements import SQL
@@ -124,7 +124,8 @@ class Runs:
 
     async def waiting_for(self, run_id: str) -> list[WaitpointRecord]:
         """The open waitpoints of a run, newest first."""
-        return await self._database.read(waitpoints.open_of_run(run_id))
+        found = await self._database.read(waitpoints.open_of_run(run_id))
+        return await self._database.read(asking.placed(found))
 
     async def asked_of(self, run_id: str) -> list[WaitpointRecord]:
         """The open approvals that hold up a run: its own, and those of the runs that it waits for. Raises `RunNotFound`."""

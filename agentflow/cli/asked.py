@@ -46,6 +46,11 @@ def title_of(one: WaitpointRecord) -> str:
     return visible(str(subject_of(one).get("title", "")))
 
 
+def often(one: WaitpointRecord) -> str:
+    """How often it is asked, where one decision is about more than one."""
+    return f"  asked {one.times} times" if one.times > 1 else ""
+
+
 def urgency(one: WaitpointRecord) -> tuple[int, float, int]:
     """Sorts what is risky first, then what ends soon, then what has waited longest."""
     risk = subject_of(one).get("risk")

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 from pydantic_core import from_json
 
+from agentflow.client.answers import Asking
 from agentflow.clock import Duration
 from agentflow.storage.bindings import BindingRecord
 from agentflow.storage.prompts import VersionRecord
 
 _MILLI = 1_000
-
-
-class Asking(Protocol):
-    """What prompts need of the client."""
-
-    async def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, **query: Any) -> Any:
-        """What the server answers."""
-        ...
 
 
 class ClientPrompts:

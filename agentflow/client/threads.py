@@ -6,22 +6,18 @@ from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 from urllib.parse import quote
 
-from agentflow.client.answers import run_record
+from agentflow.client.answers import Asking, run_record
 from agentflow.handle import RunHandle, RunVerbs
 from agentflow.records import RunRecord
 from agentflow.serde import ANY
 
 
-class Asking(Protocol):
+class Talking(Asking, Protocol):
     """What a conversation needs of the client."""
 
     @property
     def runs(self) -> RunVerbs:
         """The verbs of runs."""
-        ...
-
-    async def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, **query: Any) -> Any:
-        """What the server answers."""
         ...
 
 
@@ -32,7 +28,7 @@ class ClientThread:
     >>> await run.result()
     """
 
-    def __init__(self, client: Asking, id: str) -> None:
+    def __init__(self, client: Talking, id: str) -> None:
         self._client = client
         self.id = id
 

@@ -6,12 +6,12 @@ whoever ends one of those at this very moment begins anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from agentflow.database.port import Transaction
-from agentflow.records import WaitKind, WaitState
+from agentflow.records import WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, loads, sealed
 from agentflow.storage import outbox, rows
 from agentflow.storage.statements import SQL
@@ -21,17 +21,6 @@ GRAVE = ("high", "critical")
 QUESTIONS = (WaitKind.APPROVAL, WaitKind.INPUT)
 _EACH = frozenset({"call"})
 """What tells apart what people would see as one question."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a question stands: how many equal ones are open, with it, and why it is held; None when people are asked."""
-
-    times: int = 1
-    held: str | None = None
-
-
-ALONE = Place()
 
 
 def enter(waitpoint_id: str, run: int, same: str | None, most: int | None, now: int) -> Transaction[bool]:
@@ -75,7 +64,8 @@ def equals(subject: str, schema: str | None, kind: WaitKind, run_id: str) -> str
     return sealed({"asked": seen, "schema": schema, "run": place})
 
 
-def places(waitpoint_ids: Iterable[str]) -> Transaction[dict[str, Place]]:
-    """Where questions stand; one that is not there is asked by itself."""
-    found = yield SQL.asking.places(waitpoints=dumps(list(waitpoint_ids)))
-    return {row["waitpoint"]: Place(max(1, row["times"]), row["held"]) for row in found}
+def placed(found: Sequence[WaitpointRecord]) -> Transaction[list[WaitpointRecord]]:
+    """Waitpoints, with what is known of the equals of those that are open questions."""
+    asked = [one.id for one in found if one.kind in QUESTIONS and one.state is WaitState.PENDING]
+    known = {row["waitpoint"]: row for row in (yield SQL.asking.places(waitpoints=dumps(asked)))} if asked else {}
+    return [one if (row := known.get(one.id)) is None else replace(one, times=max(1, row["times"]), held=row["held"]) for one in found]

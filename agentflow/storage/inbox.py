@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from agentflow.database.port import Row, Transaction
 from agentflow.records import WaitKind, WaitpointRecord
 from agentflow.serde import loads
 from agentflow.storage import asking, rows
-from agentflow.storage.asking import Place
 from agentflow.storage.listing import LOOK
 from agentflow.storage.policy import Policy, Voter
 from agentflow.storage.statements import SQL
@@ -41,12 +40,10 @@ class Inbox:
 
 @dataclass(frozen=True, slots=True)
 class InboxPage:
-    """Waitpoints, newest first, and where the next page begins; None when this is the last. `places` is where questions stand that are not
-    asked by themselves."""
+    """Waitpoints, newest first, and where the next page begins; None when this is the last."""
 
     waitpoints: Sequence[WaitpointRecord]
     next: Spot | None
-    places: Mapping[str, Place] = field(default_factory=dict[str, Place])
 
 
 def page(wanted: Inbox, voter: Voter | None) -> Transaction[InboxPage]:
@@ -61,11 +58,10 @@ def page(wanted: Inbox, voter: Voter | None) -> Transaction[InboxPage]:
             # What is older than this was not looked at.
             floor = max(floor, _spot(found[-1]))
     fitting = sorted((row for row in looked if _spot(row) >= floor and _fits(row, wanted, voter)), key=_spot, reverse=True)
-    shown = [rows.waitpoint(row) for row in fitting[: wanted.limit]]
-    places = (yield from asking.places(one.id for one in shown)) if shown else {}
+    shown = yield from asking.placed([rows.waitpoint(row) for row in fitting[: wanted.limit]])
     if len(fitting) > wanted.limit:
-        return InboxPage(shown, _spot(fitting[wanted.limit - 1]), places)
-    return InboxPage(shown, floor if floor.id else None, places)
+        return InboxPage(shown, _spot(fitting[wanted.limit - 1]))
+    return InboxPage(shown, floor if floor.id else None)
 
 
 def _spot(row: Row) -> Spot:

@@ -21,7 +21,7 @@ from agentflow.engine.worker import WorkerSettings
 from agentflow.errors import WaitpointAlreadyAnswered
 from agentflow.records import RunState, WaitpointRecord, WaitState
 from agentflow.serde import loads
-from agentflow.storage import asking, outbox
+from agentflow.storage import outbox
 from agentflow.storage.inbox import Inbox
 from agentflow.testing import Engine, call, scripted_model, text
 
@@ -75,7 +75,7 @@ def nothing_deleted() -> None:
 async def shown(engine: Engine) -> dict[str, int]:
     """What people see, by title or argument, and how often it is asked."""
     page = await engine.app.waitpoints.inbox(Inbox(kind="approval"))
-    return {_about(one): page.places.get(one.id, asking.ALONE).times for one in reversed(page.waitpoints)}
+    return {_about(one): one.times for one in reversed(page.waitpoints)}
 
 
 def _about(one: WaitpointRecord) -> str:
@@ -167,10 +167,9 @@ async def test_what_must_be_asked_each_time_is_and_what_only_its_run_tells_apart
 
     both = await engine.start(orders)
     found = await open_ones(engine, 12)
-    places = await engine.app.database.read(asking.places(one.id for one in found))
-    times = {(_about(one), places[one.id].times) for one in found}
+    times = {(_about(one), one.times) for one in found}
     assert times == {("/a", 1), ("/b", 1), ("Well?", 2), ("Other?", 1), ("Low?", 1), ("Ship?", 1)}
-    held = [(_about(one), places[one.id].held) for one in found if places[one.id].held is not None]
+    held = [(_about(one), one.held) for one in found if one.held is not None]
     assert held == [("Well?", "same")]
     # A no to one of them that stops its run is a plain no to its equals, and the run is stopped once.
     for run in (*grave, *apart, both, differing):
