@@ -145,7 +145,7 @@ async def test_the_inbox_is_found_by_person_risk_tool_run_and_thread(site: Site)
 
 
 async def test_the_inbox_comes_in_pages_and_a_page_that_is_known_is_not_sent_again(site: Site) -> None:
-    _, ids = await asked(site, 5, calls=[{}] * 5)
+    _, ids = await asked(site, 5, calls=[{"body": number} for number in range(5)])
     seen: list[str] = []
     cursor: str | None = None
     for _ in range(10):
