@@ -59,11 +59,6 @@ async def guarded_orders() -> bool:
     return (await approve(f"Wire to {await orders.next()}?", risk="high")).approved
 
 
-@task
-async def guarded_crowd(titles: list[str]) -> int:
-    return sum([one.approved for one in await asyncio.gather(*(approve(title) for title in titles))])
-
-
 class Recording:
     """A database that keeps the names of the statements that are run in it."""
 
@@ -99,7 +94,7 @@ async def database(tmp_path: Path) -> Recording:
 
 @pytest.fixture
 async def app(database: Recording, tmp_path: Path, stream_server: str) -> AsyncIterator[Agentflow]:
-    tasks: list[Any] = [guarded_wish, guarded_call, guarded_hook, guarded_orders, guarded_crowd]
+    tasks: list[Any] = [guarded_wish, guarded_call, guarded_hook, guarded_orders]
     settings = WorkerSettings(public_url="https://agents.test")
     held: Any = database
     async with Agentflow(tasks, database=held, directory=tmp_path, redis=stream_server, worker=settings) as opened:
@@ -390,26 +385,3 @@ async def test_10_all_of_it_is_in_the_audit_and_no_secret_is(site: Site, strange
     assert (await stranger.get("/v1/audit")).status_code == 401
     for method in ("POST", "PUT", "DELETE"):
         assert (await site.client.request(method, "/v1/audit")).status_code == 405
-
-
-async def test_11_people_are_asked_once_about_the_same_and_not_about_too_much(site: Site, stranger: httpx.AsyncClient) -> None:
-    """Fatigue."""
-    run_id = await site.start("guarded_crowd", titles=[*["Same?"] * 4, *(f"q{number}" for number in range(24))])
-    async with asyncio.timeout(PATIENCE):
-        while len(mine := (await site.client.get(f"/v1/runs/{run_id}")).json()["waiting"]) < 28:
-            await asyncio.sleep(0)
-    shown = (await site.client.get("/v1/waitpoints", params={"limit": 100})).json()["waitpoints"]
-    assert (len(shown), sum(one["held"] is None for one in mine)) == (20, 20)
-    same = [one for one in mine if one["subject"]["title"] == "Same?"]
-    assert {one["times"] for one in same} == {4}
-    [first] = [one for one in same if one["held"] != "same"]
-    page = await stranger.get(await link(site, first["id"]))
-    assert "4 times" in page.text
-    done = await stranger.post(str(page.url), data=checks(page) | {"choice": "approve"})
-    assert done.status_code == 200
-    now = {one["id"]: one for one in (await site.client.get("/v1/waitpoints", params={"run": run_id, "state": "any"})).json()["waitpoints"]}
-    assert [(now[one["id"]]["state"], now[one["id"]]["answered_by"]) for one in same] == [("answered", "maria")] * 4
-    entries = [one for one in await site.app.audit.entries() if one["type"] == "decision"]
-    assert sorted(one["waitpoint"] for one in entries) == sorted(one["id"] for one in same)
-    assert sum(one["detail"].get("follows") == first["id"] for one in entries) == 3
-    assert len((await site.client.get("/v1/waitpoints", params={"limit": 100})).json()["waitpoints"]) == 20
