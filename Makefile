@@ -27,6 +27,8 @@ LOCKED := $(UV) pyproject.toml uv.lock $(wildcard integrations/*/pyproject.toml)
 # A company's network may sign with an authority only the system knows; a bare container has no system store, but uv brings one.
 export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/*),true,false)
 export UV_PYTHON_DOWNLOADS := never
+# Images for servers often set it. Tests start hundreds of programs, and each would compile anew whatever it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -45,7 +47,7 @@ dev: $(READY) dashboard-if-possible ## Serve an app: server and worker in one pr
 # The gates belong to `make check`: they read every file of the project, once is enough.
 test: $(READY) dashboard-if-possible ## Run the tests (PYTEST_ARGS="-k name")
 	@tools/system
-	$(BIN)/python -m pytest --ignore=tests/gates $(PYTEST_ARGS)
+	TMPDIR=$$(tools/scratch) $(BIN)/python -m pytest --ignore=tests/gates $(PYTEST_ARGS)
 
 check: $(READY) ## Lint, format, types, lock file and the gates: what must hold before a commit
 	$(BIN)/ruff check .
