@@ -38,6 +38,7 @@ R = TypeVar("R")
 S = TypeVar("S")
 PATIENCE = 10.0
 """Seconds of real time after which a test that waits for a run gives up."""
+_MOMENT = 0.02
 
 
 class Waiting:
@@ -91,6 +92,7 @@ class Engine:
         self._database = database
         self._reach = reach
         self._activity = self._asked = 0
+        self._awaited: list[asyncio.Future[None]] = []
         # A test need not hold what it starts: without a name of its own, it would be gone with the next garbage collection.
         self._started: list[Task[..., Any]] = []
         self.policy = Policy()
@@ -175,16 +177,20 @@ class Engine:
         return [one for one in await self.app.runs.waiting_for(run.id) if kind is None or one.kind is WaitKind(kind)]
 
     async def _until(self, run: RunHandle[Any], test: Callable[[RunRecord], bool], what: str) -> RunRecord:
+        written = asyncio.Event()
+        self.written.add(written)
         record = await self.get(run)
         try:
             async with asyncio.timeout(PATIENCE):
                 while not test(record):
                     if record.state.terminal:
                         raise TimeoutError
-                    await asyncio.sleep(0)
+                    await _set_soon(written)
                     record = await self.get(run)
         except TimeoutError:
             raise AssertionError(f"{run.id} did not {what}: it is {record.state.value}, error {record.error}") from None
+        finally:
+            self.written.discard(written)
         return record
 
     async def events(self, run: RunHandle[Any]) -> list[StoredEvent]:
@@ -244,8 +250,15 @@ class Engine:
         """Return once the engine has nothing left to do at this moment of the clock."""
         quiet, seen = 0, self._activity
         while quiet < 25:
-            await asyncio.sleep(0)
+            # A loop that turns meanwhile takes the time of a database server that shares its processor.
+            await (self._answer() if self._asked else asyncio.sleep(0))
             quiet, seen = (quiet + 1, seen) if seen == self._activity and not self._waits else (0, self._activity)
+
+    async def _answer(self) -> None:
+        """The next answer of the database."""
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._awaited.append(answer)
+        await answer
 
     @property
     def _waits(self) -> bool:
@@ -265,6 +278,18 @@ class Engine:
             self._activity += 1
             for event in self.written if writes else ():
                 event.set()
+            for answer in self._awaited:
+                if not answer.done():
+                    answer.set_result(None)
+            self._awaited.clear()
+
+
+async def _set_soon(event: asyncio.Event) -> None:
+    """Return when it is set, and clear it; or after a moment, for another process may have written."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_MOMENT):
+            await event.wait()
+    event.clear()
 
 
 class _Everything(Mapping[str, Task[..., Any]]):
