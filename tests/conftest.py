@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
+import certifi
 import pytest
 from hypothesis import settings
 
@@ -24,6 +25,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what is marked `both_databases`, and has an engine, on each of them."""
     if metafunc.definition.get_closest_marker("both_databases") and "engine_database" in metafunc.fixturenames:
         metafunc.parametrize("engine_database", ["sqlite", "postgres"], indirect=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """HTTP clients know one authority of the world's 150: no test speaks to the world, and to read all takes each client 25 ms."""
+    path = tmp_path_factory.mktemp("authority") / "one.pem"
+    end = "-----END CERTIFICATE-----\n"
+    path.write_text(certifi.contents().partition(end)[0] + end, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(path))
+        yield
 
 
 @pytest.fixture

@@ -38,6 +38,8 @@ R = TypeVar("R")
 S = TypeVar("S")
 PATIENCE = 10.0
 """Seconds of real time after which a test that waits for a run gives up."""
+FILE = "test.db"
+"""The name of its database, where that is a file."""
 _MOMENT = 0.02
 
 
@@ -102,7 +104,7 @@ class Engine:
 
     def _app(self, tasks: Mapping[str, Task[..., Any]] | None = None) -> Agentflow:
         # On a manual clock no commit is ever slow: everything happens on the loop, in an order that repeats.
-        opened = SqliteDatabase(self.directory / "test.db", slow_commit=60.0) if self._database is None else open_database(self._database)
+        opened = SqliteDatabase(self.directory / FILE, slow_commit=60.0) if self._database is None else open_database(self._database)
         database = self.wrap(self.watched(opened))
         known = _Everything() if tasks is None else tasks
         where: dict[str, Any] = {"database": database, "redis": self._redis, "directory": self.directory}
@@ -115,7 +117,7 @@ class Engine:
     @property
     def database_url(self) -> str:
         """Where its database is, for a second process in the same test."""
-        return self._database or str(self.directory / "test.db")
+        return self._database or str(self.directory / FILE)
 
     async def open(self) -> None:
         """Begin; the fixture does it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ async def plain_wish(policy: dict[str, Any]) -> bool:
 
 
 @pytest.fixture
-async def app(tmp_path: Path, stream_server: str) -> AsyncIterator[Agentflow]:
+async def app(tmp_path: Path, stream_server: str, migrated_file: Path) -> AsyncIterator[Agentflow]:
+    shutil.copy(migrated_file, tmp_path)
     async with Agentflow([many_calls, plain_wish], directory=tmp_path, redis=stream_server) as opened:
         yield opened
 
