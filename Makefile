@@ -33,6 +33,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo dev test check format types lock bench soak
+.PHONY: check-types check-gates check-browser check-lint
 .PHONY: dashboard dashboard-if-possible
 
 help: ## List the targets
@@ -49,13 +50,22 @@ test: $(READY) dashboard-if-possible ## Run the tests (PYTEST_ARGS="-k name")
 	@tools/system
 	TMPDIR=$$(tools/scratch) $(BIN)/python -m pytest --ignore=tests/gates $(PYTEST_ARGS)
 
-check: $(READY) ## Lint, format, types, lock file and the gates: what must hold before a commit
+check: check-types check-gates check-browser check-lint ## Lint, format, types, lock file and the gates: what must hold before a commit
+	@:
+
+check-types: $(READY)
+	$(BIN)/pyright
+
+check-gates: $(READY)
+	$(BIN)/python -m pytest tests/gates
+
+check-browser: $(READY)
+	$(BIN)/python tools/frontend.py check
+
+check-lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
 	@$(UV) lock --check --offline -qq --python $(BIN)/python || { echo "uv.lock does not match pyproject.toml: run make lock" >&2; exit 1; }
-	$(BIN)/python tools/frontend.py check
-	$(BIN)/python -m pytest tests/gates
 
 format: $(READY) ## Format, and fix what the linters can fix
 	$(BIN)/ruff check --fix .
