@@ -22,7 +22,7 @@ from agentflow.errors import DefinitionError, NotInRun
 from agentflow.handle import Batch, RunHandle, ending
 from agentflow.records import RunRecord, TaskRecord, WaitState
 from agentflow.retry import NO_RETRY, Retry
-from agentflow.serde import Payload, decode_failure, dumps, result_codec
+from agentflow.serde import Payload, decode_failure, result_codec
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -215,7 +215,7 @@ class Task(Generic[P, R]):
             name=self.name,
             queue=self.options.queue.name,
             description=self.description,
-            schema=dumps(self.payload.schema),
+            schema=self.payload.schema_text,
             kind=self.kind,
             hooked=self._hooked,
             version=self.options.version,
