@@ -154,4 +154,4 @@ class Speaker:
             current_step().publish(ToolOutput(call, {"agent": to}))
             return to
 
-        await run.step(run.key("handoff"), StepCall(by, tell, ANY, to, StepOptions(kind="tool")))
+        await run.step(run.key("handoff"), StepCall(by, tell, ANY, to, StepOptions(kind="tool"), inner=True))

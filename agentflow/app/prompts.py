@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal, Required, TypedDict, Unpack
 
+from agentflow.app.experiments import Ended, ExperimentOptions, Experiments, Start
 from agentflow.app.measuring import Measuring
 from agentflow.clock import Clock, Duration, microseconds
-from agentflow.database.port import Database, Row, Transaction
+from agentflow.database.port import Database, Row
 from agentflow.errors import ContractError, PromptError, StorageError, VersionRevoked
 from agentflow.handle import RunHandle
 from agentflow.prompts import contract
 from agentflow.prompts.body import Body, canonical
 from agentflow.prompts.pinning import body_of
 from agentflow.prompts.registry import known
+from agentflow.prompts.report import Report
 from agentflow.serde import loads
 from agentflow.storage import bindings, holders, pins, prompts, runs
 from agentflow.storage.bindings import CODE, LIVE, BindingRecord, Move
 from agentflow.storage.holders import HolderRecord
 from agentflow.storage.pins import Held, Holding, Wanted
 from agentflow.storage.prompts import Happening, NewVersion, Own, PromptEvent, VersionRecord
-from agentflow.storage.runs import NewRun, Started
 from agentflow.storage.statements import SQL
 
-Start = Callable[[str, str, Mapping[str, Any], Callable[[NewRun, int], Transaction[Started]]], Awaitable[RunHandle[Any]]]
 _log = logging.getLogger("agentflow.prompts")
 
 
@@ -81,9 +81,10 @@ class Prompts(Measuring):
     >>> await app.prompts.release("support", to=5, actor="maria", reason="cites the policy")
     """
 
-    def __init__(self, database: Database, clock: Clock, environment: str, start: Start) -> None:
+    def __init__(self, database: Database, clock: Clock, environment: str, start: Start, ended: Ended) -> None:
         super().__init__(database, clock, environment)
         self._start = start
+        self._ended = ended
 
     # -- what there is -------------------------------------------------------------------------------------------------------------------
 
@@ -231,6 +232,30 @@ class Prompts(Measuring):
         held = Holding(None if prompts == "current" else record.key, {} if prompts is None or prompts == "current" else prompts)
         options = {"tags": [one for one in record.tags if not one.startswith("thread:")], "metadata": loads(record.metadata)}
         return await self._start(record.task, record.input, options, lambda new, now: pins.start(new, held, now))
+
+    async def experiment(self, name: str, **options: Unpack[ExperimentOptions]) -> Report:
+        """Start runs that ended anew by several `versions`, and score what comes of them.
+
+        `runs` by their ids, or the `last` (20) that held the prompt in any version and ended, are repeated with the same input, by each of
+        the versions, `concurrency` (4) side by side. `scorers` are functions (sync or async) of input, output and the run as `Tried`, which
+        return a number, a bool or None, and names: cost, latency, tokens, failed.
+
+        **Models are asked anew, and that costs money. What else the runs do is not done again** unless you say so: tools, steps, questions
+        to people and child runs that ask no model are answered from what the repeated run recorded for the same arguments. A run that asks
+        for something else fails, with `NotRecorded`, and counts as failed. `live` names tools, steps and tasks that may be called again, as
+        those that only read. `tools="live"` carries all out again: mails are sent, cards are charged; people are not asked even so, but
+        denied. Code of a task outside of its steps runs in any case. Threads hear nothing of it, hooks are not called, and a sleep that the
+        repeated run slept is skipped. Waits side by side and callbacks are not repeated from a record.
+
+        The runs have the tag `experiment:<id>`. A killed experiment goes on when it is asked for again with its `id`: no run starts twice.
+        The events of the prompt say who began it (`actor`, `reason`).
+
+        Raises `PromptNotFound`, `VersionNotFound`, `ContractError`, `RunNotFound`, `UnknownTask` and `PromptError`.
+
+        >>> report = await app.prompts.experiment("support", versions=[3, 5], last=50, scorers=[cites_policy, "cost"], actor="maria")
+        >>> print(report)
+        """
+        return await Experiments(self._database, self._clock, self._start, self._ended, self._check).run(name, options)
 
     # -- what code asks ------------------------------------------------------------------------------------------------------------------
 
