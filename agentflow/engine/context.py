@@ -129,6 +129,7 @@ class StartOptions:
     on_parent_cancel: str | None = None
     thread: str | None = None
     started_by: str | None = None
+    inherit_prompts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
