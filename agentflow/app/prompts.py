@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal, Required, TypedDict, Unpack
 
+from agentflow.agents.prompting import check_speakers
 from agentflow.app.experiments import Ended, ExperimentOptions, Experiments, Start
 from agentflow.app.measuring import Measuring
 from agentflow.clock import Clock, Duration, microseconds
@@ -149,10 +150,12 @@ class Prompts(Measuring):
     async def save(self, name: str, body: Body, *, actor: str, note: str = "", source: str = "api") -> VersionRecord:
         """Keep a body as a version; one with the same hash is the version that there is. It is not live before it is released.
 
-        Raises `PromptNotFound`, `ContractError` for a body that uses what code does not give it, `TemplateError`.
+        Raises `PromptNotFound`, `ContractError` for a body that uses what code does not give it, or that an agent of this process cannot
+        speak by, `TemplateError`.
         """
         record = await self.get(name)
         contract.check(body, record.contract, trusting=record.trusting)
+        check_speakers(name, body)
         new = NewVersion(prompt=name, hash=body.hash, body=body.json, source=source, actor=actor, note=note)
         return await self._database.transact(prompts.save(new, self._clock.now()))
 
@@ -314,5 +317,6 @@ class Prompts(Measuring):
         record, version = await self.get(name, env), await self.version(name, which)
         try:
             contract.check(body_of(version.body), record.contract, trusting=record.trusting)
+            check_speakers(name, body_of(version.body))
         except ContractError as error:
             raise ContractError(f"v{version.number} of {name}: {error.message}", hint=error.hint, **error.details) from error
