@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, Protocol
 from urllib.parse import quote
 
 from pydantic_core import from_json
 
 from agentflow.client.answers import Asking
 from agentflow.clock import Duration
+from agentflow.handle import RunHandle, RunVerbs
+from agentflow.serde import ANY
 from agentflow.storage.bindings import BindingRecord
 from agentflow.storage.prompts import VersionRecord
 
 _MILLI = 1_000
+
+
+class Repeating(Asking, Protocol):
+    """What prompts need of a client: handles of runs, too."""
+
+    @property
+    def runs(self) -> RunVerbs:
+        """What handles use."""
+        ...
 
 
 class ClientPrompts:
@@ -23,7 +34,7 @@ class ClientPrompts:
     >>> await client.prompts.release("support", to=5, env="prod", by="maria", reason="cites the policy")
     """
 
-    def __init__(self, client: Asking) -> None:
+    def __init__(self, client: Repeating) -> None:
         self._client = client
 
     async def list(self, env: str | None = None) -> list[dict[str, Any]]:
@@ -116,6 +127,28 @@ class ClientPrompts:
         """Have several versions hold side by side. Raises as `release`."""
         said = {"mode": "rollout", "weights": {str(number): weight for number, weight in weights.items()}, "sticky": sticky}
         return await self._move(name, env, "", {**said, "reason": reason, "by": by}, expect_rev)
+
+    async def repin(self, run_id: str, name: str, *, to: int | str, by: str, reason: str = "") -> VersionRecord:
+        """Have a run hold another version when it goes on.
+
+        Raises `RunNotFound`, `RunError`, `PromptNotFound`, `VersionNotFound`, `PromptError`.
+        """
+        return _version(await self._client.ask("POST", f"{_path(name)}/repin", {"run": run_id, "version": to, "by": by, "reason": reason}))
+
+    async def upgrade(self, thread: str, name: str, *, by: str, reason: str = "") -> bool:
+        """Have the next run of a thread take what is live then; False where it holds nothing. Raises `PromptNotFound`."""
+        said = {"thread": thread, "by": by, "reason": reason}
+        return (await self._client.ask("POST", f"{_path(name)}/upgrade", said))["upgraded"]
+
+    async def replay(self, run_id: str, prompts: Mapping[str, int] | Literal["current"] | None = None) -> RunHandle[Any]:
+        """Start a run as one was started, by the versions that it held, by these instead, or by what is live now.
+
+        What it does to the world is done again. Raises `RunNotFound`, `UnknownTask`, `VersionNotFound`.
+
+        >>> run = await client.prompts.replay("run_0192…", {"support": 5})
+        """
+        told = await self._client.ask("POST", f"/v1/runs/{quote(run_id, safe='')}/replay", {"prompts": prompts})
+        return RunHandle(told["id"], self._client.runs, ANY)
 
     async def _move(self, name: str, env: str, verb: str, said: Mapping[str, Any], expect_rev: int | None) -> BindingRecord:
         headers = {} if expect_rev is None else {"if-match": str(expect_rev)}

@@ -306,6 +306,12 @@ class RepinRun(Moving):
     version: int | str
 
 
+class ReplayRun(Strict):
+    """By which versions of prompts it is repeated: those that it held, these instead (by their numbers), or with "current" what is live."""
+
+    prompts: dict[str, int] | Literal["current"] | None = None
+
+
 class UpgradeThread(Moving):
     """The thread whose next run is to take what is live then."""
 
