@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from agentflow.agents.definition import callable_name, own_name
 from agentflow.agents.options import AgentOptions
 from agentflow.agents.outputs import result_type
-from agentflow.agents.tools import as_tool
 from agentflow.errors import PromptError
 from agentflow.prompts.body import Body, canonical
 
@@ -49,12 +49,7 @@ def _known(options: AgentOptions) -> set[str] | None:
     """The names of an agent's tools; None where toolsets or capabilities bring more of them."""
     if options.get("toolsets") or options.get("capabilities"):
         return None
-    return {_name(one) for one in options.get("tools", ())}
-
-
-def _name(one: Any) -> str:
-    # A handoff, and a tool of pydantic-ai, are named already.
-    return one.name if hasattr(one, "to_output") or hasattr(one, "tool_def") else as_tool(one).name
+    return {callable_name(own_name(one)) for one in options.get("tools", ())}
 
 
 def _schema(output: Any) -> Any:

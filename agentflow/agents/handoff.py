@@ -126,7 +126,7 @@ class Speaker:
         self.used, history = RunUsage(), message_history
         while True:
             async with provided(self.agent.agent_options.get("deps")) as deps:
-                told = await brief(self.agent, prompt)
+                told = await brief(self.agent.name, self.agent.agent_options, self.agent.output, prompt)
                 with speaking_by(told.spoken), offering(self.agent.name, told.tools):
                     result = await self.agent.speaking(told.model, told.response).run(
                         told.asked,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from agentflow.agents.fitting import ANSWER, check_fit, tools_of
 from agentflow.agents.options import AgentOptions
@@ -18,9 +18,6 @@ from agentflow.prompts.filled import Filled
 from agentflow.prompts.pinning import Choosing, body_of, version_for
 from agentflow.prompts.prompt import Prompt
 from agentflow.storage.generations import Spoken
-
-if TYPE_CHECKING:
-    from agentflow.agents.handoff import Talking
 
 INPUT = "input"
 """The variable that is what the agent is asked."""
@@ -87,12 +84,11 @@ def check_speakers(prompt: str, body: Body) -> None:
                 raise ContractError(error.message, hint=error.hint, prompt=prompt) from error
 
 
-async def brief(agent: Talking, asked: Asked | None) -> Brief:
+async def brief(name: str, options: AgentOptions, output: Any, asked: Asked | None) -> Brief:
     """What an agent is told: in a run by the version that the run holds, or its thread. Raises what `Prompt.get` raises.
 
     A version that it cannot speak by does not fit, as one that its code cannot fill.
     """
-    options = agent.agent_options
     one = prompt_of(options)
     if one is None:
         return Brief(asked)
@@ -100,7 +96,7 @@ async def brief(agent: Talking, asked: Asked | None) -> Brief:
     wanted = one.wanted(values, None, Choosing(pin=options.get("pin", "thread")))
 
     def fits(body: str) -> str:
-        check_fit(agent.name, options, agent.output, body_of(body))
+        check_fit(name, options, output, body_of(body))
         return wanted.fits(body)
 
     version = await version_for(replace(wanted, fits=fits))
@@ -113,7 +109,7 @@ async def brief(agent: Talking, asked: Asked | None) -> Brief:
         settings=dict(filled.params) or None,
         spoken=filled.spoken,
         tools=tools_of(version.body),
-        response=filled.response_schema if agent.output is ANSWER else None,
+        response=filled.response_schema if output is ANSWER else None,
     )
 
 
