@@ -56,8 +56,9 @@ class Trial:
         """What `name` told; None for a run that is no trial."""
         if started_by is None or not started_by.startswith(TRIAL):
             return None
-        prompt, experiment, of = started_by.removeprefix(TRIAL).split(":")
-        return cls(prompt, experiment, of)
+        parts = started_by.removeprefix(TRIAL).split(":")
+        # People could be called so before there were experiments.
+        return cls(*parts) if len(parts) == 3 else None
 
     def below(self, of: str) -> Trial:
         """That of a run below it, which repeats another run, or none."""

@@ -150,16 +150,21 @@ async def test_what_other_code_says_to_a_model_counts_for_the_version_too(engine
         current_step().publish(Usage(provider="test", model="m", input=3, output=4))
         return "Hello."
 
+    outside = await deployed[0].get(name="Ada")
+    assert outside.ref == f"desk@v1#{deployed[0].body.hash[7:13]}"
+    assert deployed[0].fill(name="Ada").ref == f"desk#{deployed[0].body.hash[7:13]}"
+
     @task(name="desk_counts")
     async def counts() -> str:
         said = await deployed[0].get(name="Ada")
-        with said.counting():
-            await speak()
+        for one in (said, outside):
+            with one.counting():
+                await speak()
         return await speak()
 
     await (await engine.start(counts)).result()
     used = await engine.app.prompts.usage("desk", 1)
-    assert (used.calls, used.input, used.output) == (1, 3, 4)
+    assert (used.calls, used.input, used.output) == (2, 6, 8)
 
 
 TOOLS: list[Any] = ["look_up", {"type": "function", "function": {"name": "refund", "description": "Pay an order back."}}]

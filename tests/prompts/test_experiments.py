@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from agentflow import Agent, ai, approve, current_step, prompt, sleep, step, system, task
-from agentflow.errors import PromptError
+from agentflow.errors import DefinitionError, PromptError
 from agentflow.prompts.intervals import difference_of, mean_of
 from agentflow.prompts.prompt import Prompt
 from agentflow.prompts.report import Report, Tried
@@ -146,6 +146,8 @@ async def test_a_killed_experiment_goes_on_and_does_nothing_again_but_ask_the_mo
         await engine.app.prompts.experiment("experiment_triage", actor="maria", id="e-1", versions=[1])
     [told] = [one for one in await engine.app.prompts.events("experiment_triage") if one.type == "experiment"]
     assert told.actor == "maria"
+    with pytest.raises(DefinitionError, match="no name of a person"):
+        handle.using(started_by=runs[0].started_by)
     # Runs of an experiment are not the runs of the next one.
     later = await engine.app.prompts.experiment("experiment_triage", versions=[two], actor="maria", scorers=["failed"])
     assert {one.source for one in later.runs} == set(sources)
