@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -38,11 +38,11 @@ class Compared:
         """As the app takes it."""
         from getpass import getuser
 
-        given: dict[str, Any] = {"id": self.id, "runs": self.run, "live": self.live}
-        given["versions"] = None if self.versions is None else [_number(one) for one in self.versions.split(",")]
-        known: Any = {name: value for name, value in given.items() if value}
-        plain: Any = {name: getattr(self, name) for name in ("last", "tools", "concurrency", "reason")}
-        return {**known, **plain, "scorers": self.scorers.split(","), "actor": self.by or getuser()}
+        versions = None if self.versions is None else [_number(one) for one in self.versions.split(",")]
+        given: dict[str, Any] = {"id": self.id, "runs": self.run, "live": self.live, "versions": versions}
+        plain = {name: getattr(self, name) for name in ("last", "tools", "concurrency", "reason")}
+        known = {name: value for name, value in given.items() if value}
+        return cast("ExperimentOptions", {**known, **plain, "scorers": self.scorers.split(","), "actor": self.by or getuser()})
 
 
 def add_to(prompts: typer.Typer) -> None:

@@ -122,7 +122,7 @@ async def test_the_model_and_the_parameters_of_the_version_are_asked(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "key")
     played = await scripted_provider(completion("one"), completion("two"))
-    told = [{"name": "refund", "description": "Pay an order back.", "input_schema": {}}]
+    told: list[Any] = [{"name": "refund", "description": "Pay an order back.", "input_schema": {}}]
     by_model = prompt("desk_model", model="openai-chat:one", params={"temperature": 0.25}, tools=told, messages=[system("Hello.")])
     agent = Agent("desk_models", prompt=by_model, base_url=played.openai_url, tools=[refund, look_up])
     assert await (await engine.start(agent, "And?")).result() == "one"
@@ -152,7 +152,8 @@ async def test_what_other_code_says_to_a_model_counts_for_the_version_too(engine
 
     outside = await deployed[0].get(name="Ada")
     assert outside.ref == f"desk@v1#{deployed[0].body.hash[7:13]}"
-    assert deployed[0].fill(name="Ada").ref == f"desk#{deployed[0].body.hash[7:13]}"
+    desk: Any = deployed[0]
+    assert desk.fill(name="Ada").ref == f"desk#{deployed[0].body.hash[7:13]}"
 
     @task(name="desk_counts")
     async def counts() -> str:
