@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from urllib.parse import quote
 
 from pydantic_core import from_json
 
-from agentflow.client.answers import Asking
+from agentflow.client.answers import Handling
 from agentflow.clock import Duration
-from agentflow.handle import RunHandle, RunVerbs
+from agentflow.handle import RunHandle
 from agentflow.serde import ANY
 from agentflow.storage.bindings import BindingRecord
 from agentflow.storage.prompts import VersionRecord
 
 _MILLI = 1_000
-
-
-class Repeating(Asking, Protocol):
-    """What prompts need of a client: handles of runs, too."""
-
-    @property
-    def runs(self) -> RunVerbs:
-        """What handles use."""
-        ...
 
 
 class ClientPrompts:
@@ -34,7 +25,7 @@ class ClientPrompts:
     >>> await client.prompts.release("support", to=5, env="prod", by="maria", reason="cites the policy")
     """
 
-    def __init__(self, client: Repeating) -> None:
+    def __init__(self, client: Handling) -> None:
         self._client = client
 
     async def list(self, env: str | None = None) -> list[dict[str, Any]]:
