@@ -27,10 +27,13 @@ LOCKED := $(UV) pyproject.toml uv.lock $(wildcard integrations/*/pyproject.toml)
 # A company's network may sign with an authority only the system knows; a bare container has no system store, but uv brings one.
 export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/*),true,false)
 export UV_PYTHON_DOWNLOADS := never
+# Images for servers often set it. Tests start hundreds of programs, and each would compile anew whatever it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo dev test check format types lock bench soak
+.PHONY: check-types check-gates check-browser check-lint
 .PHONY: dashboard dashboard-if-possible
 
 help: ## List the targets
@@ -45,15 +48,24 @@ dev: $(READY) dashboard-if-possible ## Serve an app: server and worker in one pr
 # The gates belong to `make check`: they read every file of the project, once is enough.
 test: $(READY) dashboard-if-possible ## Run the tests (PYTEST_ARGS="-k name")
 	@tools/system
-	$(BIN)/python -m pytest --ignore=tests/gates $(PYTEST_ARGS)
+	TMPDIR=$$(tools/scratch) $(BIN)/python -m pytest --ignore=tests/gates $(PYTEST_ARGS)
 
-check: $(READY) ## Lint, format, types, lock file and the gates: what must hold before a commit
+check: check-types check-gates check-browser check-lint ## Lint, format, types, lock file and the gates: what must hold before a commit
+	@:
+
+check-types: $(READY)
+	$(BIN)/pyright
+
+check-gates: $(READY)
+	$(BIN)/python -m pytest tests/gates
+
+check-browser: $(READY)
+	$(BIN)/python tools/frontend.py check
+
+check-lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
 	@$(UV) lock --check --offline -qq --python $(BIN)/python || { echo "uv.lock does not match pyproject.toml: run make lock" >&2; exit 1; }
-	$(BIN)/python tools/frontend.py check
-	$(BIN)/python -m pytest tests/gates
 
 format: $(READY) ## Format, and fix what the linters can fix
 	$(BIN)/ruff check --fix .

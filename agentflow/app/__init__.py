@@ -259,7 +259,8 @@ class Agentflow:
     @property
     def prompts(self) -> Prompts:
         """See which prompt is live where, release, go back, roll out."""
-        return Prompts(self.database, self.clock, self.environment, self.start_json, self._opened.releases)
+        started = (self.start_json, self.runs.ended)
+        return Prompts(self.database, self.clock, self.environment, *started, self._opened.releases)
 
     async def prompt(self, wanted: Wanted) -> Held | None:
         """The version of a prompt for code that is in no run."""

@@ -41,6 +41,7 @@ async def checkup(app: Agentflow) -> list[Finding]:
     found += await _paused(app)
     found += await _cancels(app, now)
     found += await _untold(app, now)
+    found += await _crowded(app)
     return found
 
 
@@ -205,3 +206,18 @@ async def _cancels(app: Agentflow, now: int) -> list[Finding]:
         return []
     message = f"{many(len(late), 'run')} should have been stopped by now."
     return [Finding("problem", "cancel_overdue", message, "A live worker stops them by force; start one.", runs=tuple(late))]
+
+
+async def _crowded(app: Agentflow) -> list[Finding]:
+    """Questions that nobody is asked yet, for their family asks so many."""
+    found: list[Finding] = []
+    for row in await app.database.fetch(SQL.asking.crowded(limit=LIMIT)):
+        family, held = row["family"].removeprefix("thread "), row["many"]
+        what = "thread" if row["family"].startswith("thread ") else "run"
+        details = {"family": family, "held": held, "waitpoint": row["waitpoint"]}
+        message = (
+            f"{many(held, 'question')} of {what} {family} and what it started are held back: as many as people are asked at once are open."
+        )
+        hint = "Answer those that are open, or cancel the run. `WorkerSettings(max_open_questions=…)` is how many that are."
+        found.append(Finding("warning", "questions_held", message, hint, details))
+    return found

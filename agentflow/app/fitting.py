@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from agentflow.agents.prompting import check_speakers
 from agentflow.database.port import Database
 from agentflow.errors import ContractError
 from agentflow.prompts import contract
@@ -23,6 +24,7 @@ async def check_fit(database: Database, name: str, which: int | str, env: str) -
     version = await database.read(prompts.find(name, which))
     try:
         contract.check(body_of(version.body), loads(found[0]["contract"]), trusting=bool(found[0]["trusting"]))
+        check_speakers(name, body_of(version.body))
     except ContractError as error:
         raise ContractError(f"v{version.number} of {name}: {error.message}", hint=error.hint, **error.details) from error
     return version

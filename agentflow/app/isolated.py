@@ -106,7 +106,7 @@ class Cell(Bystander):
             self._line.say(unable=f"the code on disk is version {task.options.version}, not {run.version}; have this worker leave")
             return
         branching = BranchingTasks(asyncio.get_running_loop())
-        known = (spec["public_url"], frozenset(spec["channels"]), spec["environment"])
+        known = (spec["public_url"], frozenset(spec["channels"]), spec["environment"], spec["max_open_questions"])
         services = Services(app.database, app.streams, app.clock, self, spec["grace"], *known)
         execution = self._execution = Execution(services, run, task, (self._know_memory, *app.middleware))
         # Code that works on beside its waits has only this process to do so.

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal, Unpack
 
+from agentflow.agents.prompting import check_speakers
+from agentflow.app.experiments import Ended, ExperimentOptions, Experiments, Start
 from agentflow.app.fitting import check_fit, check_variables
 from agentflow.app.governing import Policies, Requests
 from agentflow.app.measuring import Measuring
 from agentflow.app.releasing import Releases
 from agentflow.app.rolling import MoveOptions, RolloutOptions, planned
 from agentflow.clock import Clock, Duration, microseconds
-from agentflow.database.port import Database, Row, Transaction
+from agentflow.database.port import Database, Row
 from agentflow.errors import PromptError, StorageError, VersionRevoked
 from agentflow.handle import RunHandle
 from agentflow.prompts import contract
 from agentflow.prompts.body import Body, canonical
 from agentflow.prompts.pinning import body_of
 from agentflow.prompts.registry import known
+from agentflow.prompts.report import Report
 from agentflow.serde import loads
 from agentflow.storage import bindings, holders, pins, prompts, releases, runs
 from agentflow.storage.bindings import CODE, LIVE, ROLLOUT, BindingRecord, Move
@@ -29,10 +32,8 @@ from agentflow.storage.pins import Held, Holding, Wanted
 from agentflow.storage.policies import PolicyRecord
 from agentflow.storage.prompts import Happening, NewVersion, Own, PromptEvent, VersionRecord
 from agentflow.storage.releases import Target
-from agentflow.storage.runs import NewRun, Started
 from agentflow.storage.statements import SQL
 
-Start = Callable[[str, str, Mapping[str, Any], Callable[[NewRun, int], Transaction[Started]]], Awaitable[RunHandle[Any]]]
 _log = logging.getLogger("agentflow.prompts")
 
 
@@ -72,9 +73,10 @@ class Prompts(Measuring):
     >>> await app.prompts.release("support", to=5, actor="maria", reason="cites the policy")
     """
 
-    def __init__(self, database: Database, clock: Clock, environment: str, start: Start, releases: Releases) -> None:
+    def __init__(self, database: Database, clock: Clock, environment: str, start: Start, ended: Ended, releases: Releases) -> None:
         super().__init__(database, clock, environment)
         self._start = start
+        self._ended = ended
         self.releases = releases
 
     # -- what there is -------------------------------------------------------------------------------------------------------------------
@@ -151,10 +153,12 @@ class Prompts(Measuring):
     async def save(self, name: str, body: Body, *, actor: str, note: str = "", source: str = "api") -> VersionRecord:
         """Keep a body as a version; one with the same hash is the version that there is. It is not live before it is released.
 
-        Raises `PromptNotFound`, `ContractError` for a body that uses what code does not give it, `TemplateError`.
+        Raises `PromptNotFound`, `ContractError` for a body that uses what code does not give it, or that an agent of this process cannot
+        speak by, `TemplateError`.
         """
         record = await self.get(name)
         contract.check(body, record.contract, trusting=record.trusting)
+        check_speakers(name, body)
         new = NewVersion(prompt=name, hash=body.hash, body=body.json, source=source, actor=actor, note=note)
         return await self._database.transact(prompts.save(new, self._clock.now()))
 
@@ -249,6 +253,30 @@ class Prompts(Measuring):
         options = {"tags": [one for one in record.tags if not one.startswith("thread:")], "metadata": loads(record.metadata)}
         return await self._start(record.task, record.input, options, lambda new, now: pins.start(new, held, now))
 
+    async def experiment(self, name: str, **options: Unpack[ExperimentOptions]) -> Report:
+        """Start runs that ended anew by several `versions`, and score what comes of them.
+
+        `runs` by their ids, or the `last` (20) that held the prompt in any version and ended, are repeated with the same input, by each of
+        the versions, `concurrency` (4) side by side. `scorers` are functions (sync or async) of input, output and the run as `Tried`, which
+        return a number, a bool or None, and names: cost, latency, tokens, failed.
+
+        **Models are asked anew, and that costs money. What else the runs do is not done again** unless you say so: tools, steps, questions
+        to people and child runs that ask no model are answered from what the repeated run recorded for the same arguments. A run that asks
+        for something else fails, with `NotRecorded`, and counts as failed. `live` names tools, steps and tasks that may be called again, as
+        those that only read. `tools="live"` carries all out again: mails are sent, cards are charged; people are not asked even so, but
+        denied. Code of a task outside of its steps runs in any case. Threads hear nothing of it, hooks are not called, and a sleep that the
+        repeated run slept is skipped. Waits side by side and callbacks are not repeated from a record.
+
+        The runs have the tag `experiment:<id>`. A killed experiment goes on when it is asked for again with its `id`: no run starts twice.
+        The events of the prompt say who began it (`actor`, `reason`).
+
+        Raises `PromptNotFound`, `VersionNotFound`, `ContractError`, `RunNotFound`, `UnknownTask` and `PromptError`.
+
+        >>> report = await app.prompts.experiment("support", versions=[3, 5], last=50, scorers=[cites_policy, "cost"], actor="maria")
+        >>> print(report)
+        """
+        return await Experiments(self._database, self._clock, self._start, self._ended, self._check).run(name, options)
+
     # -- what code asks ------------------------------------------------------------------------------------------------------------------
 
     async def deploy(self, actor: str) -> Sequence[BindingRecord]:
@@ -289,6 +317,9 @@ class Prompts(Measuring):
                 raise
             _log.warning("%s: the code's own version is used: %s", wanted.prompt, error)
             return None
+
+    async def _check(self, name: str, which: int | str, env: str | None) -> None:
+        await check_fit(self._database, name, which, env or self.environment)
 
     async def _put(self, name: str, target: Target, move: MoveOptions) -> BindingRecord:
         how = self._move(name, move)

@@ -15,7 +15,7 @@ from agentflow.engine.context import StartCall, TaskContext, WaitRequest, WaitRe
 from agentflow.engine.guarding import BEGUN
 from agentflow.engine.step import step
 from agentflow.engine.task import Task, make_task
-from agentflow.engine.waits import Decision, asked, decision, within_run, without_requester
+from agentflow.engine.waits import Decision, asked, decision, within_run
 from agentflow.errors import AgentflowError, DefinitionError, PromptError, ReleaseRequested
 from agentflow.prompts.body import Body
 from agentflow.prompts.diff import compare, lines
@@ -169,8 +169,9 @@ class Releases:
         results = [f"{name}: {policy['gate']} says {dumps(said)}" for name, said in agreed.get("evaluations", {}).items()]
         parts = ["\n".join([seen["said"], *seen["held"]]), *seen["changes"], "\n".join([*seen["fits"], *results])]
         told = {"title": seen["title"], "body": "\n\n".join(part for part in parts if part)}
-        subject = without_requester(run, {**told, **asked(_asking(policy, seen["actor"]))})
-        request = WaitRequest(kind=WaitKind.APPROVAL, subject=subject, due_after=policy.get("lasts"), id=seen["waitpoint"])
+        subject = {**told, **asked(_asking(policy, seen["actor"]))}
+        due, waitpoint = policy.get("lasts"), seen["waitpoint"]
+        request = WaitRequest(kind=WaitKind.APPROVAL, subject=subject, due_after=due, id=waitpoint, excludes=True)
         return decision(await run.wait(run.key("approve"), request))
 
     # -- how it ends ---------------------------------------------------------------------------------------------------------------------
@@ -201,7 +202,7 @@ class Releases:
 
 def _asking(policy: Mapping[str, Any], actor: str) -> Any:
     who = {name: policy[name] for name in ("users", "groups", "notify") if policy.get(name)}
-    return {**who, "need": max(1, policy.get("people") or 1), "requester": actor, "exclude_requester": True}
+    return {**who, "need": max(1, policy.get("people") or 1), "requester": actor}
 
 
 def _verdict(result: WaitResult) -> dict[str, Any]:

@@ -20,13 +20,14 @@ from agentflow.app.waking import Waking
 from agentflow.clock import Clock, Duration, microseconds
 from agentflow.database.port import Database
 from agentflow.engine.maintenance import Maintenance
+from agentflow.engine.starting import check_person
 from agentflow.engine.task import Task
 from agentflow.engine.worker import Worker
 from agentflow.errors import RunNotFound, RunTimeout, StorageError, StreamError
 from agentflow.handle import Item, Readable, Writable, items_of
 from agentflow.records import JournalEntry, RunRecord, RunState, RunUsage, UsageRecord, WaitKind, WaitpointRecord
 from agentflow.serde import decode_failure
-from agentflow.storage import journal, listing, runs, showing, transitions, upkeep, usage, waitpoints
+from agentflow.storage import asking, journal, listing, runs, showing, transitions, upkeep, usage, waitpoints
 from agentflow.storage.inputs import NewMessage
 from agentflow.storage.listing import RunFilter, RunPage
 from agentflow.storage.statements import SQL
@@ -123,7 +124,8 @@ class Runs:
 
     async def waiting_for(self, run_id: str) -> list[WaitpointRecord]:
         """The open waitpoints of a run, newest first."""
-        return await self._database.read(waitpoints.open_of_run(run_id))
+        found = await self._database.read(waitpoints.open_of_run(run_id))
+        return await self._database.read(asking.placed(found))
 
     async def asked_of(self, run_id: str) -> list[WaitpointRecord]:
         """The open approvals that hold up a run: its own, and those of the runs that it waits for. Raises `RunNotFound`."""
@@ -211,17 +213,23 @@ class Runs:
             async for item in items:
                 yield item
 
-    async def send(self, run_id: str, stream: Writable[T] | str, message: T, *, idempotency_key: str | None = None) -> int:
+    async def send(
+        self, run_id: str, stream: Writable[T] | str, message: T, *, idempotency_key: str | None = None, sent_by: str | None = None
+    ) -> int:
         """Send a message into an input stream of a run, as `RunHandle.send` does; returns its number there.
 
         Of a stream that is named, the message is a JSON value: it is checked here if this process knows the code of the run, and else where
-        it is received. Raises `InvalidMessage` too.
+        it is received. `sent_by` is the person in whose name it is: once the run has received it, they cannot decide what it asks with
+        `exclude_requester`, as little as whoever started it. Raises `InvalidMessage` too.
 
-        >>> await app.runs.send(run_id, "inbox", {"text": "make it express"})
+        >>> await app.runs.send(run_id, "inbox", {"text": "make it express"}, sent_by="maria")
         """
+        if sent_by is not None:
+            check_person(sent_by)
         if isinstance(stream, str):
-            return await self._sending.value(run_id, stream, message, idempotency_key)
-        return await self._sending.message(run_id, NewMessage(name=stream.name, data=stream.write(message), key=idempotency_key))
+            return await self._sending.value(run_id, stream, message, idempotency_key, sent_by)
+        text = stream.write(message)
+        return await self._sending.message(run_id, NewMessage(name=stream.name, data=text, key=idempotency_key, sent_by=sent_by))
 
     async def ended(self, run_id: str, timeout: Duration | None = None) -> RunRecord:
         """The run once it has ended. Raises `RunTimeout` after `timeout`, `RunNotFound`."""

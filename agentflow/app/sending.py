@@ -36,17 +36,19 @@ class Sending:
         self._maintenance = maintenance
         self._tasks = tasks
 
-    async def value(self, run_id: str, name: str, value: Any, key: str | None) -> int:
+    async def value(self, run_id: str, name: str, value: Any, key: str | None, sent_by: str | None) -> int:
         """Send a JSON value; it is checked where the code of the run is known. Returns its number in its stream."""
         run = await self._database.read(runs.get(run_id))
         text = checked(name, ANY.encode(value, what=f"a message for {name!r}"), known=run.task in self._tasks)
-        return await self.message(run_id, NewMessage(name=name, data=text, key=key))
+        return await self.message(run_id, NewMessage(name=name, data=text, key=key, sent_by=sent_by))
 
     async def message(self, run_id: str, message: NewMessage) -> int:
         """Send a message; inside of a run that is a step. Returns its number in its stream."""
         run = recording()
         if run is None:
             return await self._send(run_id, message)
+        # Whatever name its code gives: it is said for those in whose name the run is.
+        message = replace(message, sent_by=run.run_id)
         step = f"send.{message.name}"
         body = functools.partial(self._send_once, run_id, message)
         return await run.step(run.key(step), StepCall(step, body, ANY, digest((run_id, message.data)), _PATIENT))

@@ -164,8 +164,8 @@ class Thread:
         """
         known = await Threads(self._app).get(self.id)
         while True:
-            said, follows = await self._last_question(known)
-            begin = partial(_anew, follows, known.messages)
+            said, follows, asked_by = await self._last_question(known)
+            begin = partial(_anew, follows, known.messages, asked_by)
             try:
                 return await self._start(agent or known.agent, said if text is None else text, _options(idempotency_key, started_by), begin)
             except Outrun:
@@ -203,8 +203,8 @@ class Thread:
     ) -> RunHandle[Any]:
         return await self._app.start_json(agent, dumps({"prompt": prompt}), {**options, "thread": self.id}, begin)
 
-    async def _last_question(self, known: ThreadRecord) -> tuple[Any, int | None]:
-        """What was asked last, and the message that its answer is to follow; None for the last one."""
+    async def _last_question(self, known: ThreadRecord) -> tuple[Any, int | None, str | None]:
+        """What was asked last, the message that its answer is to follow, None for the last one, and who asked where no log tells."""
         from agentflow.agents.messages import last_question
 
         for after in (max(0, known.messages - LOOK), 0):
@@ -215,18 +215,18 @@ class Thread:
             found = last_question(said)
             # Where it is the first that was looked at, what comes before it is not known.
             if found is not None and (found.place > 0 or after == 0):
-                return found.prompt, said[found.place - 1].seq if found.place else 0
+                return found.prompt, said[found.place - 1].seq if found.place else 0, None
         active = await self.active()
         if active is not None:
             raise threads.busy(self.id, active.id)
         raise RunError(f"Nobody has asked anything in thread {self.id!r}.", hint="Send the first message.", thread=self.id)
 
-    async def _unheard(self, speakers: Set[str]) -> tuple[Any, int | None] | None:
-        """What the last run was asked, if it failed or was stopped before it said anything: then the log knows nothing of it."""
+    async def _unheard(self, speakers: Set[str]) -> tuple[Any, int | None, str | None] | None:
+        """What the last run was asked, by whom, if it failed or was stopped before it said anything: then the log knows nothing of it."""
         for run in await self.runs(limit=1):
             if run.state in _UNDONE and run.id not in speakers:
                 asked = loads((await self._app.runs.get(run.id)).input).get("prompt")
-                return None if asked is None else (asked, run.follows)
+                return None if asked is None else (asked, run.follows, run.started_by)
         return None
 
     async def answerer(self) -> str:
@@ -239,8 +239,8 @@ def _options(key: str | None, started_by: str | None) -> dict[str, Any]:
     return {name: value for name, value in (("idempotency_key", key), ("started_by", started_by)) if value is not None}
 
 
-def _anew(follows: int | None, seen: int, new: NewRun, now: int) -> Transaction[Started]:
-    return threads.start_anew(replace(new, follows=follows), seen, now)
+def _anew(follows: int | None, seen: int, asked_by: str | None, new: NewRun, now: int) -> Transaction[Started]:
+    return threads.start_anew(replace(new, follows=follows), seen, now, asked_by)
 
 
 async def only_agent(app: Opened) -> str:

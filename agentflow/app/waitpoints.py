@@ -22,7 +22,7 @@ from agentflow.engine.maintenance import Maintenance
 from agentflow.errors import InvalidAnswer, WaitpointAlreadyAnswered, WaitpointTimedOut
 from agentflow.records import DeliveryRecord, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, loads
-from agentflow.storage import batch, callbacks, deciding, granting, inbox, ladder, listing, outbox, runs, showing, tries, waitpoints
+from agentflow.storage import asking, batch, callbacks, deciding, granting, inbox, ladder, listing, outbox, runs, showing, tries, waitpoints
 from agentflow.storage.batch import DecidedAll, OneRefused
 from agentflow.storage.deciding import Ballot, Decided
 from agentflow.storage.inbox import Inbox, InboxPage
@@ -90,7 +90,7 @@ class Waitpoints:
 
     async def get(self, waitpoint_id: str) -> WaitpointRecord:
         """A waitpoint as it is now. Raises `WaitpointNotFound`."""
-        return await self._database.read(waitpoints.get(waitpoint_id))
+        return await self._database.read(_looked_at(waitpoint_id))
 
     async def shown_in(self, one: WaitpointRecord) -> Sequence[Sight]:
         """The run that asks, and the runs above it that the question holds up: where it is shown."""
@@ -102,8 +102,9 @@ class Waitpoints:
     async def list(
         self, *, kind: str | None = None, state: str | None = "pending", run_id: str | None = None, limit: int = 100
     ) -> list[WaitpointRecord]:
-        """Waitpoints, newest first; by default those that are open."""
-        return await self._database.read(listing.waitpoints(kind=kind, state=state, run_id=run_id, limit=limit))
+        """Waitpoints, newest first; by default those that are open, also such as people are not asked: see `held`."""
+        found = await self._database.read(listing.waitpoints(kind=kind, state=state, run_id=run_id, limit=limit))
+        return await self._database.read(asking.placed(found))
 
     async def inbox(self, wanted: Inbox, assignee: str | Voter | None = None) -> InboxPage:
         """A page of what is open, newest first; `assignee`: what this person may decide about."""
@@ -324,6 +325,11 @@ class Waitpoints:
         except (WaitpointAlreadyAnswered, WaitpointTimedOut) as error:
             if not again(await self.get(waitpoint_id), call):
                 raise told(error) from None
+
+
+def _looked_at(waitpoint_id: str) -> Transaction[WaitpointRecord]:
+    one = yield from waitpoints.get(waitpoint_id)
+    return (yield from asking.placed([one]))[0]
 
 
 def _check_open_to_people(one: WaitpointRecord) -> None:

@@ -12,6 +12,7 @@ from agentflow.cli.asked import (
     ballots,
     exactly,
     find,
+    often,
     risk_of,
     state_of,
     subject_of,
@@ -60,13 +61,14 @@ def list_approvals(
 
 def _row(one: WaitpointRecord, now: int) -> tuple[Any, ...]:
     ends = ago(one.due_at, now) if one.ended_at is None else ""
-    return one.id, risk_of(one), state_of(one), ago(one.created_at, now), ends, text(title_of(one), "bold")
+    return one.id, risk_of(one), state_of(one), ago(one.created_at, now), ends, text(title_of(one), "bold") + text(often(one), "dim")
 
 
 async def _list(app: Agentflow, state: str | None, limit: int) -> tuple[list[WaitpointRecord], int]:
     # The most urgent of all that is open, not of the newest.
     most = 500 if state else limit
     found = [one for kind in ("approval", "input") for one in await app.waitpoints.list(kind=kind, state=state, limit=most)]
+    found = [one for one in found if one.held is None]
     if state is None:
         found.sort(key=lambda one: one.id, reverse=True)
     else:
@@ -91,11 +93,14 @@ def show_approval(id: Id, as_json: Json = False, *, connection: Connection) -> N
     say("", *(_how(one) if one.ended_at is None else _end(one, now)))
 
 
+_HELD = {"same": "people are asked an equal one", "full": "people are asked as many others of its family as may be open"}
+
+
 def _facts(one: WaitpointRecord, subject: dict[str, Any], now: int) -> list[tuple[str, Any]]:
     asker = " ".join(visible(str(subject[name])) for name in ("agent", "tool") if subject.get(name))
     facts = [("from", text(asker)), ("risk", risk_of(one)), ("decides", text(who_decides(one)))]
     if one.ended_at is None:
-        facts.append(("ends", text(until(one, now))))
+        facts += [("asked", text(often(one).strip())), ("held", text(_HELD.get(one.held or "", ""))), ("ends", text(until(one, now)))]
     return [*facts, ("digest", text(subject.get("digest") or ""))]
 
 

@@ -46,6 +46,11 @@ def title_of(one: WaitpointRecord) -> str:
     return visible(str(subject_of(one).get("title", "")))
 
 
+def often(one: WaitpointRecord) -> str:
+    """How often it is asked, where one decision is about more than one."""
+    return f"  asked {one.times} times" if one.times > 1 else ""
+
+
 def urgency(one: WaitpointRecord) -> tuple[int, float, int]:
     """Sorts what is risky first, then what ends soon, then what has waited longest."""
     risk = subject_of(one).get("risk")
@@ -86,9 +91,9 @@ def who_decides(one: WaitpointRecord) -> str:
     users: list[str] = subject.get("users") or []
     groups = [f"the group {name}" for name in subject.get("groups") or ()]
     people = ", ".join([*users, *groups]) or "anybody"
-    need, requester = int(subject.get("need") or 1), subject.get("requester")
+    need, requesters = int(subject.get("need") or 1), subject.get("requesters") or [one for one in [subject.get("requester")] if one]
     told = f"{need} of {people}" if need > 1 else people
-    return visible(f"{told}; not {requester}, who asked for it" if requester else told)
+    return visible(f"{told}; not {' or '.join(requesters)}, who asked for it" if requesters else told)
 
 
 def until(one: WaitpointRecord, now: int) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentflow.cli import prompt_files, prompt_metrics, prompt_moves, prompt_rules
+from agentflow.cli import experiments, prompt_files, prompt_metrics, prompt_moves, prompt_rules
 from agentflow.cli.opening import ask
 from agentflow.cli.options import Connection, Json, unfolded
 from agentflow.cli.prompt_moves import Env, Name, Which, flags, live, which
@@ -46,6 +46,7 @@ class Said:
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     prompt_files.add_to(prompts)
+    experiments.add_to(prompts)
     prompt_metrics.add_to(prompts)
     prompt_moves.add_to(prompts)
     prompt_rules.add_to(prompts)

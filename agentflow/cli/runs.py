@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agentflow.cli.deciding import who
 from agentflow.cli.opening import ask, run
 from agentflow.cli.options import Connection, Json, Remote, unfolded
 from agentflow.cli.screen import ago, colour, say, show_json, span, table, text
@@ -137,6 +138,7 @@ def send(
     name: Annotated[str, typer.Argument(help="The input stream.", metavar="NAME")],
     message: Annotated[str, typer.Argument(help="A JSON value, @file, or - for stdin.", metavar="JSON")],
     key: Annotated[str | None, typer.Option(help="The idempotency key: the same key is the same message.", metavar="KEY")] = None,
+    by: Annotated[str | None, typer.Option(help="Who sends it. [you]", metavar="NAME", show_default=False)] = None,
     *,
     connection: Connection,
 ) -> None:
@@ -145,7 +147,7 @@ def send(
     It is kept until the run receives it. Prints its number in its stream.
     """
     _, value = read_json(message, "message", """Quote it for the shell: '{"text": "hello"}', or '"hello"'.""")
-    typer.echo(ask(connection, lambda app: app.runs.send(id, name, value, idempotency_key=key)))
+    typer.echo(ask(connection, lambda app: app.runs.send(id, name, value, idempotency_key=key, sent_by=who(by).name)))
 
 
 @runs.command("delete")

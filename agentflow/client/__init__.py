@@ -11,14 +11,16 @@ from typing import Any, Self, TypeVar
 import httpx
 from pydantic_core import from_json
 
-from agentflow.client.answers import error_of, run_record, waitpoint_record
+from agentflow.client.answers import error_of, run_record
 from agentflow.client.following import Following
+from agentflow.client.grants import ClientGrants
 from agentflow.client.prompts import ClientPrompts
 from agentflow.client.threads import ClientThread
+from agentflow.client.waitpoints import ClientWaitpoints
 from agentflow.clock import SECOND, Duration, microseconds
 from agentflow.errors import RunTimeout, ServerUnreachable
 from agentflow.handle import RunHandle, Writable
-from agentflow.records import RunRecord, RunState, WaitpointRecord
+from agentflow.records import RunRecord, RunState
 from agentflow.serde import ANY, dumps
 from agentflow.streams.codec import StoredEvent
 from agentflow.streams.cursor import Cursor
@@ -46,6 +48,7 @@ class Client:
         self.url = url
         self.runs = ClientRuns(self)
         self.waitpoints = ClientWaitpoints(self)
+        self.grants = ClientGrants(self)
         self.prompts = ClientPrompts(self)
 
     async def __aenter__(self) -> Self:
@@ -158,58 +161,3 @@ class ClientRuns:
         async with aclosing(self._client.follow(run_id, after)) as events:
             async for event in events:
                 yield event
-
-
-class ClientWaitpoints:
-    """`client.waitpoints`: see what is waited for, answer."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    async def get(self, waitpoint_id: str) -> WaitpointRecord:
-        """A waitpoint as it is now. Raises `WaitpointNotFound`."""
-        return waitpoint_record(await self._client.ask("GET", f"/v1/waitpoints/{waitpoint_id}"))
-
-    async def list(
-        self, *, kind: str | None = None, state: str | None = "pending", run_id: str | None = None, limit: int = 100
-    ) -> list[WaitpointRecord]:
-        """Waitpoints, newest first; by default those that are open."""
-        found = await self._client.ask("GET", "/v1/waitpoints", kind=kind, state=state or "any", run=run_id, limit=limit)
-        return [waitpoint_record(one) for one in found["waitpoints"]]
-
-    async def approve(
-        self, waitpoint_id: str, *, by: str, reason: str | None = None, edits: dict[str, Any] | None = None
-    ) -> WaitpointRecord:
-        """Answer an approval with yes. Raises `WaitpointAlreadyAnswered` and `WaitpointTimedOut`."""
-        return await self._decide(waitpoint_id, {"approved": True, "reason": reason, "edits": edits}, by)
-
-    async def deny(self, waitpoint_id: str, *, by: str, reason: str | None = None, stop: bool = False) -> WaitpointRecord:
-        """Answer an approval with no; with `stop` the run whose tool call it is ends. Raises `WaitpointAlreadyAnswered` and
-
-        `WaitpointTimedOut`.
-        """
-        return await self._decide(waitpoint_id, {"approved": False, "reason": reason, **({"stop": True} if stop else {})}, by)
-
-    async def answer(self, waitpoint_id: str, value: Any, *, by: str) -> WaitpointRecord:
-        """End a token with a JSON value. Raises `WaitpointAlreadyAnswered` and `WaitpointTimedOut`."""
-        return await self._decide(waitpoint_id, {"value": value}, by)
-
-    async def cancel(self, waitpoint_id: str, *, by: str, reason: str | None = None) -> WaitpointRecord:
-        """Take a question back: its run goes on without an answer. Raises as `answer` does."""
-        return waitpoint_record(await self._client.ask("POST", f"/v1/waitpoints/{waitpoint_id}/cancel", {"by": by, "reason": reason}))
-
-    async def supersede(self, waitpoint_id: str, *, by: str, reason: str | None = None) -> WaitpointRecord:
-        """As `cancel`, and says that something else took the question's place."""
-        body = {"by": by, "reason": reason, "superseded": True}
-        return waitpoint_record(await self._client.ask("POST", f"/v1/waitpoints/{waitpoint_id}/cancel", body))
-
-    async def reassign(
-        self, waitpoint_id: str, *, by: str, users: list[str] | None = None, groups: list[str] | None = None
-    ) -> WaitpointRecord:
-        """Give an open question to other people; None leaves users or groups as they are. Raises as `answer` does."""
-        body = {"by": by, "users": users, "groups": groups}
-        return waitpoint_record(await self._client.ask("POST", f"/v1/waitpoints/{waitpoint_id}/reassign", body))
-
-    async def _decide(self, waitpoint_id: str, said: dict[str, Any], by: str) -> WaitpointRecord:
-        body = {name: value for name, value in said.items() if value is not None or name == "value"}
-        return waitpoint_record(await self._client.ask("POST", f"/v1/waitpoints/{waitpoint_id}/decisions", {**body, "by": by}))

@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from agentflow.errors import AgentflowError
-from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState
+from agentflow.handle import RunVerbs
+from agentflow.records import DeliveryRecord, DeliveryState, Failure, GrantRecord, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, encode_failure
 from agentflow.storage.policy import NotEligible, SubjectChanged
 
 _MILLI = 1_000
+
+
+class Asking(Protocol):
+    """What the verbs need of a client."""
+
+    async def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, **query: Any) -> Any:
+        """What the server answers to a request, as JSON."""
+        ...
+
+
+class Handling(Asking, Protocol):
+    """What verbs need that answer with a handle of a run."""
+
+    @property
+    def runs(self) -> RunVerbs:
+        """What the handle uses."""
+        ...
+
+
 KNOWN = (NotEligible, SubjectChanged)
 """Errors that are found by their code only where they are loaded."""
 
@@ -89,7 +109,36 @@ def waitpoint_record(answer: Mapping[str, Any]) -> WaitpointRecord:
         created_at=answer["created_at"] * _MILLI,
         ended_at=_micros(answer["ended_at"]),
         wake=0,
+        times=answer.get("times", 1),
+        held=answer.get("held"),
     )
+
+
+def delivery_record(waitpoint_id: str, answer: Mapping[str, Any]) -> DeliveryRecord:
+    """A message about a waitpoint from its JSON. When it is tried next only the database knows."""
+    return DeliveryRecord(
+        waitpoint=waitpoint_id,
+        seq=int(answer["id"].rpartition(".")[2]),
+        channel=answer["channel"],
+        address=answer["address"],
+        person=answer["person"],
+        event=answer["event"],
+        state=DeliveryState(answer["state"]),
+        attempts=answer["attempts"],
+        due_at=0,
+        reference=answer["reference"],
+        error=answer["error"],
+        created_at=answer["created_at"] * _MILLI,
+        ended_at=_micros(answer["ended_at"]),
+    )
+
+
+def grant_record(answer: Mapping[str, Any]) -> GrantRecord:
+    """A grant from its JSON."""
+    times = {name: _micros(answer[name]) for name in ("created_at", "expires_at", "revoked_at")}
+    same = ("id", "scope", "scope_id", "tool", "granted_by", "waitpoint", "reason", "max_uses", "uses", "revoked_by")
+    told: dict[str, Any] = {name: answer[name] for name in same} | times
+    return GrantRecord(fits=dumps(answer["match"]), **told)
 
 
 def _micros(millis: int | None) -> int | None:

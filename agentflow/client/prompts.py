@@ -6,26 +6,21 @@ import builtins
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any, Literal
 from urllib.parse import quote
 
 from pydantic_core import from_json
 
+from agentflow.client.answers import Handling
 from agentflow.clock import Duration
 from agentflow.errors import ReleaseRequested
+from agentflow.handle import RunHandle
+from agentflow.serde import ANY
 from agentflow.storage.bindings import BindingRecord
 from agentflow.storage.prompts import VersionRecord
 from agentflow.storage.rollouts import Guard, Plan, Rollout
 
 _MILLI = 1_000
-
-
-class Asking(Protocol):
-    """What prompts need of the client."""
-
-    async def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, **query: Any) -> Any:
-        """What the server answers."""
-        ...
 
 
 class ClientPrompts:
@@ -34,7 +29,7 @@ class ClientPrompts:
     >>> await client.prompts.release("support", to=5, env="prod", by="maria", reason="cites the policy")
     """
 
-    def __init__(self, client: Asking) -> None:
+    def __init__(self, client: Handling) -> None:
         self._client = client
 
     async def list(self, env: str | None = None) -> list[dict[str, Any]]:
@@ -148,6 +143,28 @@ class ClientPrompts:
     async def request(self, id: str) -> dict[str, Any]:
         """What became of a move that was asked for: its `status` is asked, released, denied or conflict."""
         return await self._client.ask("GET", f"/v1/prompt-requests/{quote(id, safe='')}")
+
+    async def repin(self, run_id: str, name: str, *, to: int | str, by: str, reason: str = "") -> VersionRecord:
+        """Have a run hold another version when it goes on.
+
+        Raises `RunNotFound`, `RunError`, `PromptNotFound`, `VersionNotFound`, `PromptError`.
+        """
+        return _version(await self._client.ask("POST", f"{_path(name)}/repin", {"run": run_id, "version": to, "by": by, "reason": reason}))
+
+    async def upgrade(self, thread: str, name: str, *, by: str, reason: str = "") -> bool:
+        """Have the next run of a thread take what is live then; False where it holds nothing. Raises `PromptNotFound`."""
+        said = {"thread": thread, "by": by, "reason": reason}
+        return (await self._client.ask("POST", f"{_path(name)}/upgrade", said))["upgraded"]
+
+    async def replay(self, run_id: str, prompts: Mapping[str, int] | Literal["current"] | None = None) -> RunHandle[Any]:
+        """Start a run as one was started, by the versions that it held, by these instead, or by what is live now.
+
+        What it does to the world is done again. Raises `RunNotFound`, `UnknownTask`, `VersionNotFound`.
+
+        >>> run = await client.prompts.replay("run_0192…", {"support": 5})
+        """
+        told = await self._client.ask("POST", f"/v1/runs/{quote(run_id, safe='')}/replay", {"prompts": prompts})
+        return RunHandle(told["id"], self._client.runs, ANY)
 
     async def _move(self, name: str, env: str, verb: str, said: Mapping[str, Any], expect_rev: int | None) -> BindingRecord:
         headers = {} if expect_rev is None else {"if-match": str(expect_rev)}

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from urllib.parse import quote
 
-from agentflow.client.answers import run_record
-from agentflow.handle import RunHandle, RunVerbs
+from agentflow.client.answers import Handling, run_record
+from agentflow.handle import RunHandle
 from agentflow.records import RunRecord
 from agentflow.serde import ANY
-
-
-class Asking(Protocol):
-    """What a conversation needs of the client."""
-
-    @property
-    def runs(self) -> RunVerbs:
-        """The verbs of runs."""
-        ...
-
-    async def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, **query: Any) -> Any:
-        """What the server answers."""
-        ...
 
 
 class ClientThread:
@@ -32,7 +19,7 @@ class ClientThread:
     >>> await run.result()
     """
 
-    def __init__(self, client: Asking, id: str) -> None:
+    def __init__(self, client: Handling, id: str) -> None:
         self._client = client
         self.id = id
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, Unpack, cast
 from agentflow.clock import Duration, microseconds
 from agentflow.engine.context import WaitRequest, WaitResult
 from agentflow.engine.ladder import Telling, telling
-from agentflow.engine.waits import within_run, without_requester
+from agentflow.engine.waits import within_run
 from agentflow.errors import DefinitionError, UnserializableValue, WaitpointError, WaitpointTimedOut
 from agentflow.records import WaitKind, WaitState
 from agentflow.serde import codec, decode_failure, json_schema, loads
@@ -33,8 +33,8 @@ async def ask(
     `model` is what the answer must be: a pydantic model, a dataclass, any type that JSON can say. Its JSON schema is the form. An answer
     that does not fit is refused where it is given; what only the model's own validators refuse is asked for again, saying why. `title` and
     `body` are shown, `assign` names who alone may answer ("user:maria", "group:ops"), `expires` is a duration after which `default` is the
-    answer. `exclude_requester`: whoever started the run, where that is known, cannot answer. `notify`, `remind` and `escalate` are those of
-    `approve`.
+    answer. `exclude_requester`: whoever started the run, or sent it a message, where that is known, cannot answer. `notify`, `remind` and
+    `escalate` are those of `approve`.
 
     Raises `WaitpointTimedOut` when nobody answered and there is no default, and `WaitpointError` when the question was taken back.
 
@@ -42,13 +42,12 @@ async def ask(
     """
     run, form = within_run("ask()"), codec(model)
     key = run.key("ask")
-    asked = {"title": title or _name(model), "body": body, **_assigned(assign), "exclude_requester": exclude_requester}
-    subject = {**without_requester(run, asked), **telling(told)}
+    subject: dict[str, Any] = {"title": title or _name(model), "body": body, **_assigned(assign), **telling(told)}
     if default is not None:
         subject["default"] = loads(form.encode(default, what="the default of ask()"))
     due, schema = None if expires is None else microseconds(expires), json_schema(model)
     for again in count():
-        request = WaitRequest(kind=WaitKind.INPUT, subject=subject, schema=schema, due_after=due)
+        request = WaitRequest(kind=WaitKind.INPUT, subject=subject, schema=schema, due_after=due, excludes=exclude_requester)
         result = await run.wait(f"{key}/{again}" if again else key, request)
         if result.state is WaitState.TIMED_OUT and default is not None:
             return cast("T", form.decode(form.encode(default, what="the default of ask()"), what="the default of ask()"))

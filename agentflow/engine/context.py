@@ -58,7 +58,7 @@ class StepCall:
     `rescue` is asked when the last try has failed, inside of the step: what it returns is recorded as the result; it raises the error that
     it does not make a result of. Another error of it is final: the body has run, and does not run again for that. `size` says what a model
     call uses at most, for certain, of those limits it is asked about: `tokens`, in and out, and `usd`, in nano-USD. `consent` is where
-    people agreed to it, a waitpoint: then each try is recorded before it begins.
+    people agreed to it, a waitpoint: then each try is recorded before it begins. `inner`: it asks and changes nothing outside of the run.
     """
 
     name: str
@@ -69,6 +69,7 @@ class StepCall:
     rescue: Callable[[Exception], Any] | None = None
     size: Measure | None = None
     consent: str | None = None
+    inner: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +77,8 @@ class WaitRequest:
     """What to wait for.
 
     It ends by itself at `due_at` (microseconds since 1970) or `due_after` microseconds after it was first reached; `subject` is what people
-    see; `target` is another waitpoint or run whose end ends this one; `call` is what a grant may stand for people about. `id` is that of
-    the waitpoint, where somebody was told it before.
+    see; `target` is another waitpoint or run whose end ends this one; `call` is what a grant may stand for people about. `excludes`: nobody
+    in whose name the run works may decide. `id` is that of the waitpoint, where somebody was told it before.
     """
 
     kind: WaitKind
@@ -87,6 +88,7 @@ class WaitRequest:
     due_at: int | None = None
     target: str | None = None
     call: GrantedCall | None = None
+    excludes: bool = False
     id: str | None = None
 
 
@@ -128,6 +130,7 @@ class StartOptions:
     on_parent_cancel: str | None = None
     thread: str | None = None
     started_by: str | None = None
+    inherit_prompts: bool = True
 
 
 @dataclass(frozen=True, slots=True)

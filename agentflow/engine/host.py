@@ -75,7 +75,7 @@ class Host(Protocol):
 class Services:
     """What every run needs from the process that it lives in. `cancel_grace` is microseconds that cleaning up may take, `public_url` the
     server's address as machines outside reach it, `channels` the names of those on which people can be told, `environment` the one whose
-    prompts hold here."""
+    prompts hold here, `max_open_questions` how many questions of one family people see at once."""
 
     database: Database
     streams: Streams
@@ -85,3 +85,4 @@ class Services:
     public_url: str | None = None
     channels: frozenset[str] = frozenset()
     environment: str = ENVIRONMENT
+    max_open_questions: int | None = None

@@ -161,6 +161,7 @@ class Isolated:
             "public_url": self._services.public_url,
             "environment": self._services.environment,
             "channels": sorted(self._services.channels),
+            "max_open_questions": self._services.max_open_questions,
         }
 
     async def _watch(self, process: Process) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from agentflow.database.port import Transaction, transaction
 from agentflow.engine.context import StartCall
 from agentflow.engine.debounce import Debounce
 from agentflow.engine.host import Host
+from agentflow.engine.session import Session
 from agentflow.engine.starting import thread_tag
-from agentflow.records import new_id
+from agentflow.records import EntryKind, new_id
 from agentflow.serde import dumps
-from agentflow.storage.runs import Debounced, NewRun, Started
+from agentflow.storage.runs import Debounced, Lease, NewRun, Started, start_detached
+from agentflow.storage.statements import SQL
 
 
 def new_run(call: StartCall, now: int, *, scope: str, host: Host, key: str | None = None, started_by: str | None = None) -> NewRun:
@@ -38,6 +41,7 @@ def new_run(call: StartCall, now: int, *, scope: str, host: Host, key: str | Non
         weight=chosen.weight,
         concurrency_key=chosen.concurrency_key,
         on_parent_cancel=chosen.on_parent_cancel or ("leave" if call.detached else "cancel"),
+        inherit_prompts=chosen.inherit_prompts,
         version=call.version,
         hooked=call.hooked,
         lessee=None if delay or chosen.debounce is not None else host.offer(run_id, call),
@@ -63,3 +67,26 @@ def place(host: Host, new: NewRun, started: Started | None) -> None:
     if started.run.worker is None:
         host.queued(started.run)
         host.hint(new.ready_at if new.expires_at is None else min(new.ready_at or new.expires_at, new.expires_at))
+
+
+@transaction
+def start_and_record(lease: Lease, new: NewRun, key: str, seq: int, session: Session, now: int) -> Transaction[Started]:
+    """Start a run that nobody waits for, and record which it is, under the key of the call."""
+    started = yield from start_detached(new, now, lease)
+    if (yield SQL.journal.found(run=lease.run, seq=seq)):
+        return started  # The connection broke after the commit.
+    yield SQL.journal.append(
+        run=lease.run,
+        seq=seq,
+        kind=EntryKind.VALUE.value,
+        step=key,
+        value=dumps(started.run.id),
+        digest=None,
+        code=session.code,
+        attempt=session.run.attempt,
+        tries=1,
+        epoch=lease.epoch,
+        started_at=now,
+        ended_at=now,
+    )
+    return started

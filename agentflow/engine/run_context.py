@@ -11,7 +11,6 @@ from typing import Any, Literal, NoReturn
 
 from agentflow.clock import SECOND
 from agentflow.control import RunPaused
-from agentflow.database.port import Transaction, transaction
 from agentflow.engine.branch import Branch, Tasks, branch, calling_line
 from agentflow.engine.callbacks import Doors
 from agentflow.engine.calls import finishing
@@ -21,12 +20,13 @@ from agentflow.engine.ladder import check_channels, heed
 from agentflow.engine.metadata import Metadata
 from agentflow.engine.meter import Meter
 from agentflow.engine.patching import Patches
-from agentflow.engine.placing import new_run, place
+from agentflow.engine.placing import new_run, place, start_and_record
 from agentflow.engine.prompting import Prompting
 from agentflow.engine.racing import Racing
 from agentflow.engine.receiving import Receiving, received
 from agentflow.engine.replay import Replay
 from agentflow.engine.replay_log import ReplayLogger
+from agentflow.engine.requesters import without_requesters
 from agentflow.engine.session import Session
 from agentflow.engine.telling import child_finished, requested, resolved
 from agentflow.engine.tries import Tries, recorded
@@ -36,7 +36,7 @@ from agentflow.records import EntryKind, JournalEntry, WaitKind, WaitpointRecord
 from agentflow.serde import decode_failure, dumps, loads
 from agentflow.storage import granting, showing, transitions, waitpoints
 from agentflow.storage.inputs import is_given_back
-from agentflow.storage.runs import Lease, NewRun, Started, start_detached
+from agentflow.storage.runs import Started
 from agentflow.storage.statements import SQL
 from agentflow.storage.waitpoints import NewWaitpoint
 from agentflow.streams.events import ChildStarted, Event, RunProgress
@@ -258,6 +258,7 @@ class RunContext:
 
     async def _create(self, key: str, request: WaitRequest) -> WaitpointRecord:
         session, now = self._session, self._session.services.clock.now()
+        request = await without_requesters(session, request)
         check_channels(request.subject, session.services.channels)
         new = self._new_waitpoint(key, request, now)
         one = await session.transact(lambda lease: granting.open_wait(lease, new, request.call, session.run.thread, now))
@@ -287,6 +288,7 @@ class RunContext:
             schema=None if request.schema is None else dumps(request.schema),
             due_at=due,
             target=request.target,
+            most=self._session.services.max_open_questions,
         )
 
     async def _create_child(self, key: str, call: StartCall) -> WaitpointRecord:
@@ -323,7 +325,7 @@ class RunContext:
         session.seq += 1
         seq = session.seq
         try:
-            started = await session.transact(lambda lease: _start_and_record(lease, new, key, seq, session, now))
+            started = await session.transact(lambda lease: start_and_record(lease, new, key, seq, session, now))
         except BaseException:
             place(host, new, None)
             raise
@@ -360,28 +362,6 @@ class RunContext:
         session.publish(RunProgress(values))
         query = SQL.runs.tell(run=session.run.key, epoch=session.epoch, metadata=dumps(values))
         self._untold = not await session.services.database.execute(query) or self._untold
-
-
-@transaction
-def _start_and_record(lease: Lease, new: NewRun, key: str, seq: int, session: Session, now: int) -> Transaction[Started]:
-    started = yield from start_detached(new, now, lease)
-    if (yield SQL.journal.found(run=lease.run, seq=seq)):
-        return started  # The connection broke after the commit.
-    yield SQL.journal.append(
-        run=lease.run,
-        seq=seq,
-        kind=EntryKind.VALUE.value,
-        step=key,
-        value=dumps(started.run.id),
-        digest=None,
-        code=session.code,
-        attempt=session.run.attempt,
-        tries=1,
-        epoch=lease.epoch,
-        started_at=now,
-        ended_at=now,
-    )
-    return started
 
 
 def _child(call: StartCall, run_id: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from agentflow.errors import DefinitionError, NotInRun
 from agentflow.handle import Batch, RunHandle, ending
 from agentflow.records import RunRecord, TaskRecord, WaitState
 from agentflow.retry import NO_RETRY, Retry
-from agentflow.serde import Payload, decode_failure, dumps, result_codec
+from agentflow.serde import Payload, decode_failure, result_codec
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -215,7 +215,7 @@ class Task(Generic[P, R]):
             name=self.name,
             queue=self.options.queue.name,
             description=self.description,
-            schema=dumps(self.payload.schema),
+            schema=self.payload.schema_text,
             kind=self.kind,
             hooked=self._hooked,
             version=self.options.version,
@@ -234,8 +234,9 @@ class Task(Generic[P, R]):
         payload of the last, or with `"leading"` of the first), `tags`, `metadata`, `priority` (seconds that the run may overtake),
         `concurrency_key` and `weight` (what the limits of its `Queue` count by), `thread` (a conversation, by an id of yours: its runs
         have their turns one after the other, in the order of their starts, and carry the tag `thread:<id>`), `on_parent_cancel`
-        (`"cancel"` or `"leave"`), `started_by` (the person in whose name it is, who cannot decide what is asked with `exclude_requester`; a
-        run that another one starts has that of the other).
+        (`"cancel"` or `"leave"`), `inherit_prompts` (False: this run and those below it hold prompts of their own, and not those of the
+        run that starts it), `started_by` (the person in whose name it is, who cannot decide what is asked with `exclude_requester`;
+        a run that another one starts has that of the other).
         Raises `DefinitionError` for others, and for what does not go together.
 
         >>> await fulfil.using(delay="1h", tags=["vip"]).start("o-81")

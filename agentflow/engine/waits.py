@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Unpack
 
@@ -16,6 +16,7 @@ from agentflow.records import GrantedCall, WaitKind, WaitState
 from agentflow.serde import decode_failure, loads
 from agentflow.storage.policy import person_of
 
+_NOBODY = ("requester", None)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -92,10 +93,11 @@ async def approve(title: str, *, body: Any = None, expires: Duration | None = "7
     """Ask people for a yes or no, and wait for as long as it takes.
 
     `body` is JSON shown to them. `users` and `groups` may decide (whoever may answer waitpoints, where neither is named), `need` of them,
-    distinct people; never the `requester`, who asked for it. `exclude_requester` makes that whoever started the run, where that is known:
-    by default where the risk is high or critical, or more than one is needed. `deny="veto"`: one no is enough, `"majority"`: as many as
-    yeses are needed. Edits count together with a yes to the same edits. `expires` is a duration after which the answer is no; `on_timeout`
-    makes it "approve", or "fail", which raises `WaitpointTimedOut`. `risk` is shown.
+    distinct people; never the `requester`, who asked for it. `exclude_requester` makes that whoever started the run, and everybody whose
+    messages it, or a run above it, has received, or finds in its thread, where that is known: by default where the risk is high or
+    critical, or more than one is needed. `deny="veto"`: one no is enough, `"majority"`: as many as yeses are needed. Edits count together
+    with a yes to the same edits. `expires` is a duration after which the answer is no; `on_timeout` makes it "approve", or "fail", which
+    raises `WaitpointTimedOut`. `risk` is shown.
 
     `notify` says where people are told, as a channel of the app and an address there: "slack:#ops", "email:user:maria", or "email" for all
     who may decide. They are told again after each duration in `remind`, and after that of each `(duration, "group:ops")` in `escalate`
@@ -111,7 +113,7 @@ async def approve(title: str, *, body: Any = None, expires: Duration | None = "7
 def asked(asking: Asking) -> dict[str, Any]:
     """Who decides, as a waitpoint stores it. Raises `DefinitionError` for what nobody could decide."""
     need, users = asking.get("need", 1), list(asking.get("users", ()))
-    if need < 1 or (users and not asking.get("groups") and len(_others(users, asking.get("requester"))) < need):
+    if need < 1 or (users and not asking.get("groups") and len(others(users, asking.get("requester") or "")) < need):
         raise DefinitionError(f"Nobody could decide this: {need} are needed.", hint="Name more users, or need fewer.")
     told = telling(asking)
     rest = {name: value for name, value in asking.items() if name not in Telling.__annotations__}
@@ -126,33 +128,19 @@ async def ask_approval(
     `call`: what a grant may stand for people about.
     """
     due = None if expires is None else microseconds(expires)
-    asked = without_requester(run, {name: value for name, value in subject.items() if name != "schema"})
-    if call is not None:
-        call = replace(call, requester=asked.get("requester"))
-    request = WaitRequest(kind=WaitKind.APPROVAL, subject=asked, schema=subject.get("schema"), due_after=due, call=call)
+    asked = {name: value for name, value in subject.items() if name not in ("schema", "exclude_requester") and (name, value) != _NOBODY}
+    excluded = subject.get("exclude_requester")
+    if excluded is None:
+        excluded = subject.get("need", 1) > 1 or subject.get("risk") in ("high", "critical")
+    request = WaitRequest(
+        kind=WaitKind.APPROVAL, subject=asked, schema=subject.get("schema"), due_after=due, call=call, excludes=bool(excluded)
+    )
     return decision(await run.wait(key, request))
 
 
-def without_requester(run: TaskContext, subject: Mapping[str, Any]) -> dict[str, Any]:
-    """What is asked, with who must not decide about it. Raises `DefinitionError` where then nobody could."""
-    asked = {name: value for name, value in subject.items() if name not in ("exclude_requester", "requester")}
-    requester, excluded = subject.get("requester"), subject.get("exclude_requester")
-    if excluded is None:
-        excluded = subject.get("need", 1) > 1 or subject.get("risk") in ("high", "critical")
-    if requester is None and excluded:
-        requester = run.started_by
-    if requester is None:
-        return asked
-    others = _others(subject.get("users", ()), requester)
-    if subject.get("users") and not subject.get("groups") and len(others) < subject.get("need", 1):
-        message = f"Nobody could decide this: {requester} started {run.run_id}, and may not decide about it."
-        raise DefinitionError(message, hint="Name more users, or say exclude_requester=False.")
-    return {**asked, "requester": requester}
-
-
-def _others(users: Sequence[str], requester: str | None) -> set[str]:
-    """The distinct people of these who may decide."""
-    return {person_of(name) for name in users} - {person_of(requester or "")}
+def others(users: Sequence[str], *requesters: str) -> set[str]:
+    """The distinct people of these who may decide, where who asked for it may not."""
+    return {person_of(name) for name in users} - set(map(person_of, requesters))
 
 
 def decision(result: WaitResult) -> Decision:

@@ -56,7 +56,7 @@ class Worker:
         self._streams = streams
         self._clock = clock
         self._tasks = tasks
-        known = (settings.public_url, settings.channels, settings.environment)
+        known = (settings.public_url, settings.channels, settings.environment, settings.max_open_questions)
         self._services = Services(database, streams, clock, self, settings.cancel_grace, *known)
         self._lease = WorkerLease(database, clock, LeaseTerms(settings.lease, settings.renew_every), self._lost)
         self.maintenance = Maintenance(self._services, tasks, settings.max_recoveries)

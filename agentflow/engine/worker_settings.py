@@ -16,6 +16,8 @@ class WorkerSettings:
     `public_url`: your server's address as machines outside reach it, for callbacks; None is what AGENTFLOW_PUBLIC_URL says.
     `environment` is set by the app: whose prompts hold here.
     `channels`: names of those that the app has; it says so itself.
+    `max_open_questions`: so many questions people are asked at once by a family: a run, or the runs of a thread, and all that these start.
+    They see and are told of more as these end; None is no limit.
     `isolate=False` runs isolated tasks in the worker's own process, for tests and debuggers.
     """
 
@@ -33,4 +35,5 @@ class WorkerSettings:
     isolate: bool = True
     public_url: str | None = None
     environment: str = ENVIRONMENT
+    max_open_questions: int | None = 20
     channels: frozenset[str] = frozenset()

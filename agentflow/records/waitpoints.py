@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from agentflow.records.states import WaitKind, WaitState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitpointRecord:
-    """A waitpoint, as stored. `subject` and `answer` are JSON texts."""
+    """A waitpoint, as stored. `subject` and `answer` are JSON texts.
+
+    Of an open question that somebody looks at: `times` is how many equal ones there are, with it, which one decision ends; `held` is why
+    people are not asked it: `same`, an equal one is open; `full`, as many of its family are as people are asked at once.
+    """
 
     id: str
     kind: WaitKind
@@ -29,6 +33,8 @@ class WaitpointRecord:
     created_at: int
     ended_at: int | None
     wake: int
+    times: int = 1
+    held: Literal["same", "full"] | None = None
 
 
 class DeliveryState(StrEnum):
@@ -72,8 +78,8 @@ class DeliveryRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantedCall:
-    """A call that a grant may stand for. `exactly`: only one for just these `arguments`; a grant of the `requester` does not count, nor one
-    that was given where others than these `users` and `groups` were asked."""
+    """A call that a grant may stand for. `exactly`: only one for just these `arguments`; a grant of one of the `requesters` does not
+    count, nor one that was given where others than these `users` and `groups` were asked."""
 
     tool: str
     arguments: Mapping[str, Any]
@@ -81,7 +87,7 @@ class GrantedCall:
     users: Sequence[str] = ()
     groups: Sequence[str] = ()
     exactly: bool = False
-    requester: str | None = None
+    requesters: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

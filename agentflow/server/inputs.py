@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from agentflow.server import needs
 from agentflow.server.calls import Call, Operation, answer
+from agentflow.server.persons import person
 from agentflow.server.requests import Nothing, Strict
 
 
@@ -27,7 +28,8 @@ class SentMessage(BaseModel):
 async def send_message(call: Call[SendMessage, Nothing]) -> Response:
     """202 with its number: the run receives it when it asks for it. 409 when the run has ended."""
     name, key = str(call.request.path_params["name"]), call.request.headers.get("idempotency-key")
-    return answer(SentMessage(seq=await call.app.runs.send(call.id, name, call.body.data, idempotency_key=key)), 202)
+    seq = await call.app.runs.send(call.id, name, call.body.data, idempotency_key=key, sent_by=person(call))
+    return answer(SentMessage(seq=seq), 202)
 
 
 OPERATIONS = (

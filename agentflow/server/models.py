@@ -61,7 +61,11 @@ class Run(BaseModel):
 
 
 class Waitpoint(BaseModel):
-    """Something that a run waits for."""
+    """Something that a run waits for.
+
+    Of an open question: `times` is how many equal ones there are, with it, all of which one decision ends; `held` is why people are not
+    asked it: an equal one is open (same), or as many of its family as they are asked at once (full).
+    """
 
     id: str
     kind: WaitKind
@@ -77,6 +81,8 @@ class Waitpoint(BaseModel):
     due_at: Time | None
     created_at: Time
     ended_at: Time | None
+    times: int = 1
+    held: Literal["same", "full"] | None = None
 
 
 class UsageTotal(BaseModel):
@@ -102,12 +108,14 @@ class RunUsage(BaseModel):
 
 class DecidedWaitpoint(Waitpoint):
     """A waitpoint after a decision: `resolved`, or `recorded` while it `have`s fewer people than it `need`s. `grant`
-    is the id of the one that was given with it."""
+    is the id of the one that was given with it; `others` are the questions that ended with it: equal ones,
+    and those of a run that it stopped."""
 
     outcome: Literal["resolved", "recorded"]
     need: int
     have: int
     grant: str | None
+    others: list[str] = []
 
 
 class Link(BaseModel):

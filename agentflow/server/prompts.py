@@ -165,14 +165,18 @@ def name_of(call: Call[Any, Any]) -> str:
     return str(call.request.path_params["name"])
 
 
+_MOST = 10**9
+"""No prompt has so many versions, and a database no number that is much larger."""
+
+
 def which(given: int | str) -> int | str:
     """A version as people say it: 5, v5, or a hash. Raises `RequestError`."""
-    if isinstance(given, int):
+    if isinstance(given, int) and abs(given) < _MOST:
         return given
-    number = given.removeprefix("v")
+    number = str(given).removeprefix("v")
     if number.isascii() and number.isdigit() and len(number) < 10:
         return int(number)
-    if not given.startswith("sha256:"):
+    if isinstance(given, int) or not given.startswith("sha256:"):
         raise RequestError(f"{given!r} names no version.", hint="Say 5, v5 or sha256:….")
     return given
 

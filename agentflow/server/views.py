@@ -107,6 +107,8 @@ def waitpoint_view(one: WaitpointRecord) -> Waitpoint:
         due_at=_maybe_millis(one.due_at),
         created_at=_millis(one.created_at),
         ended_at=_maybe_millis(one.ended_at),
+        times=one.times,
+        held=one.held,
     )
 
 

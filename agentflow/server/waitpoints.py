@@ -114,7 +114,12 @@ def _decided_one(done: Decided) -> DecidedOne:
 
 def _decided(done: Decided, shown: Waitpoint) -> DecidedWaitpoint:
     return DecidedWaitpoint(
-        **dict(shown), outcome="resolved" if done.resolved else "recorded", need=done.need, have=done.have, grant=done.grant
+        **dict(shown),
+        outcome="resolved" if done.resolved else "recorded",
+        need=done.need,
+        have=done.have,
+        grant=done.grant,
+        others=[one.waitpoint.id for one in done.others],
     )
 
 

@@ -33,20 +33,26 @@ _MINUTE = 60 * SECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ballot:
-    """What somebody says. `answer` is JSON text; `seen` the digest of what they were shown; the same `key` again is the same ballot."""
+    """What somebody says. `answer` is JSON text; `seen` the digest of what they were shown; the same `key` again is the same ballot.
+
+    `covers`: the equal questions that it ends, too; for each of them it is a ballot that `follows` the one that people have seen.
+    """
 
     voter: Voter
     choice: str
     answer: str
     seen: str | None = None
     key: str | None = None
+    covers: Sequence[str] = ()
+    follows: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
     """What became of a ballot: the waitpoint after it, how many were needed and were there, or why it did not count (`refused`).
 
-    `grant` is the id of the one that was given with it; `others` are the questions that a no with `stop` took back.
+    `grant` is the id of the one that was given with it; `others` are the questions that ended with it: equal ones, and those that a no
+    with `stop` took back.
     """
 
     waitpoint: WaitpointRecord
@@ -68,12 +74,14 @@ class Decided:
 @transaction
 def decide(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None = None) -> Transaction[Decided]:
     """Count a ballot, and end the waitpoint if that decides it. Raises `WaitpointNotFound` and `IdempotencyConflict`."""
-    one = yield from locked(waitpoint_id)
-    return (yield from decide_locked(one, ballot, now, lessee))
+    one, equal = yield from locked_with_equals(waitpoint_id)
+    return (yield from decide_locked(one, replace(ballot, covers=[other.id for other in equal]), now, lessee, equal))
 
 
-def decide_locked(one: WaitpointRecord, ballot: Ballot, now: int, lessee: Lessee | None) -> Transaction[Decided]:
-    """As `decide`, for one whose run and row are locked, as a part of a transaction."""
+def decide_locked(
+    one: WaitpointRecord, ballot: Ballot, now: int, lessee: Lessee | None, equal: Sequence[WaitpointRecord] = ()
+) -> Transaction[Decided]:
+    """As `decide`, for one whose run and row are locked, as are those of its `equal` ones, which end with it. A part of a transaction."""
     votes = yield SQL.votes.of_waitpoint(waitpoint=one.id)
     policy, said = Policy.of(loads(one.subject)), _said(_standing(votes))
     refused = _too_often(one, ballot.voter, votes, now) or _refused(one, ballot, policy, now)
@@ -89,10 +97,28 @@ def decide_locked(one: WaitpointRecord, ballot: Ballot, now: int, lessee: Lessee
     tally = policy.tally([*said, _word(ballot.voter.name, ballot.choice, ballot.answer)])
     if tally.end is None:
         return Decided(one, tally.need, len(tally.by))
+    # The others first: none of them comes to stand for what has ended.
+    followed = yield from _follow(equal, replace(ballot, key=None, covers=(), follows=one.id), now)
     done = yield from _end(one, Ending(WaitState.ANSWERED, ballot.answer, ", ".join(tally.by)), tally, now, lessee)
+    done = replace(done, others=followed)
     if tally.end is False and one.run_id is not None and loads(ballot.answer).get("stop") is True:
-        return replace(done, others=(yield from _supersede_others(one.run_id, ballot.voter, now)))
+        return replace(done, others=[*followed, *(yield from _supersede_others(one.run_id, ballot.voter, now))])
     return done
+
+
+def _follow(equal: Sequence[WaitpointRecord], ballot: Ballot, now: int) -> Transaction[list[Woken]]:
+    """What people said to a question they have said to its equals: each has its own vote, end and entry in the audit.
+
+    Only the run whose question they have seen is stopped by it.
+    """
+    said: Any = loads(ballot.answer)
+    ballot = replace(ballot, answer=dumps({name: value for name, value in said.items() if name != "stop"}))
+    ended: list[Woken] = []
+    for other in equal:
+        done = yield from decide_locked(other, ballot, now, None)
+        if done.refused is None and done.resolved:
+            ended += [Woken(done.waitpoint, done.runs, done.leased, done.sights), *done.others]
+    return ended
 
 
 @transaction
@@ -122,11 +148,18 @@ def withdraw(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None 
 
 @transaction
 def reassign(waitpoint_id: str, ballot: Ballot, now: int) -> Transaction[Decided]:
-    """Give an open question to others: the answer of the ballot says to whom, and they decide it from the beginning.
+    """Give an open question, and its equals, to others: the answer of the ballot says to whom, and they decide it from the beginning.
 
     Raises `WaitpointNotFound`, and `InvalidAnswer` where they could not decide it.
     """
-    one = yield from locked(waitpoint_id)
+    one, equal = yield from locked_with_equals(waitpoint_id)
+    done = yield from _reassign(one, replace(ballot, covers=[other.id for other in equal]), now)
+    for other in equal if done.refused is None else ():
+        yield from _reassign(other, replace(ballot, follows=one.id), now)
+    return done
+
+
+def _reassign(one: WaitpointRecord, ballot: Ballot, now: int) -> Transaction[Decided]:
     refused = None if one.state is WaitState.PENDING else waitpoints.refusal(one)
     subject = dumps({**loads(one.subject), **loads(ballot.answer)["to"]})
     if refused is None:
@@ -136,7 +169,7 @@ def reassign(waitpoint_id: str, ballot: Ballot, now: int) -> Transaction[Decided
         return Decided(one, refused=refused)
     yield SQL.waitpoints.reassign(id=one.id, subject=subject)
     yield SQL.links.revoke(waitpoint=one.id, actor=None, now=now)
-    if outbox.is_told(subject):
+    if outbox.is_told(subject) and ballot.follows is None:
         yield from outbox.tell(one.id, loads(subject), "reassigned", now)
     return Decided(replace(one, subject=subject), Policy.of(loads(subject)).need, 0)
 
@@ -178,6 +211,22 @@ def locked(waitpoint_id: str) -> Transaction[WaitpointRecord]:
         yield SQL.runs.lock(id=one.run_id)
     yield SQL.waitpoints.lock(id=waitpoint_id)
     return (yield from waitpoints.get(waitpoint_id))
+
+
+def locked_with_equals(waitpoint_id: str) -> Transaction[tuple[WaitpointRecord, list[WaitpointRecord]]]:
+    """As `locked`, with the equal questions that are open, if it is. Their runs are locked as others lock several: later ones first."""
+    found = yield SQL.asking.equal(waitpoint=waitpoint_id)
+    if len(found) < 2 or waitpoint_id not in {row["waitpoint"] for row in found}:
+        return (yield from locked(waitpoint_id)), []
+    for run in sorted({row["run"] for row in found}, reverse=True):
+        yield SQL.runs.lock_key(key=run)
+    equal: list[WaitpointRecord] = []
+    for row in sorted(found, key=lambda one: one["waitpoint"]):
+        yield SQL.waitpoints.lock(id=row["waitpoint"])
+        equal.append((yield from waitpoints.get(row["waitpoint"])))
+    [one] = [other for other in equal if other.id == waitpoint_id]
+    open = [other for other in equal if other is not one and other.state is WaitState.PENDING]
+    return one, open if one.state is WaitState.PENDING else []
 
 
 def _refused(one: WaitpointRecord, ballot: Ballot, policy: Policy, now: int) -> WaitpointError | None:
@@ -265,6 +314,10 @@ def _keep(one: WaitpointRecord, ballot: Ballot, refused: WaitpointError | None, 
     )
     subject = loads(one.subject)
     detail = {"choice": ballot.choice, "said": loads(ballot.answer), "counted": counted, "why": why, "seen": ballot.seen}
+    if ballot.covers and counted:
+        detail["covers"] = list(ballot.covers)
+    if ballot.follows is not None:
+        detail["follows"] = ballot.follows
     shown = {name: subject[name] for name in ("title", "tool", "digest", "risk") if subject.get(name) is not None}
     type = ballot.choice if ballot.choice in ("cancel", "supersede", "reassign") else "decision"
     voter = ballot.voter

@@ -76,7 +76,7 @@ def stands_for(grant: GrantRecord, call: GrantedCall) -> bool:
     """Whether a grant fits a call. What cannot be judged does not fit."""
     if Policy.of(loads(grant.who or "{}")).who != Policy.of({"users": call.users, "groups": call.groups}).who:
         return False
-    if call.requester is not None and Policy(requester=person_of(call.requester)).refuses(Voter(grant.granted_by)):
+    if Policy(requesters=frozenset(map(person_of, call.requesters))).refuses(Voter(grant.granted_by)):
         return False
     wanted: Mapping[str, Any] = loads(grant.fits)
     try:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from agentflow.database.port import Row, Transaction
 from agentflow.records import WaitKind, WaitpointRecord
 from agentflow.serde import loads
-from agentflow.storage import rows
+from agentflow.storage import asking, rows
 from agentflow.storage.listing import LOOK
 from agentflow.storage.policy import Policy, Voter
 from agentflow.storage.statements import SQL
@@ -48,15 +48,17 @@ class InboxPage:
 
 def page(wanted: Inbox, voter: Voter | None) -> Transaction[InboxPage]:
     """A page of what is open, and what `voter` may decide about, where there is one."""
+    # Of one thread, or one run, all is shown: what stands for an equal question may be of another.
+    every = int(wanted.run_id is not None or wanted.thread is not None)
     before, looked, floor = wanted.before or _NEWEST, list[Row](), Spot(-1, "")
     for kind in WaitKind if wanted.kind is None else (wanted.kind,):
-        found = yield SQL.list.inbox(kind=str(kind), created_at=before.created_at, id=before.id, look=LOOK)
+        found = yield SQL.list.inbox(kind=str(kind), created_at=before.created_at, id=before.id, look=LOOK, every=every)
         looked += found
         if len(found) == LOOK:
             # What is older than this was not looked at.
             floor = max(floor, _spot(found[-1]))
     fitting = sorted((row for row in looked if _spot(row) >= floor and _fits(row, wanted, voter)), key=_spot, reverse=True)
-    shown = [rows.waitpoint(row) for row in fitting[: wanted.limit]]
+    shown = yield from asking.placed([rows.waitpoint(row) for row in fitting[: wanted.limit]])
     if len(fitting) > wanted.limit:
         return InboxPage(shown, _spot(fitting[wanted.limit - 1]))
     return InboxPage(shown, floor if floor.id else None)

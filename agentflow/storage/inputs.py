@@ -38,6 +38,7 @@ class NewMessage:
     name: str
     data: str
     key: str | None = None
+    sent_by: str | None = None
 
     @property
     def stored_key(self) -> str | None:
@@ -88,7 +89,14 @@ def put(run: RunRecord, message: NewMessage, now: int) -> Transaction[int]:
         hint = "It has to receive them first: is its code still asking for them?"
         raise InputFull(f"{run.id} has {MOST} messages in {message.name!r} that it did not receive.", hint=hint, run_id=run.id, limit=MOST)
     yield SQL.inputs.put(
-        run=run.key, name=message.name, seq=last + 1, data=message.data, idempotency_key=message.stored_key, digest=message.digest, now=now
+        run=run.key,
+        name=message.name,
+        seq=last + 1,
+        data=message.data,
+        idempotency_key=message.stored_key,
+        digest=message.digest,
+        sent_by=message.sent_by,
+        now=now,
     )
     return last + 1
 

@@ -31,7 +31,9 @@ class TooManyDecisions(WaitpointError):
     http_status = 429
 
 
-_RESERVED = ("run:", "run_", "agent:", "system:", "grant:")
+TRIAL = "experiment:"
+"""Begins the name in which runs of experiments are started: nobody's."""
+_RESERVED = ("run:", "run_", "agent:", "system:", "grant:", TRIAL)
 _UNNAMED = "token:"
 """Begins the name of a token that is nobody's: two of them may be one person's."""
 
@@ -80,15 +82,22 @@ class Tally:
     by: tuple[str, ...] = ()
 
 
+def requesters_of(subject: Mapping[str, Any]) -> frozenset[str]:
+    """Who asked for it and may not decide, from what a waitpoint stores: `requester`, and `requesters` where there are more."""
+    first = () if subject.get("requester") is None else (subject["requester"],)
+    return frozenset(map(person_of, (*first, *(subject.get("requesters") or ()))))
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """As asked: `users` and `groups` who may decide (all, where neither is named), how many distinct people are `need`ed, who asked and may
-    not decide, and whether one no is enough (`veto`) or as many as yeses are needed (`majority`). Names are as `person_of` gives them."""
+    not decide (`requesters`), and whether one no is enough (`veto`) or as many as yeses are needed (`majority`). Names are as `person_of`
+    gives them."""
 
     users: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
     need: int = 1
-    requester: str | None = None
+    requesters: frozenset[str] = frozenset()
     deny: str = "veto"
 
     @classmethod
@@ -98,7 +107,7 @@ class Policy:
             users=frozenset(map(person_of, subject.get("users") or ())),
             groups=frozenset(subject.get("groups") or ()),
             need=max(1, int(subject.get("need") or 1)),
-            requester=None if subject.get("requester") is None else person_of(subject["requester"]),
+            requesters=requesters_of(subject),
             deny=subject.get("deny") or "veto",
         )
 
@@ -110,9 +119,9 @@ class Policy:
     def refuses(self, voter: Voter) -> str | None:
         """Why somebody may not decide; None when they may."""
         name = person_of(voter.name)
-        if is_reserved(name) or (name.startswith(_UNNAMED) and (self.need > 1 or self.requester is not None)):
+        if is_reserved(name) or (name.startswith(_UNNAMED) and (self.need > 1 or self.requesters)):
             return "not_a_person"
-        if self.requester is not None and name == self.requester:
+        if name in self.requesters:
             return "self_approval"
         if name in self.users or (not self.users and not self.groups):
             return None

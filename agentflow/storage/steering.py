@@ -39,7 +39,7 @@ def steer(new: NewRun, now: int) -> Transaction[Started]:
             return Started(known, existed=True)
     if not (yield SQL.inputs.known(run=run.key, name=STEER, idempotency_key=new.id)):
         turn = (yield SQL.threads.turn(id=new.thread, agent=new.task, now=now))[0]["turns"]
-        yield from inputs.put(run, NewMessage(name=STEER, data=_written(replace(new, turn=turn)), key=new.id), now)
+        yield from inputs.put(run, _message(replace(new, turn=turn)), now)
     return Started(run, existed=True)
 
 
@@ -89,6 +89,10 @@ def go_on(ended: RunRecord, now: int) -> Transaction[list[RunRecord]]:
 def said(message: Message) -> Any:
     """The payload that a message brings: what its run would have been started with."""
     return loads(message.data)["input"]
+
+
+def _message(new: NewRun) -> NewMessage:
+    return NewMessage(name=STEER, data=_written(new), key=new.id, sent_by=new.started_by)
 
 
 def _written(new: NewRun) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from agentflow.database.port import Transaction, transaction
 from agentflow.records import Failure, JournalEntry, RunRecord, WaitpointRecord, WaitState
 from agentflow.serde import encode_failure
-from agentflow.storage import audit, journal, outbox, rows, runs, waitpoints
+from agentflow.storage import asking, audit, journal, outbox, rows, runs, waitpoints
 from agentflow.storage.audit import Note
 from agentflow.storage.runs import Lease
 from agentflow.storage.statements import SQL
@@ -48,6 +48,8 @@ def supersede(lease: Lease, entry: JournalEntry | None, dropped: Sequence[str], 
             waits.append(rows.waitpoint(ended))
             if waitpoints.is_question(ended):
                 yield from audit.tell(_told(waits[-1]), now)
+            if waits[-1].kind in asking.QUESTIONS:
+                yield from asking.leave(row["id"], now)
             if outbox.is_told(ended["subject"]):
                 yield from outbox.end(row["id"], now)
             woken += (yield from waitpoints.end_targets(row["id"], SUPERSEDED, now))[0]

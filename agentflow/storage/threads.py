@@ -15,7 +15,7 @@ from agentflow.database.port import Row, Transaction, transaction
 from agentflow.errors import DefinitionError, ThreadBusy, ThreadExists, ThreadNotFound
 from agentflow.records import JournalEntry, MessageRecord, RunRecord, RunState, ThreadRecord
 from agentflow.serde import dumps
-from agentflow.storage import blobs, journal, rows, runs
+from agentflow.storage import blobs, journal, requesters, rows, runs
 from agentflow.storage.runs import Lease, NewRun, Started
 from agentflow.storage.statements import SQL
 
@@ -56,14 +56,17 @@ def append(lease: Lease, thread: str, messages: Sequence[str], entry: JournalEnt
     last: int = extended["messages"]
     before = last - len(bodies)
     yield SQL.threads.say(thread=extended["key"], after=before, run_id=lease.run_id, bodies=dumps(bodies), now=entry.ended_at)
+    yield from requesters.spoke(thread, lease.run)
     if bodies and follows is not None and follows != before:
         yield SQL.threads.stretch(thread=extended["key"], first=before + 1, follows=follows)
     yield from journal.record(lease, replace(entry, value=dumps(last)))
 
 
 @transaction
-def start_anew(new: NewRun, seen: int, now: int) -> Transaction[Started]:
+def start_anew(new: NewRun, seen: int, now: int, asked_by: str | None = None) -> Transaction[Started]:
     """Start a run that answers anew the last question of its thread, as it was when that had `seen` messages.
+
+    `asked_by` is who asked it in a run that has left nothing in the log.
 
     Raises `Outrun` when it has more by now, and `ThreadBusy` when another run is under way there, or waits for its turn.
     """
@@ -77,6 +80,8 @@ def start_anew(new: NewRun, seen: int, now: int) -> Transaction[Started]:
     found = yield SQL.threads.get(id=new.thread)
     if found[0]["messages"] != seen:
         raise Outrun
+    if asked_by is not None:
+        yield SQL.requesters.spoke(thread=new.thread, name=asked_by)
     return started
 
 

@@ -10,7 +10,7 @@ from agentflow.database.port import Database, Transaction, transaction
 from agentflow.errors import RunError
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState, may_become, new_id
 from agentflow.serde import encode_failure
-from agentflow.storage import audit, blobs, inputs, outbox, rows, runs, showing, steering, waitpoints
+from agentflow.storage import asking, audit, blobs, inputs, outbox, rows, runs, showing, steering, waitpoints
 from agentflow.storage.audit import Note
 from agentflow.storage.runs import Lease, Lessee, NewRun
 from agentflow.storage.showing import Sight
@@ -113,6 +113,8 @@ def _cancel_waits(run: RunRecord, now: int) -> Transaction[tuple[list[RunRecord]
             yield from audit.tell(
                 Note(type="cancel", waitpoint=row["id"], run_id=run.id, actor="system:run", via="run", detail=detail), now
             )
+        if row["kind"] in asking.QUESTIONS:
+            yield from asking.leave(row["id"], now)
         if outbox.is_told(row["subject"]):
             yield from outbox.end(row["id"], now)
         if row["kind"] == WaitKind.APPROVAL:

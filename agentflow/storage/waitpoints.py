@@ -14,7 +14,7 @@ from agentflow.database.port import Row, Rows, Transaction, transaction
 from agentflow.errors import WaitpointAlreadyAnswered, WaitpointNotFound, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState, new_id
 from agentflow.serde import decode_failure, dumps, encode_failure, loads
-from agentflow.storage import audit, blobs, outbox, rows, runs, showing
+from agentflow.storage import asking, audit, blobs, outbox, rows, runs, showing
 from agentflow.storage.audit import Note
 from agentflow.storage.runs import Lease, Lessee, NewRun, Started
 from agentflow.storage.showing import Sight
@@ -26,7 +26,8 @@ _TIMED_OUT = encode_failure(_SILENCE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewWaitpoint:
-    """A waitpoint of a run. `subject`, `schema` are JSON text; `due_at` is microseconds since 1970."""
+    """A waitpoint of a run. `subject`, `schema` are JSON text; `due_at` is microseconds since 1970; `most` is how many questions of its
+    family people see at once."""
 
     id: str
     key: str
@@ -36,6 +37,7 @@ class NewWaitpoint:
     schema: str | None = None
     due_at: int | None = None
     target: str | None = None
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +116,23 @@ def insert(lease: Lease, new: NewWaitpoint, ending: Ending | None, now: int) -> 
         # Either the lease is lost, or this very wait is there: the connection broke after it was committed.
         yield from runs.hold(lease)
         found = yield SQL.waitpoints.get(id=new.id)
-    elif ending is None and outbox.is_told(new.subject):
-        yield from outbox.begin(rows.waitpoint(found[0]), lease.run, now)
+    elif ending is None:
+        yield from _tell_of(rows.waitpoint(found[0]), lease, new.most, now)
     if not found:
         raise LeaseLost(lease.run_id)
     if new.kind is WaitKind.APPROVAL:
         yield from showing.show(new.id, lease.run_id)
     return (yield from _whole(found))[0]
+
+
+def _tell_of(one: WaitpointRecord, lease: Lease, most: int | None, now: int) -> Transaction[None]:
+    """Have people told of a new question, unless it is held back; of what is no question, at once."""
+    if one.kind in asking.QUESTIONS:
+        same = asking.equals(one.subject, one.schema, one.kind, lease.run_id)
+        if not (yield from asking.enter(one.id, lease.run, same, most, now)):
+            return
+    if outbox.is_told(one.subject):
+        yield from outbox.begin(one, lease.run, now)
 
 
 def _ended_target(target: str) -> Transaction[Ending | None]:
@@ -233,6 +245,8 @@ def end_locked(one: WaitpointRecord, ending: Ending, now: int, lessee: Lessee | 
     found = yield SQL.waitpoints.end(id=one.id, state=ending.state.value, answer=answer, by=ending.by, now=now, wake=wake)
     if not found:
         raise refusal(rows.waitpoint((yield SQL.waitpoints.get(id=one.id))[0]))
+    if one.kind in asking.QUESTIONS:
+        yield from asking.leave(one.id, now)
     if outbox.is_told(one.subject):
         yield from outbox.end(one.id, now)
     more_woken, more_leased = yield from end_targets(one.id, ending, now, lessee)

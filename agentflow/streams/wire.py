@@ -11,6 +11,7 @@ import hashlib
 import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 from agentflow.errors import StreamUnavailable
@@ -216,6 +217,12 @@ class Wire:
             await connection.close()
 
 
+@cache
+def _driver() -> Any:
+    """What connections tell of their library: to look up its version takes each of them 5 ms, in which the loop stands still."""
+    return importlib.import_module("redis.driver_info").DriverInfo()
+
+
 async def _open(url: str, mode: str) -> Connection:
     # The import takes a third of a second: the loop goes on meanwhile.
     library = await asyncio.to_thread(importlib.import_module, "redis.asyncio.connection")
@@ -226,7 +233,7 @@ async def _open(url: str, mode: str) -> Connection:
     if not url.startswith("unix:"):
         options["socket_keepalive"] = True
     options.setdefault("socket_connect_timeout", _CONNECT_SECONDS)
-    raw = kind(protocol=2, retry=retry(backoff(), 0), socket_timeout=None, **options)
+    raw = kind(protocol=2, retry=retry(backoff(), 0), socket_timeout=None, driver_info=_driver(), **options)
     connection = Connection(raw)
     try:
         async with asyncio.timeout(options["socket_connect_timeout"]):

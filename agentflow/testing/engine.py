@@ -38,6 +38,9 @@ R = TypeVar("R")
 S = TypeVar("S")
 PATIENCE = 10.0
 """Seconds of real time after which a test that waits for a run gives up."""
+FILE = "test.db"
+"""The name of its database, where that is a file."""
+_MOMENT = 0.02
 
 
 class Waiting:
@@ -91,6 +94,7 @@ class Engine:
         self._database = database
         self._reach = reach
         self._activity = self._asked = 0
+        self._awaited: list[asyncio.Future[None]] = []
         # A test need not hold what it starts: without a name of its own, it would be gone with the next garbage collection.
         self._started: list[Task[..., Any]] = []
         self.policy = Policy()
@@ -100,7 +104,7 @@ class Engine:
 
     def _app(self, tasks: Mapping[str, Task[..., Any]] | None = None) -> Agentflow:
         # On a manual clock no commit is ever slow: everything happens on the loop, in an order that repeats.
-        opened = SqliteDatabase(self.directory / "test.db", slow_commit=60.0) if self._database is None else open_database(self._database)
+        opened = SqliteDatabase(self.directory / FILE, slow_commit=60.0) if self._database is None else open_database(self._database)
         database = self.wrap(self.watched(opened))
         known = _Everything() if tasks is None else tasks
         where: dict[str, Any] = {"database": database, "redis": self._redis, "directory": self.directory}
@@ -113,7 +117,7 @@ class Engine:
     @property
     def database_url(self) -> str:
         """Where its database is, for a second process in the same test."""
-        return self._database or str(self.directory / "test.db")
+        return self._database or str(self.directory / FILE)
 
     async def open(self) -> None:
         """Begin; the fixture does it."""
@@ -175,16 +179,20 @@ class Engine:
         return [one for one in await self.app.runs.waiting_for(run.id) if kind is None or one.kind is WaitKind(kind)]
 
     async def _until(self, run: RunHandle[Any], test: Callable[[RunRecord], bool], what: str) -> RunRecord:
+        written = asyncio.Event()
+        self.written.add(written)
         record = await self.get(run)
         try:
             async with asyncio.timeout(PATIENCE):
                 while not test(record):
                     if record.state.terminal:
                         raise TimeoutError
-                    await asyncio.sleep(0)
+                    await _set_soon(written)
                     record = await self.get(run)
         except TimeoutError:
             raise AssertionError(f"{run.id} did not {what}: it is {record.state.value}, error {record.error}") from None
+        finally:
+            self.written.discard(written)
         return record
 
     async def events(self, run: RunHandle[Any]) -> list[StoredEvent]:
@@ -244,8 +252,15 @@ class Engine:
         """Return once the engine has nothing left to do at this moment of the clock."""
         quiet, seen = 0, self._activity
         while quiet < 25:
-            await asyncio.sleep(0)
+            # A loop that turns meanwhile takes the time of a database server that shares its processor.
+            await (self._answer() if self._asked else asyncio.sleep(0))
             quiet, seen = (quiet + 1, seen) if seen == self._activity and not self._waits else (0, self._activity)
+
+    async def _answer(self) -> None:
+        """The next answer of the database."""
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._awaited.append(answer)
+        await answer
 
     @property
     def _waits(self) -> bool:
@@ -265,6 +280,18 @@ class Engine:
             self._activity += 1
             for event in self.written if writes else ():
                 event.set()
+            for answer in self._awaited:
+                if not answer.done():
+                    answer.set_result(None)
+            self._awaited.clear()
+
+
+async def _set_soon(event: asyncio.Event) -> None:
+    """Return when it is set, and clear it; or after a moment, for another process may have written."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_MOMENT):
+            await event.wait()
+    event.clear()
 
 
 class _Everything(Mapping[str, Task[..., Any]]):

@@ -113,7 +113,7 @@ class FakeHuman:
         if rule is None:
             raise _Unknown(one)
         policy = Policy.of(subject)
-        names = sorted(policy.users - {policy.requester}) or [self._by, *(f"{self._by}-{count}" for count in range(2, policy.need + 1))]
+        names = sorted(policy.users - policy.requesters) or [self._by, *(f"{self._by}-{count}" for count in range(2, policy.need + 1))]
         for name in names[: policy.need]:
             try:
                 await self._engine.app.waitpoints.answer(one.id, rule.said, by=name)

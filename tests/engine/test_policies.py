@@ -299,7 +299,7 @@ async def test_a_question_is_not_given_to_whom_could_not_decide_it_nor_to_everyb
 @task
 async def two_calls_of_a_turn() -> list[bool]:
     run = within_run("two_calls_of_a_turn")
-    subjects = [{"kind": "tool", "title": "Run?", "tool": "pay", "agent": "a", "call": f"c{n}", "risk": "low"} for n in range(2)]
+    subjects = [{"kind": "tool", "title": "Run?", "tool": "pay", "agent": "a", "call": f"c{n}", "body": n} for n in range(2)]
     found = await asyncio.gather(*(ask_approval(run, run.key("call"), one, "3d") for one in subjects))
     return [one.approved for one in found]
 

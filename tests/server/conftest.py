@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from tests.server.tasks import TASKS
 
 
 @pytest.fixture
-async def app(tmp_path: Path, stream_server: str) -> AsyncIterator[Agentflow]:
+async def app(tmp_path: Path, stream_server: str, migrated_file: Path) -> AsyncIterator[Agentflow]:
+    shutil.copy(migrated_file, tmp_path)
     async with Agentflow(TASKS, directory=tmp_path, redis=stream_server) as opened:
         yield opened
 

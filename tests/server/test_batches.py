@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ async def plain_wish(policy: dict[str, Any]) -> bool:
 
 
 @pytest.fixture
-async def app(tmp_path: Path, stream_server: str) -> AsyncIterator[Agentflow]:
+async def app(tmp_path: Path, stream_server: str, migrated_file: Path) -> AsyncIterator[Agentflow]:
+    shutil.copy(migrated_file, tmp_path)
     async with Agentflow([many_calls, plain_wish], directory=tmp_path, redis=stream_server) as opened:
         yield opened
 
@@ -145,7 +147,7 @@ async def test_the_inbox_is_found_by_person_risk_tool_run_and_thread(site: Site)
 
 
 async def test_the_inbox_comes_in_pages_and_a_page_that_is_known_is_not_sent_again(site: Site) -> None:
-    _, ids = await asked(site, 5, calls=[{}] * 5)
+    _, ids = await asked(site, 5, calls=[{"body": number} for number in range(5)])
     seen: list[str] = []
     cursor: str | None = None
     for _ in range(10):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ async def book_room() -> int:
 
 
 @pytest.fixture
-async def app(tmp_path: Path, stream_server: str) -> AsyncIterator[Agentflow]:
+async def app(tmp_path: Path, stream_server: str, migrated_file: Path) -> AsyncIterator[Agentflow]:
+    shutil.copy(migrated_file, tmp_path)
     async with Agentflow([grant_wish, book_room], directory=tmp_path, redis=stream_server) as opened:
         yield opened
 

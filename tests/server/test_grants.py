@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ async def grant_a_favour(policy: dict[str, Any]) -> str:
 
 
 @pytest.fixture
-async def app(tmp_path: Path, stream_server: str) -> AsyncIterator[Agentflow]:
+async def app(tmp_path: Path, stream_server: str, migrated_file: Path) -> AsyncIterator[Agentflow]:
+    shutil.copy(migrated_file, tmp_path)
     turns = [[call("granted-pay", {"cents": 5}, id="c1")], [call("granted-pay", {"cents": 5}, id="c2")], [text("done")]]
     clerk = Agent("granted-clerk", model=scripted_model(*turns), tools=[ai.tool(pay, approval=Approval())])
     policy = Policy().deny("granted-pay", args={"cents": 13})

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from pydantic_core import to_json
 
 from agentflow import Agentflow, WorkerSettings, approve, callback, context, task
@@ -99,3 +104,87 @@ async def test_no_odd_message_of_a_machine_is_a_defect_or_is_taken_for_another(s
     assert set(await sent(site, path, seed)) <= {400, 409}
     await site.ended(run_id)
     assert (await site.client.get(f"/v1/runs/{run_id}")).json()["output"] == 7
+
+
+TEXTS = st.text(max_size=12) | st.sampled_from(["", "\x00", "x" * 5_000, "maria", "user:maria", "run:x", "\u202e"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=12,
+)
+FIELDS = st.sampled_from([*NAMES, "stop", "always", "scope"]) | TEXTS
+WORDS = st.dictionaries(FIELDS, VALUES, max_size=5) | st.fixed_dictionaries(
+    {"approved": st.booleans() | VALUES}, optional=dict.fromkeys(("reason", "edits", "stop", "by", "seen_digest", "always"), VALUES)
+)
+BODIES = st.one_of(WORDS, VALUES).map(lambda one: json.dumps(one).encode()) | st.binary(max_size=200)
+MANY = settings(
+    max_examples=150,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+
+async def thrown(site: Site, path: str, look: Callable[[bytes, httpx.Response], None]) -> None:
+    """Send whatever hypothesis can think of, from another thread, and look at each answer."""
+
+    def throw() -> None:
+        with httpx.Client(base_url=site.url, headers={"content-type": "application/json"}) as client:
+
+            def one(body: bytes) -> None:
+                look(body, client.post(path, content=body))
+
+            MANY(given(BODIES)(one))()
+
+    await asyncio.to_thread(throw)
+
+
+def refused_in_words(body: bytes, answer: httpx.Response) -> None:
+    assert answer.status_code in {400, 409, 412, 413, 422, 403, 429}, (answer.status_code, body, answer.text)
+    assert set(answer.json()) == {"code", "message", "hint", "details"}
+
+
+async def test_whatever_is_thrown_at_a_question_what_was_said_before_stays_and_counts(site: Site) -> None:
+    run_id = await site.start("odd_question")
+    path = f"/v1/waitpoints/{(await site.waiting(run_id))['id']}"
+    assert (await site.client.post(f"{path}/decisions", json={"approved": True, "by": "maria", "reason": "fine"})).status_code == 200
+    before = (await site.client.get(f"{path}/votes")).json()["votes"]
+
+    def look(body: bytes, answer: httpx.Response) -> None:
+        if answer.status_code != 200:
+            return refused_in_words(body, answer)
+        # It says yes or no in the name of nobody, or of somebody: a well-made decision, of which two are needed.
+        assert answer.json()["outcome"] in ("recorded", "resolved"), body
+
+    await thrown(site, f"{path}/decisions", look)
+    said = (await site.client.get(f"{path}/votes")).json()["votes"]
+    assert said[: len(before)] == before
+    assert (await site.app.audit.verify()).broken is None
+    now = (await site.client.get(path)).json()
+    if now["state"] == "pending":
+        assert (await site.client.post(f"{path}/decisions", json={"approved": True, "by": "otto"})).json()["outcome"] == "resolved"
+    await site.ended(run_id)
+    assert (await site.client.get(f"/v1/runs/{run_id}")).json()["status"] == "completed"
+
+
+async def test_whatever_a_machine_throws_it_is_refused_in_words_or_is_the_one_answer(site: Site) -> None:
+    run_id = await site.start("odd_hook")
+    await site.waiting(run_id)
+    taken: list[bytes] = []
+
+    def look(body: bytes, answer: httpx.Response) -> None:
+        if answer.status_code == 200:
+            # Once, and again only what says the same.
+            taken.append(body)
+            assert len({json.loads(one) for one in taken}) == 1, taken
+        else:
+            refused_in_words(body, answer)
+
+    await thrown(site, PATHS[run_id], look)
+    if not taken:
+        assert (await site.client.post(PATHS[run_id], content=b"7")).status_code == 200
+        taken.append(b"7")
+    await site.ended(run_id)
+    assert (await site.client.get(f"/v1/runs/{run_id}")).json()["output"] == json.loads(taken[0])

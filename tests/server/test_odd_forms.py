@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ async def odd_parcel() -> int:
 
 
 @pytest.fixture
-async def app(tmp_path: Path, stream_server: str) -> AsyncIterator[Agentflow]:
+async def app(tmp_path: Path, stream_server: str, migrated_file: Path) -> AsyncIterator[Agentflow]:
+    shutil.copy(migrated_file, tmp_path)
     async with Agentflow([odd_parcel], directory=tmp_path, redis=stream_server) as opened:
         yield opened
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Literal
@@ -64,7 +65,8 @@ async def review_call(body: dict[str, Any], can_edit: bool = True) -> Any:
 
 
 @pytest.fixture
-async def app(tmp_path: Path, stream_server: str) -> AsyncIterator[Agentflow]:
+async def app(tmp_path: Path, stream_server: str, migrated_file: Path) -> AsyncIterator[Agentflow]:
+    shutil.copy(migrated_file, tmp_path)
     async with Agentflow([review_wish, review_parcel, review_call], directory=tmp_path, redis=stream_server) as opened:
         yield opened
 

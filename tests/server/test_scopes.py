@@ -86,6 +86,7 @@ ALLOWED: dict[str, set[str]] = {
     "get_version": PROMPTS,
     "revoke_version": set(),
     "repin_run": set(),
+    "replay_run": set(),
     "upgrade_thread": set(),
     "diff_versions": PROMPTS,
     "lint_prompt": PROMPTS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
@@ -13,14 +14,14 @@ from typing import Any
 import httpx
 import pytest
 
-from agentflow import Agentflow, WorkerSettings, approve, callback, context, mint_token, task
+from agentflow import Agentflow, InputStream, WorkerSettings, approve, callback, context, mint_token, task
 from agentflow.database import Database, open_database
 from agentflow.database.port import DIALECTS, Rows, T, Transaction
 from agentflow.database.statements import make_statement
 from agentflow.engine.waits import ask_approval, within_run
 from agentflow.storage.audit import Chain
 from agentflow.storage.tries import MOST
-from tests.server.site import Site, site_of
+from tests.server.site import PATIENCE, Site, site_of
 
 KEY, OTHER = "k" * 32, "o" * 32
 SWAP = make_statement(
@@ -48,6 +49,14 @@ async def guarded_hook() -> Any:
     hook = await callback(dict[str, int])
     ADDRESSES[context().run_id] = hook.path
     return await hook.result()
+
+
+orders = InputStream[str]("guarded-orders")
+
+
+@task
+async def guarded_orders() -> bool:
+    return (await approve(f"Wire to {await orders.next()}?", risk="high")).approved
 
 
 class Recording:
@@ -85,7 +94,8 @@ async def database(tmp_path: Path) -> Recording:
 
 @pytest.fixture
 async def app(database: Recording, tmp_path: Path, stream_server: str) -> AsyncIterator[Agentflow]:
-    tasks, settings = [guarded_wish, guarded_call, guarded_hook], WorkerSettings(public_url="https://agents.test")
+    tasks: list[Any] = [guarded_wish, guarded_call, guarded_hook, guarded_orders]
+    settings = WorkerSettings(public_url="https://agents.test")
     held: Any = database
     async with Agentflow(tasks, database=held, directory=tmp_path, redis=stream_server, worker=settings) as opened:
         yield opened
@@ -167,6 +177,26 @@ async def test_2_nobody_decides_as_another_and_who_asked_does_not_decide(site: S
     assert (again.status_code, await is_open(site, id)) == (200, True)
     votes = (await site.client.get(f"{path}/votes")).json()["votes"]
     assert {one["actor"] for one in votes if one["counted"]} == {"maria"}
+
+
+async def test_2_who_tells_a_run_what_to_do_has_asked_for_it_and_does_not_decide(site: Site, stranger: httpx.AsyncClient) -> None:
+    """Requests through another's run."""
+    started = await site.client.post("/v1/runs", json={"task": "guarded_orders"}, headers={"x-agentflow-by": "maria"})
+    run_id = started.json()["id"]
+    scopes = [f"run:read:{run_id}", f"run:write:{run_id}", f"waitpoint:answer:run:{run_id}"]
+    bob, zoe = ({"authorization": f"Bearer {mint_token(KEY, scopes=scopes, subject=name)}"} for name in ("bob", "zoe"))
+    sent = await stranger.post(f"/v1/runs/{run_id}/inputs/guarded-orders", json={"data": "bob"}, headers=bob)
+    assert sent.status_code == 202
+    async with asyncio.timeout(PATIENCE):
+        while not (asked_of := (await site.client.get("/v1/waitpoints", params={"kind": "approval"})).json()["waitpoints"]):
+            await asyncio.sleep(0)
+    [one] = asked_of
+    assert one["subject"]["requesters"] == ["maria", "bob"]
+    refused = await stranger.post(f"/v1/waitpoints/{one['id']}/decisions", json={"approved": True}, headers=bob)
+    assert (refused.status_code, refused.json()["details"]["reason"]) == (403, "self_approval")
+    assert (await site.client.post(f"/v1/waitpoints/{one['id']}/links", json={"actor": "user:bob"})).status_code == 403
+    agreed = await stranger.post(f"/v1/waitpoints/{one['id']}/decisions", json={"approved": True}, headers=zoe)
+    assert (agreed.status_code, agreed.json()["outcome"]) == (200, "resolved")
 
 
 async def test_3_secrets_are_long_kept_as_hashes_and_gone_when_they_are_replaced(

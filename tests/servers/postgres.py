@@ -21,7 +21,8 @@ from tests.servers.process import dying_with_parent, free_port, new_folder, ordi
 USER = "postgres"
 _START_TIMEOUT = 30
 # What the kernel was given survives a killed server, and tests cut no power. Commits stay synchronous: else a kill would lose some.
-_SPEED = {"fsync": "off", "full_page_writes": "off"}
+# Nor does a test live long enough to need a vacuum, and its log may lie in memory.
+_SPEED = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off", "max_wal_size": "256MB"}
 _EMPTY, _REMEMBER = ((Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("empty.sql", "remember.sql"))
 _SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
@@ -137,6 +138,12 @@ def test_the_schema_of_a_payload_names_the_arguments() -> None:
     assert schema["required"] == ["order", "cents"]
     assert set(schema["properties"]) == {"order", "cents", "at", "copy"}
     assert schema["additionalProperties"] is False
+
+
+def test_the_text_of_a_schema_is_made_once() -> None:
+    payload = Payload(refund)
+    assert payload.schema_text is payload.schema_text
+    assert json.loads(payload.schema_text) == payload.schema
 
 
 def test_open_ended_arguments_have_no_place_in_a_payload() -> None:

@@ -91,6 +91,8 @@ def _facts(review: Review, subject: Mapping[str, Any]) -> str:
     if risk:
         rows.append(("Risk", f'<span class="risk-{marked(risk)}">{marked(risk)}</span>'))
     rows += [(name.capitalize(), marked(str(subject[name]), lines=False)) for name in ("agent", "tool") if subject.get(name)]
+    if one.times > 1:
+        rows.append(("Asked", f"{one.times} times: what you decide holds for each of them"))
     if policy.need > 1:
         yes = policy.need, len({person_of(vote.actor) for vote in review.votes if vote.counted and vote.choice == "approve"})
         rows.append(("Needed", f"{yes[0]} people, {yes[1]} said yes"))

@@ -9,7 +9,7 @@ import { addressee, deliveryWords, refusalWords, standing, togetherWords, toWord
 
 const asked = (more: object = {}): Waitpoint => ({
   ...{ id: "wp_1", kind: "approval", state: "pending", run: "run_1", step: null, target: null, subject: {}, schema: null },
-  ...{ answer: null, answered_by: null, due_at: null, created_at: 1, ended_at: null },
+  ...{ answer: null, answered_by: null, due_at: null, created_at: 1, ended_at: null, times: 1, held: null },
   ...more,
 });
 
@@ -59,6 +59,7 @@ describe("an inbox", () => {
     [{ groups: ["ops"] }, ["maria"], false],
     [{ requester: "maria" }, ["maria"], false],
     [{ requester: "user:maria" }, ["maria"], false],
+    [{ requester: "maria", requesters: ["maria", "user:bob"] }, ["bob"], false],
   ])("of %o for %o: %s", (subject, names, whether) => {
     expect(isFor(questionOf(asked({ subject })), names)).toBe(whether);
   });

@@ -20,8 +20,8 @@ export interface Question {
   readonly groups: readonly string[];
   /** How many distinct people are needed. */
   readonly need: number;
-  /** Who asked for it, and may not decide. */
-  readonly requester: string | null;
+  /** Who asked for it, and may not decide: first whoever started the run, then whose messages it has received. */
+  readonly requesters: readonly string[];
   /** What becomes of it when nobody answers in time. */
   readonly silence: "deny" | "approve" | "fail" | "default";
   readonly canEdit: boolean;
@@ -56,7 +56,7 @@ export function questionOf(one: Waitpoint): Question {
     users: texts("users").map(personOf),
     groups: texts("groups"),
     need: needOf(subject),
-    requester: text("requester"),
+    requesters: requestersOf(texts("requesters"), text("requester")),
     silence: input ? ("default" in subject ? "default" : "fail") : silenceOf(subject),
     canEdit: !input && subject.can_edit === true && isRecord(subject.body) && (one.schema !== null || Object.keys(subject.body).length > 0),
     canStop: subject.kind === "tool",
@@ -76,6 +76,10 @@ function cutOffOf({ kind, details }: JsonObject): Question["cutOff"] {
   return kind === "outcome" ? { arguments: isRecord(details) ? details.arguments : null } : null;
 }
 
+function requestersOf(all: readonly string[], first: string | null): readonly string[] {
+  return all.length > 0 || first === null ? all : [first];
+}
+
 function silenceOf({ on_timeout }: JsonObject): Question["silence"] {
   return on_timeout === "approve" || on_timeout === "fail" ? on_timeout : "deny";
 }
@@ -93,9 +97,9 @@ function personOf(name: string): string {
 }
 
 /** Whether somebody is asked, by a name or a group of theirs; what names nobody is for everybody but who asked for it. */
-export function isFor({ users, groups, requester }: Question, names: readonly string[]): boolean {
+export function isFor({ users, groups, requesters }: Question, names: readonly string[]): boolean {
   const known = names.map(personOf);
-  if (requester !== null && known.includes(personOf(requester))) return false;
+  if (requesters.some((one) => known.includes(personOf(one)))) return false;
   return (users.length === 0 && groups.length === 0) || [...users, ...groups].some((one) => known.includes(one));
 }
 

@@ -16,12 +16,13 @@ export interface DecidedOne {
   problem: Problem | null;
 }
 
-/** A waitpoint after a decision: `resolved`, or `recorded` while it `have`s fewer people than it `need`s. `grant` is the id of the one that was given with it. */
+/** A waitpoint after a decision: `resolved`, or `recorded` while it `have`s fewer people than it `need`s. `grant` is the id of the one that was given with it; `others` are the questions that ended with it: equal ones, and those of a run that it stopped. */
 export interface DecidedWaitpoint extends Waitpoint {
   outcome: "resolved" | "recorded";
   need: number;
   have: number;
   grant: string | null;
+  others: readonly string[];
 }
 
 /** A message about a waitpoint: what it tells (`event`), where, and what became of it. `reference` is what the channel calls it. */
@@ -252,6 +253,8 @@ export interface Waitpoint {
   due_at: number | null;
   created_at: number;
   ended_at: number | null;
+  times: number;
+  held: "same" | "full" | null;
 }
 
 /** Waitpoints, newest first; `next` is the `cursor` of the next page. A page may be short though more follows. */

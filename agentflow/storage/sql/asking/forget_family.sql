@@ -1,0 +1,1 @@
+DELETE FROM families WHERE id = :family AND NOT EXISTS (SELECT 1 FROM asking WHERE family = :family);

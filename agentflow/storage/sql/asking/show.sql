@@ -1,0 +1,1 @@
+UPDATE asking SET held = NULL WHERE waitpoint = :waitpoint;

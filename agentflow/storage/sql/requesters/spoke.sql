@@ -1,0 +1,1 @@
+INSERT INTO speakers (thread, name) VALUES (:thread, :name) ON CONFLICT DO NOTHING;
