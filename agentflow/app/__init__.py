@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextvars import Token
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from agentflow.app.auditing import Audit
 from agentflow.app.bridge import Bridge
+from agentflow.app.deploying import Deploying
 from agentflow.app.grants import Grants
 from agentflow.app.launching import Beginning, Launching
 from agentflow.app.options import AppOptions, checked
@@ -173,7 +175,7 @@ class Agentflow:
             self._open = _Open(self, database, streams)
             if self._open.worker is not None:
                 self._open.worker.spawning = spawning(self, by_url=isinstance(given, str))
-                await self.prompts.deploy("worker")
+                await self._open.deploying.begin(partial(self.prompts.deploy, "worker"))
             await self._open.begin()
             opened.add(self)
         except BaseException:
@@ -363,6 +365,7 @@ class _Open:
         self.outbox = Outbox(database, streams, app.clock, Told(app.channels, app.people, page_of(app)))
         self.workers = Workers(database, streams)
         self.refill = Refill(database, streams, app.clock)
+        self.deploying = Deploying(app.clock)
         self.maintenance.on_death(self.refill.look)
 
     async def begin(self) -> None:
@@ -375,6 +378,7 @@ class _Open:
     async def end(self) -> None:
         try:
             await self.launching.end()
+            await self.deploying.close()
             await self.outbox.close()
             if self.worker is not None:
                 await self.worker.drain()

@@ -10,7 +10,7 @@
       ServerUnreachable
       StreamError           CursorInvalid · StreamUnavailable · ItemTooLarge · InvalidMessage · InputFull
       PromptError           TemplateError · ContractError · PromptNotFound · VersionNotFound · BindingConflict · BindingProtected
-                          VersionRevoked · ResumeIncompatible · GenerationNotFound
+                          VersionRevoked · ResumeIncompatible · VersionInUse · GenerationNotFound · RegistryUnreadable
       StorageError          DatabaseBusy · DatabaseUnreachable · DatabaseUnreadable · DatabaseFull · SchemaNewer · ConnectionLost
     NonRetryable > TellModel, RetryAfter    raised by user code
     ControlFlow (control.py)                the engine's own, never caught by users
@@ -42,8 +42,10 @@ from agentflow.errors.prompts import (
     GenerationNotFound,
     PromptError,
     PromptNotFound,
+    RegistryUnreadable,
     ResumeIncompatible,
     TemplateError,
+    VersionInUse,
     VersionNotFound,
     VersionRevoked,
 )
@@ -125,6 +127,7 @@ __all__ = [
     "ProcessDied",
     "PromptError",
     "PromptNotFound",
+    "RegistryUnreadable",
     "ResumeIncompatible",
     "RetryAfter",
     "RunCancelled",
@@ -151,6 +154,7 @@ __all__ = [
     "UnknownTask",
     "UnknownVersion",
     "UnserializableValue",
+    "VersionInUse",
     "VersionNotFound",
     "VersionRevoked",
     "WaitpointAlreadyAnswered",

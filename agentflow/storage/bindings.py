@@ -6,14 +6,15 @@ Every move locks the prompt's row, counts the binding's `rev` on and writes an e
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from agentflow.database.port import Row, Transaction, transaction
-from agentflow.errors import BindingConflict, BindingProtected, PromptError
+from agentflow.errors import BindingConflict, BindingProtected, PromptError, RegistryUnreadable
 from agentflow.records import new_id
 from agentflow.serde import dumps, loads
-from agentflow.storage import prompts
+from agentflow.storage import prompts, rollouts
 from agentflow.storage.prompts import EVENTS, Happening, Own, PromptEvent, VersionRecord
 from agentflow.storage.rollouts import chosen
 from agentflow.storage.statements import SQL
@@ -125,13 +126,10 @@ def _whole(row: Row) -> Transaction[BindingRecord]:
     columns["protected"] = bool(columns["protected"])
     weights: dict[int, float] = {}
     if row["rollout"] is not None:
-        [found] = yield SQL.bindings.rollout(id=row["rollout"])
-        weights = _weights(found)
+        # One that is damaged has no weights: whoever looks, or mends it by a release, still sees the binding.
+        with suppress(RegistryUnreadable):
+            weights = dict((yield from rollouts.get(row["prompt"], row["rollout"])).weights)
     return BindingRecord(**columns, weights=weights)
-
-
-def _weights(row: Row) -> dict[int, float]:
-    return {int(number): weight for number, weight in loads(row["weights"]).items()}
 
 
 def undeployed(own: Iterable[Own], env: str) -> Transaction[list[Own]]:
@@ -209,10 +207,10 @@ def roll_out(move: Move, weights: Mapping[int, float], sticky: str, now: int) ->
     _check_weights(weights, sticky)
     for number in weights:
         yield from _good(move.prompt, number)
-    rollout = new_id("rollout", now)
+    id = new_id("rollout", now)
     # The salt stays: with other weights only those keys move whose version changes.
     yield SQL.bindings.add_rollout(
-        id=rollout,
+        id=id,
         prompt=move.prompt,
         env=move.env,
         label=move.label,
@@ -223,7 +221,7 @@ def roll_out(move: Move, weights: Mapping[int, float], sticky: str, now: int) ->
         now=now,
     )
     largest = max(sorted(weights), key=lambda number: weights[number])
-    after = replace(before, mode=ROLLOUT, number=largest, rollout=rollout, expires_at=None, weights=dict(weights))
+    after = replace(before, mode=ROLLOUT, number=largest, rollout=id, expires_at=None, weights=dict(weights))
     return (yield from _moved(move, "rollout", before, after, now))
 
 
@@ -242,8 +240,7 @@ def roll_back(move: Move, now: int) -> Transaction[BindingRecord]:
     number = before.code if mode == CODE else said.get("number")
     weights: dict[int, float] = {}
     if mode == ROLLOUT:
-        [found] = yield SQL.bindings.rollout(id=said["rollout"])
-        weights = _weights(found)
+        weights = dict((yield from rollouts.get(move.prompt, said["rollout"])).weights)
     for one in weights or ([] if number is None or mode == CODE else [number]):
         yield from _good(move.prompt, one)
     after = replace(before, mode=mode, number=number, rollout=said.get("rollout"), expires_at=said.get("expires_at"), weights=weights)
@@ -272,7 +269,10 @@ def protect(move: Move, protected: bool, now: int) -> Transaction[BindingRecord]
 
 
 def choose(binding: BindingRecord | None, own: VersionRecord | None, asker: Asker) -> Transaction[Choice | None]:
-    """The version that holds for somebody; None where neither a binding nor code says so."""
+    """The version that holds for somebody; None where neither a binding nor code says so.
+
+    Raises `RegistryUnreadable` and `VersionNotFound`.
+    """
     if binding is None or binding.mode == CODE:
         number = None if binding is None else binding.number
         # Whoever has the code gets what that says: while a deploy is under way, two versions of it are at work.
@@ -280,8 +280,8 @@ def choose(binding: BindingRecord | None, own: VersionRecord | None, asker: Aske
             return Choice(own)
         return None if binding is None or number is None else Choice((yield from prompts.find(binding.prompt, number)))
     if binding.mode == ROLLOUT:
-        [row] = yield SQL.bindings.rollout(id=binding.rollout)
-        number = chosen(_weights(row), row["salt"], asker.sticks(row["sticky"]))
+        found = yield from rollouts.get(binding.prompt, binding.rollout or "")
+        number = chosen(found.weights, found.salt, asker.sticks(found.sticky))
         return Choice((yield from prompts.find(binding.prompt, number)), f"v{number}", binding.rollout)
     return Choice((yield from prompts.find(binding.prompt, binding.number or 0)))
 
