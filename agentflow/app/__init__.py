@@ -18,6 +18,7 @@ from agentflow.app.grants import Grants
 from agentflow.app.launching import Beginning, Launching
 from agentflow.app.options import AppOptions, checked
 from agentflow.app.outbox import Outbox, Told, by_name
+from agentflow.app.outside import Outside
 from agentflow.app.pages import page_of
 from agentflow.app.prompts import Prompts
 from agentflow.app.queues import Queues
@@ -263,7 +264,7 @@ class Agentflow:
 
     async def prompt(self, wanted: Wanted) -> Held | None:
         """The version of a prompt for code that is in no run."""
-        return await self.prompts.live(wanted)
+        return await self._opened.outside.live(wanted)
 
     @property
     def waitpoints(self) -> Waitpoints:
@@ -366,6 +367,7 @@ class _Open:
         self.workers = Workers(database, streams)
         self.refill = Refill(database, streams, app.clock)
         self.deploying = Deploying(app.clock)
+        self.outside = Outside(database, app.clock, app.environment)
         self.maintenance.on_death(self.refill.look)
 
     async def begin(self) -> None:

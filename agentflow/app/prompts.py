@@ -11,7 +11,7 @@ from typing import Any, Literal, Required, TypedDict, Unpack
 from agentflow.app.measuring import Measuring
 from agentflow.clock import Clock, Duration, microseconds
 from agentflow.database.port import Database, Row, Transaction
-from agentflow.errors import ContractError, PromptError, StorageError, VersionRevoked
+from agentflow.errors import ContractError, PromptError
 from agentflow.handle import RunHandle
 from agentflow.prompts import contract
 from agentflow.prompts.body import Body, canonical
@@ -21,7 +21,7 @@ from agentflow.serde import loads
 from agentflow.storage import bindings, holders, pins, prompts, runs
 from agentflow.storage.bindings import CODE, LIVE, BindingRecord, Move
 from agentflow.storage.holders import HolderRecord
-from agentflow.storage.pins import Held, Holding, Wanted
+from agentflow.storage.pins import Holding
 from agentflow.storage.prompts import Happening, NewVersion, Own, PromptEvent, VersionRecord
 from agentflow.storage.runs import NewRun, Started
 from agentflow.storage.statements import SQL
@@ -260,18 +260,6 @@ class Prompts(Measuring):
                 except PromptError as error:
                     found.append((one.prompt, number, error.message))
         return found
-
-    async def live(self, wanted: Wanted) -> Held | None:
-        """The version for code outside of runs; None where the registry cannot be read and the code has one. Raises `VersionRevoked`."""
-        try:
-            return await self._database.read(pins.live(wanted, self.environment, self._clock.now()))
-        except VersionRevoked:
-            raise
-        except (StorageError, PromptError) as error:
-            if wanted.own is None or wanted.version is not None:
-                raise
-            _log.warning("%s: the code's own version is used: %s", wanted.prompt, error)
-            return None
 
     def _move(self, name: str, move: MoveOptions) -> Move:
         return Move(

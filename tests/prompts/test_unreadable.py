@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import Any
 
@@ -12,7 +11,6 @@ from agentflow import approve, prompt, task
 from agentflow.database.statements import make_statement
 from agentflow.errors import VersionNotFound
 from agentflow.prompts.prompt import Prompt
-from agentflow.records import RunState
 from agentflow.serde import loads
 from agentflow.testing import Engine
 from tests.prompts.saving import Topic, save
@@ -52,7 +50,9 @@ async def asks(pin: str) -> list[str]:
 
 
 async def fallbacks(engine: Engine) -> list[tuple[str, Any]]:
-    return [(one.reason, loads(one.after or "{}")) for one in await engine.app.prompts.events("unreadable") if one.type == "prompt.fallback"]
+    return [
+        (one.reason, loads(one.after or "{}")) for one in await engine.app.prompts.events("unreadable") if one.type == "prompt.fallback"
+    ]
 
 
 SPOILT = {
