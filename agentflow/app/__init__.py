@@ -52,7 +52,7 @@ from agentflow.settings import find_settings, kept
 from agentflow.storage import queues, workers
 from agentflow.storage.pins import Held, Wanted
 from agentflow.storage.statements import MIGRATIONS
-from agentflow.streams.log import Streams
+from agentflow.streams.log import PROMPTS, Streams
 
 T = TypeVar("T")
 
@@ -260,7 +260,8 @@ class Agentflow:
     @property
     def prompts(self) -> Prompts:
         """See which prompt is live where, release, go back, roll out."""
-        return Prompts(self.database, self.clock, self.environment, self.start_json)
+        changed = partial(self.streams.signal, PROMPTS, "")
+        return Prompts(self.database, self.clock, self.environment, self.start_json, changed)
 
     async def prompt(self, wanted: Wanted) -> Held | None:
         """The version of a prompt for code that is in no run."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import Any, Literal, Required, TypedDict, Unpack
+from typing import Any, Literal, Required, TypedDict, TypeVar, Unpack
 
 from agentflow.app.measuring import Measuring
 from agentflow.clock import Clock, Duration, microseconds
@@ -18,14 +17,17 @@ from agentflow.prompts.body import Body, canonical
 from agentflow.prompts.pinning import body_of
 from agentflow.prompts.registry import known
 from agentflow.serde import loads
-from agentflow.storage import bindings, holders, pins, prompts, runs
+from agentflow.storage import bindings, fallbacks, holders, pins, prompts, runs, snapshots
 from agentflow.storage.bindings import CODE, LIVE, BindingRecord, Move
+from agentflow.storage.fallbacks import Fallback
 from agentflow.storage.holders import HolderRecord
 from agentflow.storage.pins import Holding
 from agentflow.storage.prompts import Happening, NewVersion, Own, PromptEvent, VersionRecord
 from agentflow.storage.runs import NewRun, Started
+from agentflow.storage.snapshots import Snapshot
 from agentflow.storage.statements import SQL
 
+T = TypeVar("T")
 Start = Callable[[str, str, Mapping[str, Any], Callable[[NewRun, int], Transaction[Started]]], Awaitable[RunHandle[Any]]]
 _log = logging.getLogger("agentflow.prompts")
 
@@ -51,15 +53,6 @@ class PromptRecord:
     code_ahead: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """All bindings of an environment and the versions that are live there; `etag` changes when any of it does."""
-
-    etag: str
-    bindings: tuple[BindingRecord, ...]
-    versions: tuple[VersionRecord, ...]
-
-
 class MoveOptions(TypedDict, total=False):
     """Which binding is moved, by whom and why; only `actor` is required.
 
@@ -81,9 +74,12 @@ class Prompts(Measuring):
     >>> await app.prompts.release("support", to=5, actor="maria", reason="cites the policy")
     """
 
-    def __init__(self, database: Database, clock: Clock, environment: str, start: Start) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, environment: str, start: Start, changed: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(database, clock, environment)
         self._start = start
+        self._changed = changed
 
     # -- what there is -------------------------------------------------------------------------------------------------------------------
 
@@ -119,17 +115,13 @@ class Prompts(Measuring):
 
     async def snapshot(self, env: str | None = None) -> Snapshot:
         """What is live in an environment."""
-        found = [one.at(self._clock.now()) for one in await self._database.read(bindings.of_env(env or self.environment))]
-        wanted = {(one.prompt, number) for one in found for number in (one.weights or {one.number: 1.0}) if number is not None}
-        versions = [await self.version(name, number) for name, number in sorted(wanted)]
-        told = canonical([[one.prompt, one.label, one.rev, one.mode] for one in found] + [[one.hash, one.revoked_at] for one in versions])
-        return Snapshot(etag=sha256(told.encode()).hexdigest()[:32], bindings=tuple(found), versions=tuple(versions))
+        return await self._database.read(snapshots.of_env(env or self.environment, self._clock.now()))
 
     async def _record(self, row: Row, env: str | None) -> PromptRecord:
         now, name = self._clock.now(), row["name"]
         found = tuple(one.at(now) for one in await self._database.read(bindings.of_prompt(name)))
         live = next((one for one in found if (one.env, one.label) == (env or self.environment, LIVE)), None)
-        code = None if live is None or live.code is None else (await self.version(name, live.code)).hash
+        code = None if live is None or live.code is None else await self._database.fetch(SQL.prompts.version(prompt=name, number=live.code))
         return PromptRecord(
             name=name,
             description=row["description"],
@@ -139,7 +131,7 @@ class Prompts(Measuring):
             created_at=row["created_at"],
             live=live,
             bindings=found,
-            code_hash=code,
+            code_hash=code[0]["hash"] if code else None,
             code_ahead=live is not None and live.ahead,
         )
 
@@ -153,7 +145,7 @@ class Prompts(Measuring):
         record = await self.get(name)
         contract.check(body, record.contract, trusting=record.trusting)
         new = NewVersion(prompt=name, hash=body.hash, body=body.json, source=source, actor=actor, note=note)
-        return await self._database.transact(prompts.save(new, self._clock.now()))
+        return await self._change(prompts.save(new, self._clock.now()))
 
     async def create(self, name: str, body: Body, schema: Mapping[str, Any], *, actor: str, source: str = "import") -> VersionRecord:
         """Keep a version of a prompt that no code may have yet, as an import brings it; `schema` is that of its variables.
@@ -162,7 +154,7 @@ class Prompts(Measuring):
         """
         contract.check(body, schema)
         own = Own(name, body.hash, body.json, canonical(dict(schema)))
-        return await self._database.transact(prompts.create(own, source, actor, self._clock.now()))
+        return await self._change(prompts.create(own, source, actor, self._clock.now()))
 
     async def release(self, name: str, *, to: int | str, expires: Duration | None = None, **move: Unpack[MoveOptions]) -> BindingRecord:
         """Have a version hold in an environment, whatever is deployed; after `expires` it follows the code again.
@@ -172,18 +164,18 @@ class Prompts(Measuring):
         await self._check(name, to, move.get("env"))
         now = self._clock.now()
         until = None if expires is None else now + microseconds(expires)
-        return await self._database.transact(bindings.release(self._move(name, move), to, until, now))
+        return await self._change(bindings.release(self._move(name, move), to, until, now))
 
     async def follow_code(self, name: str, **move: Unpack[MoveOptions]) -> BindingRecord:
         """Have the version hold that the code has. Raises `PromptNotFound`, `BindingConflict`, `BindingProtected`."""
-        return await self._database.transact(bindings.follow_code(self._move(name, move), self._clock.now()))
+        return await self._change(bindings.follow_code(self._move(name, move), self._clock.now()))
 
     async def rollback(self, name: str, **move: Unpack[MoveOptions]) -> BindingRecord:
         """Have hold what held before the last move; again, what held before that.
 
         Raises `PromptNotFound`, `BindingConflict`, `BindingProtected`, and `PromptError` when there was no move.
         """
-        return await self._database.transact(bindings.roll_back(self._move(name, move), self._clock.now()))
+        return await self._change(bindings.roll_back(self._move(name, move), self._clock.now()))
 
     async def rollout(self, name: str, *, weights: Mapping[int, float], sticky: str = "run", **move: Unpack[MoveOptions]) -> BindingRecord:
         """Have several versions hold side by side: `{3: 0.9, 5: 0.1}`. `sticky` says what keeps a version: run, thread or key.
@@ -192,11 +184,11 @@ class Prompts(Measuring):
         """
         for number in weights:
             await self._check(name, number, move.get("env"))
-        return await self._database.transact(bindings.roll_out(self._move(name, move), weights, sticky, self._clock.now()))
+        return await self._change(bindings.roll_out(self._move(name, move), weights, sticky, self._clock.now()))
 
     async def protect(self, name: str, *, protected: bool = True, **move: Unpack[MoveOptions]) -> BindingRecord:
         """Let only those move a binding who may (`allowed=True`), or everybody again. Raises `BindingConflict`, `BindingProtected`."""
-        return await self._database.transact(bindings.protect(self._move(name, move), protected, self._clock.now()))
+        return await self._change(bindings.protect(self._move(name, move), protected, self._clock.now()))
 
     async def revoke(self, name: str, number: int, *, policy: str, actor: str, reason: str = "") -> VersionRecord:
         """Take a version back. Runs that hold it do, when they go on, what `policy` says: `repin:5`, `pause` or `fail`.
@@ -204,7 +196,7 @@ class Prompts(Measuring):
         Raises `PromptNotFound`, `VersionNotFound` and `PromptError`.
         """
         said = Happening(type="", actor=actor, reason=reason)
-        return await self._database.transact(prompts.revoke(name, number, policy, said, self._clock.now()))
+        return await self._change(prompts.revoke(name, number, policy, said, self._clock.now()))
 
     async def repin(self, run_id: str, name: str, *, to: int | str, actor: str, reason: str = "") -> VersionRecord:
         """Have a run hold another version from its next lease on, also one that has not asked yet.
@@ -213,12 +205,12 @@ class Prompts(Measuring):
         `PromptError`.
         """
         said = Happening(type="", actor=actor, reason=reason)
-        return await self._database.transact(pins.repin(run_id, name, to, said, self._clock.now()))
+        return await self._change(pins.repin(run_id, name, to, said, self._clock.now()))
 
     async def upgrade(self, thread: str, name: str, *, actor: str, reason: str = "") -> bool:
         """Have the next run of a thread take what is live then; False where it holds nothing. Raises `PromptNotFound`."""
         said = Happening(type="", actor=actor, reason=reason)
-        return await self._database.transact(pins.upgrade(thread, name, said, self._clock.now()))
+        return await self._change(pins.upgrade(thread, name, said, self._clock.now()))
 
     async def replay(self, run_id: str, prompts: Mapping[str, int] | Literal["current"] | None = None) -> RunHandle[Any]:
         """Start a run as one was started, with the same input: by the versions which that held, by these instead, or by what is live now.
@@ -232,6 +224,10 @@ class Prompts(Measuring):
         options = {"tags": [one for one in record.tags if not one.startswith("thread:")], "metadata": loads(record.metadata)}
         return await self._start(record.task, record.input, options, lambda new, now: pins.start(new, held, now))
 
+    async def fell_back(self, told: Sequence[Fallback], *, actor: str, env: str | None = None) -> int:
+        """Write an event for each reason why a prompt was filled without the registry; returns how many were written."""
+        return await self._database.transact(fallbacks.tell(told, env or self.environment, actor, self._clock.now()))
+
     # -- what code asks ------------------------------------------------------------------------------------------------------------------
 
     async def deploy(self, actor: str) -> Sequence[BindingRecord]:
@@ -240,7 +236,7 @@ class Prompts(Measuring):
         changed = await self._database.read(bindings.undeployed(mine, self.environment)) if mine else []
         if not changed:
             return ()
-        behind = await self._database.transact(bindings.deploy(changed, self.environment, actor, self._clock.now()))
+        behind = await self._change(bindings.deploy(changed, self.environment, actor, self._clock.now()))
         for one in behind:
             _log.warning("%s: v%s is live in %s, the code has v%s", one.prompt, one.number, one.env, one.code)
         for name, number, problem in await self.conflicts():
@@ -260,6 +256,12 @@ class Prompts(Measuring):
                 except PromptError as error:
                     found.append((one.prompt, number, error.message))
         return found
+
+    async def _change(self, change: Transaction[T]) -> T:
+        """Change the registry, and tell those who follow what is live."""
+        made = await self._database.transact(change)
+        self._changed()
+        return made
 
     def _move(self, name: str, move: MoveOptions) -> Move:
         return Move(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
 from agentflow.errors import AgentflowError
 from agentflow.records import DeliveryRecord, DeliveryState, Failure, GrantRecord, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, encode_failure
+from agentflow.storage.bindings import BindingRecord
 from agentflow.storage.policy import NotEligible, SubjectChanged
+from agentflow.storage.prompts import VersionRecord
 
 _MILLI = 1_000
 
@@ -140,3 +143,19 @@ def _failure(told: Mapping[str, Any] | None) -> str | None:
         return None
     failure = Failure(code=told["code"], type=told["type"], message=told["message"], hint=told["hint"], details=told["details"])
     return encode_failure(failure)
+
+
+def version_of(told: Mapping[str, Any]) -> VersionRecord:
+    """A version from its JSON."""
+    # As it was hashed: sorted keys and no spaces.
+    body = json.dumps(told["body"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    plain = {name: told[name] for name in ("prompt", "number", "hash", "source", "note", "actor", "revoke_policy")}
+    return VersionRecord(**plain, body=body, created_at=told["created_at"] * _MILLI, revoked_at=_micros(told["revoked_at"]))
+
+
+def binding_of(name: str, told: Mapping[str, Any]) -> BindingRecord:
+    """A binding from its JSON."""
+    plain = {one: told[one] for one in ("env", "label", "mode", "code", "protected", "rev")}
+    weights = {int(number): weight for number, weight in told["weights"].items()}
+    times = {"expires_at": _micros(told["expires_at"]), "updated_at": told["updated_at"] * _MILLI}
+    return BindingRecord(prompt=name, number=told["version"], weights=weights, **times, **plain)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 from pydantic_core import from_json
 
-from agentflow.client.answers import Asking
-from agentflow.clock import Duration
+from agentflow.client.answers import Asking, binding_of, version_of
+from agentflow.client.prompt_follower import PromptFollower
+from agentflow.clock import Clock, Duration
 from agentflow.storage.bindings import BindingRecord
 from agentflow.storage.prompts import VersionRecord
-
-_MILLI = 1_000
 
 
 class ClientPrompts:
@@ -23,8 +23,9 @@ class ClientPrompts:
     >>> await client.prompts.release("support", to=5, env="prod", by="maria", reason="cites the policy")
     """
 
-    def __init__(self, client: Asking) -> None:
+    def __init__(self, client: Asking, http: httpx.AsyncClient) -> None:
         self._client = client
+        self._http = http
 
     async def list(self, env: str | None = None) -> list[dict[str, Any]]:
         """All prompts, as `GET /v1/prompts` tells them."""
@@ -37,11 +38,11 @@ class ClientPrompts:
     async def versions(self, name: str) -> list[VersionRecord]:
         """All versions, the newest first. Raises `PromptNotFound`."""
         found = await self._client.ask("GET", f"{_path(name)}/versions")
-        return [_version(one) for one in found["versions"]]
+        return [version_of(one) for one in found["versions"]]
 
     async def version(self, name: str, which: int | str) -> VersionRecord:
         """A version by its number or hash. Raises `VersionNotFound`."""
-        return _version(await self._client.ask("GET", f"{_path(name)}/versions/{which}"))
+        return version_of(await self._client.ask("GET", f"{_path(name)}/versions/{which}"))
 
     async def save(self, name: str, body: str, *, by: str, note: str = "", contract: Mapping[str, Any] | None = None) -> VersionRecord:
         """Keep a body, JSON text as of `Body.json`, as a version; `contract` is the schema of the variables, for a prompt that is new.
@@ -49,7 +50,7 @@ class ClientPrompts:
         Raises `PromptNotFound`, `ContractError`, `TemplateError`.
         """
         said = {"body": from_json(body), "note": note, "contract": contract, "by": by}
-        return _version(await self._client.ask("POST", f"{_path(name)}/versions", said))
+        return version_of(await self._client.ask("POST", f"{_path(name)}/versions", said))
 
     async def diff(self, name: str, before: int | str, after: int | str) -> dict[str, Any]:
         """Two versions side by side, as the server tells them. Raises `VersionNotFound`."""
@@ -69,12 +70,23 @@ class ClientPrompts:
 
         Raises `PromptNotFound`.
         """
-        asked: dict[str, Any] = {"version": version, "variant": variant, "cursor": cursor, "limit": limit}
-        return await self._client.ask("GET", f"{_path(name)}/generations", **asked)
+        path = f"{_path(name)}/generations"
+        return await self._client.ask("GET", path, version=version, variant=variant, cursor=cursor, limit=limit)
 
     async def generation(self, name: str, id: str) -> dict[str, Any]:
         """One model call, with the variables that the prompt was filled with. Raises `PromptNotFound` and `GenerationNotFound`."""
         return await self._client.ask("GET", f"{_path(name)}/generations/{quote(id, safe='')}")
+
+    def follow(self, env: str | None = None, *, folder: str | Path | None = None, clock: Clock | None = None) -> PromptFollower:
+        """Know at once what holds in an environment (default: the server's own), and fill it in without asking.
+
+        While the server is away, what held last is used, also after a restart if there is a `folder` to keep it in, else what the code has:
+        the same hash. A token needs `prompt:read`, and `prompt:write` to tell the server of that.
+
+            async with client.prompts.follow("prod", folder="cache") as live:
+                p = await live.get(support, name="Ada", issue="…", sticky=tenant)
+        """
+        return PromptFollower(self._http, env, None if folder is None else Path(folder), clock)
 
     async def release(
         self,
@@ -120,26 +132,8 @@ class ClientPrompts:
     async def _move(self, name: str, env: str, verb: str, said: Mapping[str, Any], expect_rev: int | None) -> BindingRecord:
         headers = {} if expect_rev is None else {"if-match": str(expect_rev)}
         told = await self._client.ask("POST", f"{_path(name)}/bindings/{quote(env, safe='')}/live{verb}", said, headers)
-        return _binding(name, told)
+        return binding_of(name, told)
 
 
 def _path(name: str) -> str:
     return f"/v1/prompts/{quote(name)}"
-
-
-def _version(told: Mapping[str, Any]) -> VersionRecord:
-    # As it was hashed: sorted keys and no spaces.
-    body = json.dumps(told["body"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    plain = {name: told[name] for name in ("prompt", "number", "hash", "source", "note", "actor", "revoke_policy")}
-    return VersionRecord(**plain, body=body, created_at=told["created_at"] * _MILLI, revoked_at=_micros(told["revoked_at"]))
-
-
-def _binding(name: str, told: Mapping[str, Any]) -> BindingRecord:
-    plain = {one: told[one] for one in ("env", "label", "mode", "code", "protected", "rev")}
-    weights = {int(number): weight for number, weight in told["weights"].items()}
-    times = {"expires_at": _micros(told["expires_at"]), "updated_at": told["updated_at"] * _MILLI}
-    return BindingRecord(prompt=name, number=told["version"], weights=weights, **times, **plain)
-
-
-def _micros(millis: int | None) -> int | None:
-    return None if millis is None else millis * _MILLI

@@ -27,6 +27,7 @@ from agentflow.server.errors import (
 )
 from agentflow.server.index import Index
 from agentflow.server.needs import Need
+from agentflow.server.prompt_feed import PromptFeeds
 from agentflow.server.pulse import Pulse
 from agentflow.server.requests import Nothing
 
@@ -42,6 +43,7 @@ class Service:
     app: Agentflow
     pulse: Pulse
     index: Index
+    prompts: PromptFeeds
     keys: ApiKeys = field(default_factory=ApiKeys)
     hosts: frozenset[str] = frozenset()
     max_body: int = 4 * 1024 * 1024

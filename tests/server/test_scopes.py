@@ -19,6 +19,7 @@ from agentflow.server.calls import Call, Operation, Service
 from agentflow.server.index import Index
 from agentflow.server.needs import OPEN
 from agentflow.server.openapi import described
+from agentflow.server.prompt_feed import PromptFeeds
 from agentflow.server.pulse import Pace, Pulse
 from agentflow.server.requests import Nothing
 from agentflow.server.routes import OPERATIONS
@@ -275,7 +276,7 @@ async def test_who_calls_what_is_open_to_all_is_nobody_even_with_a_key(app: Agen
         return JSONResponse([caller.key is None, caller.reads("run_1", ["vip"]), caller.answers("wp_1", "run_1"), caller.thoughts])
 
     operation = Operation(method="GET", path="/look", handler=look, needs=OPEN, summary="Look", answer=None)
-    service = Service(app=app, pulse=Pulse(app, Pace()), index=Index(app), keys=ApiKeys.read(KEY))
+    service = Service(app=app, pulse=Pulse(app, Pace()), index=Index(app), prompts=PromptFeeds(app), keys=ApiKeys.read(KEY))
 
     async def endpoint(request: Request) -> Response:
         return await operation.answered(service, request)
