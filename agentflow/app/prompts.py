@@ -17,7 +17,7 @@ from agentflow.prompts.body import Body, canonical
 from agentflow.prompts.pinning import body_of
 from agentflow.prompts.registry import known
 from agentflow.serde import loads
-from agentflow.storage import bindings, fallbacks, holders, pins, prompts, runs, snapshots
+from agentflow.storage import bindings, deleting, fallbacks, holders, pins, prompts, runs, snapshots
 from agentflow.storage.bindings import CODE, LIVE, BindingRecord, Move
 from agentflow.storage.fallbacks import Fallback
 from agentflow.storage.holders import HolderRecord
@@ -156,6 +156,10 @@ class Prompts(Measuring):
         own = Own(name, body.hash, body.json, canonical(dict(schema)))
         return await self._change(prompts.create(own, source, actor, self._clock.now()))
 
+    async def keep(self, own: Own, *, actor: str, note: str = "") -> VersionRecord:
+        """Keep a version as an import brings it: it need not fit what code gives it today, which is asked when it is released."""
+        return await self._change(prompts.create(own, "import", actor, self._clock.now(), note))
+
     async def release(self, name: str, *, to: int | str, expires: Duration | None = None, **move: Unpack[MoveOptions]) -> BindingRecord:
         """Have a version hold in an environment, whatever is deployed; after `expires` it follows the code again.
 
@@ -197,6 +201,15 @@ class Prompts(Measuring):
         """
         said = Happening(type="", actor=actor, reason=reason)
         return await self._change(prompts.revoke(name, number, policy, said, self._clock.now()))
+
+    async def delete_version(self, name: str, number: int, *, actor: str, reason: str = "") -> VersionRecord:
+        """Delete a version that nobody needs; its number is never used again.
+
+        Raises `PromptNotFound`, `VersionNotFound`, and `VersionInUse` for one that is live somewhere, that the code has, that a rollback
+        would bring back, that stands for a revoked one, or that a thread or a run that has not ended holds.
+        """
+        said = Happening(type="", actor=actor, reason=reason)
+        return await self._change(deleting.delete_version(name, number, said, self._clock.now()))
 
     async def repin(self, run_id: str, name: str, *, to: int | str, actor: str, reason: str = "") -> VersionRecord:
         """Have a run hold another version from its next lease on, also one that has not asked yet.

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentflow.cli import prompt_files, prompt_metrics
+from agentflow.cli import prompt_archive, prompt_files, prompt_metrics
 from agentflow.cli.opening import ask
 from agentflow.cli.options import Connection, Json, unfolded
+from agentflow.cli.prompt_options import Env, Name, Said, Which, which
 from agentflow.cli.screen import ago, say, show_json, table, text
 from agentflow.errors import PromptError
 from agentflow.records import dollars
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from agentflow.storage.prompts import VersionRecord
 
 prompts = typer.Typer(no_args_is_help=True, help="Versions of prompts, and which of them is live.")
-Name = Annotated[str, typer.Argument(help="The prompt.", metavar="PROMPT")]
-Which = Annotated[str, typer.Argument(help="A version: 3, v3 or its hash.", metavar="VERSION")]
-Env = Annotated[str | None, typer.Option(help="The environment. [AGENTFLOW_ENVIRONMENT, else prod]", metavar="NAME", show_default=False)]
 _STYLES = {"same": "", "removed": "red strike", "added": "green"}
 _SIGNS = {"same": "  ", "changed": "~ ", "removed": "- ", "added": "+ "}
 
@@ -58,25 +56,11 @@ class Moved:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """Who does it, and why."""
-
-    reason: Annotated[str, typer.Option(help="Why: everybody sees it in the events.", metavar="TEXT")] = ""
-    by: Annotated[str | None, typer.Option(help="Who does it. [you]", metavar="NAME")] = None
-
-    @property
-    def options(self) -> dict[str, str]:
-        """As the app takes it."""
-        from getpass import getuser
-
-        return {"reason": self.reason, "actor": self.by or getuser()}
-
-
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     prompt_files.add_to(prompts)
     prompt_metrics.add_to(prompts)
+    prompt_archive.add_to(prompts)
     app.add_typer(prompts, name="prompts")
 
 
@@ -263,16 +247,6 @@ def upgrade(
         _say_done(f"The next run of {thread} takes what is live of {name} then.")
     else:
         say(text(f"{thread} holds nothing of {name}.", "dim"))
-
-
-def which(given: str) -> int | str:
-    """A version as people say it. Raises `PromptError`."""
-    number = given.removeprefix("v")
-    if number.isascii() and number.isdigit():
-        return int(number)
-    if given.startswith("sha256:"):
-        return given
-    raise PromptError(f"{given!r} names no version.", hint="Say 3, v3 or sha256:….")
 
 
 def _weight(given: str) -> tuple[int, float]:

@@ -10,9 +10,10 @@ from urllib.parse import quote
 import httpx
 from pydantic_core import from_json
 
-from agentflow.client.answers import Asking, binding_of, version_of
+from agentflow.client.answers import Asking, binding_of, error_of, version_of
 from agentflow.client.prompt_follower import PromptFollower
 from agentflow.clock import Clock, Duration
+from agentflow.errors import ServerUnreachable
 from agentflow.storage.bindings import BindingRecord
 from agentflow.storage.prompts import VersionRecord
 
@@ -52,6 +53,10 @@ class ClientPrompts:
         said = {"body": from_json(body), "note": note, "contract": contract, "by": by}
         return version_of(await self._client.ask("POST", f"{_path(name)}/versions", said))
 
+    async def delete_version(self, name: str, number: int, *, by: str, reason: str = "") -> VersionRecord:
+        """Delete a version that nobody needs; its number is never used again. Raises `VersionNotFound` and `VersionInUse`."""
+        return version_of(await self._client.ask("DELETE", f"{_path(name)}/versions/{number}", by=by, reason=reason))
+
     async def diff(self, name: str, before: int | str, after: int | str) -> dict[str, Any]:
         """Two versions side by side, as the server tells them. Raises `VersionNotFound`."""
         return await self._client.ask("GET", f"{_path(name)}/diff", before=str(before), after=str(after))
@@ -76,6 +81,27 @@ class ClientPrompts:
     async def generation(self, name: str, id: str) -> dict[str, Any]:
         """One model call, with the variables that the prompt was filled with. Raises `PromptNotFound` and `GenerationNotFound`."""
         return await self._client.ask("GET", f"{_path(name)}/generations/{quote(id, safe='')}")
+
+    async def export(self, *, live: bool = False, env: str | None = None) -> bytes:
+        """All versions of all prompts, or what is `live` in an environment, as one tar of files."""
+        query = {"live": str(live).lower(), **({} if env is None else {"env": env})}
+        return (await self._archive("GET", "/v1/prompt-export", query, None)).content
+
+    async def bring(self, archive: bytes, *, by: str, labels: bool = False) -> dict[str, Any]:
+        """Keep the versions of such a tar, as `POST /v1/prompt-import` tells; with `labels` what was released there is released here."""
+        query = {"by": by, "labels": str(labels).lower()}
+        return from_json((await self._archive("POST", "/v1/prompt-import", query, archive)).content)
+
+    async def _archive(self, method: str, path: str, query: dict[str, str], content: bytes | None) -> httpx.Response:
+        headers = {} if content is None else {"content-type": "application/x-tar"}
+        try:
+            answer = await self._http.request(method, path, params=query, content=content, headers=headers)
+            if answer.is_error:
+                raise error_of(answer.status_code, from_json(answer.content))
+        except (httpx.TransportError, ValueError) as error:
+            hint = "Is this the URL of an agentflow server?"
+            raise ServerUnreachable(f"{self._http.base_url} does not answer: {error}", hint=hint) from error
+        return answer
 
     def follow(self, env: str | None = None, *, folder: str | Path | None = None, clock: Clock | None = None) -> PromptFollower:
         """Know at once what holds in an environment (default: the server's own), and fill it in without asking.

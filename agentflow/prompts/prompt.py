@@ -52,7 +52,7 @@ class Prompt(Generic[P]):
     def __init__(
         self, name: str, variables: type[BaseModel], messages: Sequence[Message | Slot], options: PromptOptions, order: tuple[str, ...] = ()
     ) -> None:
-        _check_name(name)
+        check_name(name)
         self.name = name
         self.variables = variables
         self.order = order
@@ -272,6 +272,7 @@ def _schema(response: Any) -> dict[str, Any] | None:
     return TypeAdapter[Any](response).json_schema()
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise `DefinitionError` for what cannot be the name of a prompt."""
     if not name or len(name) > 128 or any(one not in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./" for one in name):
         raise DefinitionError(f"{name!r} is no name of a prompt.", hint="Use letters, digits, - _ . and /, at most 128.")

@@ -322,28 +322,3 @@ class UpgradedThread(BaseModel):
     """Whether the thread held a version."""
 
     upgraded: bool
-
-
-class FallbackInfo(Strict):
-    """How often, from when to when, a prompt was filled by the version with this hash, because its registry could not be asked."""
-
-    prompt: str
-    hash: str
-    reason: str = Field(max_length=500)
-    count: int = Field(ge=1)
-    since: Time
-    until: Time
-
-
-class FallbackReport(Strict):
-    """What was gone by in an environment (default: the server's own) by who follows what is live there."""
-
-    fallbacks: list[FallbackInfo] = Field(max_length=200)
-    env: str | None = None
-    by: str | None = None
-
-
-class FallbacksRecorded(BaseModel):
-    """How many events were written: none for prompts that nobody registered."""
-
-    recorded: int

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from agentflow.server import needs, prompts, releases
+from agentflow.server import needs, prompt_archive, prompts, releases
 from agentflow.server.calls import Operation
 from agentflow.server.prompt_models import (
     DiffQuery,
     EnvQuery,
-    FallbackReport,
-    FallbacksRecorded,
     LintBody,
     LintPage,
     MoveBinding,
@@ -33,6 +31,7 @@ from agentflow.server.prompt_models import (
     UpgradedThread,
     UpgradeThread,
 )
+from agentflow.server.registry_models import DeleteQuery, ExportQuery, FallbackReport, FallbacksRecorded, ImportedPrompts, ImportQuery
 
 _PROMPT = "/v1/prompts/{name}"
 _BINDING = f"{_PROMPT}/bindings/{{env}}/{{label}}"
@@ -73,6 +72,28 @@ OPERATIONS = (
         headers=("Last-Event-ID",),
     ),
     Operation(
+        method="GET",
+        path="/v1/prompt-export",
+        handler=prompt_archive.export_prompts,
+        needs=needs.PROMPTS,
+        summary="Take all prompts as one file",
+        query=ExportQuery,
+        answer=None,
+        media=prompt_archive.MEDIA,
+    ),
+    Operation(
+        method="POST",
+        path="/v1/prompt-import",
+        handler=prompt_archive.import_prompts,
+        needs=needs.DRAFTS,
+        summary="Keep the prompts of such a file",
+        query=ImportQuery,
+        answer=ImportedPrompts,
+        problems=(404, 409),
+        headers=_BY,
+        takes=prompt_archive.MEDIA,
+    ),
+    Operation(
         method="POST",
         path="/v1/prompt-fallbacks",
         handler=prompts.record_fallbacks,
@@ -111,6 +132,17 @@ OPERATIONS = (
         summary="Look at a version of a prompt",
         answer=PromptVersion,
         problems=(400, 404),
+    ),
+    Operation(
+        method="DELETE",
+        path=f"{_PROMPT}/versions/{{version}}",
+        handler=releases.delete_version,
+        needs=needs.KEY,
+        summary="Delete a version of a prompt that nobody needs",
+        query=DeleteQuery,
+        answer=PromptVersion,
+        problems=(400, 404, 409),
+        headers=_BY,
     ),
     Operation(
         method="POST",

@@ -23,8 +23,6 @@ from agentflow.server.prompt_feed import PromptReading
 from agentflow.server.prompt_models import (
     DiffQuery,
     EnvQuery,
-    FallbackReport,
-    FallbacksRecorded,
     LintBody,
     LintFinding,
     LintPage,
@@ -45,6 +43,7 @@ from agentflow.server.prompt_models import (
     SaveVersion,
 )
 from agentflow.server.prompt_views import binding_view, live_view, version_view
+from agentflow.server.registry_models import FallbackReport, FallbacksRecorded
 from agentflow.server.requests import Nothing
 from agentflow.server.stream import EventStream
 from agentflow.server.waitpoints import decider
@@ -221,9 +220,17 @@ def prompt_view(one: PromptRecord, day: Lately | None = None) -> PromptInfo:
 
 def event_view(one: PromptEvent) -> PromptEventInfo:
     """An event as it is shown over HTTP."""
-    told: Mapping[str, Any] = {name: None if text is None else loads(text) for name, text in (("before", one.before), ("after", one.after))}
+    told: Mapping[str, Any] = {name: _said(text) for name, text in (("before", one.before), ("after", one.after))}
     plain = {name: getattr(one, name) for name in ("seq", "type", "env", "label", "actor", "reason")}
     return PromptEventInfo(**plain, **told, at=one.at // 1_000)
+
+
+def _said(text: str | None) -> Any:
+    """A binding or a number; the id of a run or a policy is the text itself."""
+    try:
+        return None if text is None else loads(text)
+    except ValueError:
+        return text
 
 
 def pin_view(one: HolderRecord) -> PromptPin:

@@ -229,8 +229,7 @@ def roll_out(move: Move, weights: Mapping[int, float], sticky: str, now: int) ->
 def roll_back(move: Move, now: int) -> Transaction[BindingRecord]:
     """Have hold what held before the last move; again, what held before that. Raises `PromptError` when there was none, or it has ended."""
     before = yield from _locked(move, now)
-    history = yield from _history(move.prompt, move.env)
-    event = _undone([one for one in history if one.label == move.label and one.type in _MOVES])
+    event = yield from last_move(move.prompt, move.env, move.label)
     if event is None or event.before is None:
         hint = "Release a version that is good."
         raise PromptError(f"{move.prompt} has no earlier state in {move.env}.", hint=hint, prompt=move.prompt)
@@ -287,6 +286,12 @@ def choose(binding: BindingRecord | None, own: VersionRecord | None, asker: Aske
 
 
 _MOVES = frozenset({"deployed", "released", "follows.code", "rollout", "rolled.back"})
+
+
+def last_move(prompt: str, env: str, label: str) -> Transaction[PromptEvent | None]:
+    """The move that going back takes back: what held before it is in `before`."""
+    history = yield from _history(prompt, env)
+    return _undone([one for one in history if one.label == label and one.type in _MOVES])
 
 
 def _undone(moves: Sequence[PromptEvent]) -> PromptEvent | None:

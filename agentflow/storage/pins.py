@@ -147,6 +147,9 @@ def resolve_once(lease: Lease, wanted: Wanted, place: Place) -> Transaction[Held
     own = None if wanted.own is None else (yield from prompts.ensure(wanted.own, "code", now))
     choice = yield from _chosen(wanted, place, f"run:{lease.run}", own)
     held = yield from _settled(wanted, choice, own, place.branch)
+    # Nobody goes by this row: it says that the run needs the version for as long as it is replayed.
+    kept = Choice((yield from prompts.hold(wanted.prompt, held.hash)), held.variant, held.rollout)
+    yield from _kept_as(f"run:{lease.run}", lease.run, (wanted.prompt, f"@step:{held.number}"), kept, now)
     yield from record(lease, place.entry, held)
     return held
 
@@ -297,7 +300,7 @@ def _held(wanted: Wanted, choice: Choice, reason: str | None, rendered: str | No
 
 
 def _own_pin(lease: Lease, wanted: Wanted, held: Held, now: int) -> Transaction[None]:
-    version = yield from prompts.find(wanted.prompt, held.hash)
+    version = yield from prompts.hold(wanted.prompt, held.hash)
     choice = Choice(version, held.variant, held.rollout)
     kept = yield from _kept(f"run:{lease.run}", lease.run, wanted, choice, now)
     if kept.version.hash != held.hash:
@@ -368,6 +371,7 @@ def start(new: NewRun, holding: Holding, now: int) -> Transaction[Started]:
         held[prompt, LIVE] = Choice((yield from prompts.find(prompt, number)))
     run = started.run.key
     for (prompt, label), choice in held.items():
+        yield from prompts.hold(prompt, choice.version.hash)
         yield from _kept_as(f"run:{run}", run, (prompt, label), choice, now)
     return started
 
