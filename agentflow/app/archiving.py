@@ -11,7 +11,7 @@ from agentflow.errors import AgentflowError, PromptError, PromptNotFound
 from agentflow.prompts import contract
 from agentflow.prompts.archive import Archive
 from agentflow.prompts.body import canonical
-from agentflow.prompts.files import PromptFile
+from agentflow.prompts.files import PromptFile, path_of
 from agentflow.prompts.prompt import check_name
 from agentflow.storage.bindings import PINNED, ROLLOUT, BindingRecord
 from agentflow.storage.prompts import Own, VersionRecord
@@ -88,6 +88,8 @@ async def _brought(prompts: Keeping, one: PromptFile, told: Mapping[str, Any], t
     made = Brought(prompt=one.name, hash=one.body.hash, there=there)
     try:
         check_name(one.name)
+        # Whoever exports it again writes it there.
+        path_of(".", one.name)
         if told.get("hash", one.body.hash) != one.body.hash:
             raise PromptError("It is not what was exported: its hash is another.", hint="Export it again.")
         # This reads all templates, too: what is none is refused.

@@ -206,7 +206,8 @@ class Prompts(Measuring):
         """Delete a version that nobody needs; its number is never used again.
 
         Raises `PromptNotFound`, `VersionNotFound`, and `VersionInUse` for one that is live somewhere, that the code has, that a rollback
-        would bring back, that stands for a revoked one, or that a thread or a run that has not ended holds.
+        would bring back, that stands for a revoked one, that a thread or a run that has not ended holds, or that model calls spoke which
+        are still kept.
         """
         said = Happening(type="", actor=actor, reason=reason)
         return await self._change(deleting.delete_version(name, number, said, self._clock.now()))

@@ -25,6 +25,8 @@ def delete_version(prompt: str, number: int, said: Happening, now: int) -> Trans
     # From here on nobody takes hold of it; who did before is seen by what is asked after this.
     yield SQL.prompts.lock_version(prompt=prompt, number=number)
     by = [*(yield from _bound(prompt, number, now)), *(yield from _standing_for(prompt, number)), *(yield from _held(prompt, number))]
+    if (yield SQL.generations.uses(prompt=prompt, number=number)):
+        by.append("model calls that are kept")
     if by:
         hint = "Release another version, move the runs and upgrade the threads that hold it; or revoke it."
         told = f"v{number} of {prompt} is in use: {', '.join(by[:5])}{' …' if len(by) > 5 else ''}."

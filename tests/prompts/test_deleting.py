@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agentflow import approve, prompt, task
+from agentflow.database.statements import make_statement
 from agentflow.errors import VersionInUse, VersionNotFound
 from agentflow.prompts.prompt import Prompt
 from agentflow.serde import loads
@@ -32,6 +33,15 @@ async def waits(pin: Any) -> list[str]:
     first = (await title.get(topic="owls", pin=pin)).text
     await approve("Go on?", expires=None)
     return [first, (await title.get(topic="owls", pin=pin)).text]
+
+
+CALLED = """INSERT INTO generations (id, prompt, number, hash, env, run, seq, step, at, duration, ended, rendered)
+VALUES ('g1', 'deleted', {}, '', '', 0, 0, '', 0, 0, 'answered', '')"""
+
+
+async def write(engine: Engine, text: str) -> None:
+    """Write by hand."""
+    await engine.app.database.execute(make_statement("tests/write", {"sqlite": text, "postgres": text})())
 
 
 async def used_by(engine: Engine, number: int) -> list[str]:
@@ -58,6 +68,9 @@ async def test_a_version_is_deleted_only_when_nothing_leads_to_it_any_more(engin
     await prompts.revoke("deleted", four, policy=f"repin:{two}", actor="maria")
     assert await used_by(engine, two) == [f"revoked v{four}"]
     await prompts.revoke("deleted", four, policy="fail", actor="maria")
+    await write(engine, CALLED.format(two))
+    assert await used_by(engine, two) == ["model calls that are kept"]
+    await write(engine, "DELETE FROM generations")
     gone = await prompts.delete_version("deleted", two, **MARIA)
     assert (gone.number, gone.hash) == (two, gone.hash)
     assert [one.number for one in await prompts.versions("deleted")] == [4, 3, 1]
