@@ -31,7 +31,15 @@ from agentflow.server.prompt_models import (
     UpgradedThread,
     UpgradeThread,
 )
-from agentflow.server.registry_models import DeleteQuery, ExportQuery, FallbackReport, FallbacksRecorded, ImportedPrompts, ImportQuery
+from agentflow.server.registry_models import (
+    DeleteQuery,
+    ExportQuery,
+    FallbackReport,
+    FallbacksRecorded,
+    FollowQuery,
+    ImportedPrompts,
+    ImportQuery,
+)
 
 _PROMPT = "/v1/prompts/{name}"
 _BINDING = f"{_PROMPT}/bindings/{{env}}/{{label}}"
@@ -65,7 +73,7 @@ OPERATIONS = (
         handler=prompts.follow_prompt_snapshot,
         needs=needs.PROMPTS,
         summary="Follow what is live in an environment",
-        query=EnvQuery,
+        query=FollowQuery,
         answer=None,
         problems=(429,),
         media="text/event-stream",

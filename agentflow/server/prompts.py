@@ -43,7 +43,7 @@ from agentflow.server.prompt_models import (
     SaveVersion,
 )
 from agentflow.server.prompt_views import binding_view, live_view, version_view
-from agentflow.server.registry_models import FallbackReport, FallbacksRecorded
+from agentflow.server.registry_models import FallbackReport, FallbacksRecorded, FollowQuery
 from agentflow.server.requests import Nothing
 from agentflow.server.stream import EventStream
 from agentflow.server.waitpoints import decider
@@ -142,7 +142,7 @@ async def list_prompt_pins(call: Call[Nothing, PinQuery]) -> Response:
     return answer(PromptPinPage(pins=[pin_view(one) for one in found]))
 
 
-async def follow_prompt_snapshot(call: Call[Nothing, EnvQuery]) -> Response:
+async def follow_prompt_snapshot(call: Call[Nothing, FollowQuery]) -> Response:
     """All that is live in an environment, then each change of it at once: what holds, what no longer does, and versions that are new.
 
     Each frame has the etag as its id; with `Last-Event-ID` nothing is told anew while nothing has changed.
@@ -150,7 +150,7 @@ async def follow_prompt_snapshot(call: Call[Nothing, EnvQuery]) -> Response:
     service, known = call.service, call.request.headers.get("last-event-id")
     service.pulse.admit()
     source = PromptReading(service.prompts, call.query.env or call.app.environment, known)
-    return EventStream(source, service.pulse, live=True, expiring=call.caller.expiring(call.app.clock))
+    return EventStream(source, service.pulse, live=call.query.live, expiring=call.caller.expiring(call.app.clock))
 
 
 async def record_fallbacks(call: Call[FallbackReport, Nothing]) -> Response:

@@ -16,6 +16,12 @@ class DeleteQuery(Strict):
     by: str | None = None
 
 
+class FollowQuery(EnvQuery):
+    """Which environment, and whether to go on with what changes in it."""
+
+    live: bool = True
+
+
 class FallbackInfo(Strict):
     """How often, from when to when, a prompt was filled by the version with this hash, because its registry could not be asked."""
 

@@ -82,9 +82,14 @@ ALLOWED: dict[str, set[str]] = {
     "list_prompts": PROMPTS,
     "get_prompt": PROMPTS,
     "get_prompt_snapshot": PROMPTS,
+    "follow_prompt_snapshot": PROMPTS,
+    "record_fallbacks": {"drafts"},
+    "export_prompts": PROMPTS,
+    "import_prompts": {"drafts"},
     "list_versions": PROMPTS,
     "save_version": {"drafts"},
     "get_version": PROMPTS,
+    "delete_version": set(),
     "revoke_version": set(),
     "repin_run": set(),
     "upgrade_thread": set(),
@@ -115,7 +120,11 @@ _ABSENT = (
 )
 TOGETHER = {"run_agent": ("task", "thread"), "create_grant": ("granting", "waitpoint")}
 """Operations for which one scope alone does not do."""
-INDEX = {"stream_index": {"tag": "vip", "live": "0"}, "diff_versions": {"before": "1", "after": "2"}}
+INDEX = {
+    "stream_index": {"tag": "vip", "live": "0"},
+    "diff_versions": {"before": "1", "after": "2"},
+    "follow_prompt_snapshot": {"live": "0"},
+}
 BODY: dict[str, Any] = {"messages": []}
 
 
@@ -182,8 +191,12 @@ class Stage:
             "revoke_version": {"policy": "pause"},
             "repin_run": {"run": run, "version": 1},
             "upgrade_thread": {"thread": "t-7"},
+            "record_fallbacks": {"fallbacks": []},
             "run_agent": {"threadId": "t-7", "runId": "r", "messages": []},
         }
+        if operation.takes is not None:
+            headers = {**bearer(credential), "content-type": operation.takes}
+            return await self.site.client.request(operation.method, path, content=b"", headers=headers)
         body = bodies.get(name, {}) if operation.method == "POST" else None
         return await self.site.client.request(operation.method, path, params=query, json=body, headers=bearer(credential))
 
