@@ -49,7 +49,8 @@ async def hashes(app: Agentflow) -> list[tuple[int, str]]:
 
 
 async def test_what_is_exported_comes_back_with_the_same_hashes_and_without_its_labels(site: Site, empty: Site) -> None:
-    prompts, maria = site.app.prompts, {"actor": "maria"}
+    prompts = site.app.prompts
+    maria: Any = {"actor": "maria"}
     two = await prompts.save("archived/title", Body((Message("user", "Two {{topic}}"),)), actor="maria", note="kinder")
     await prompts.keep(Prompt("archived/title", Topic, [Message("user", "x {{topic}}")], {}).own, actor="maria")
     await prompts.release("archived/title", to=2, reason="kinder", actor="maria")
