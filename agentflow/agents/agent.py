@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
@@ -12,7 +12,7 @@ from agentflow.agents.handoff import Handoff, Speaker
 from agentflow.agents.options import AgentOptions, instructions_of
 from agentflow.agents.outputs import result_type
 from agentflow.agents.prompt import Prompt, content, prompt_type
-from agentflow.agents.prompting import check_prompt, prompt_of
+from agentflow.agents.prompting import check_prompt, output_of, prompt_of
 from agentflow.agents.tools import as_tool
 from agentflow.clock import microseconds
 from agentflow.engine.budget import budgets_of, turns_of
@@ -21,6 +21,7 @@ from agentflow.engine.queue import DEFAULT_QUEUE, queue_of
 from agentflow.engine.task import Task, TaskOptions, source_hash
 from agentflow.errors import ConfigurationError, DefinitionError
 from agentflow.handle import RunHandle
+from agentflow.prompts.body import canonical
 from agentflow.retry import NO_RETRY
 
 if TYPE_CHECKING:
@@ -58,17 +59,17 @@ class Agent(Task[[Prompt], R]):
     def __init__(self: Agent[str], name: str, **options: Unpack[AgentOptions]) -> None: ...
     @overload
     def __init__(self, name: str, *, output: OutputSpec[R], **options: Unpack[AgentOptions]) -> None: ...
-    def __init__(self, name: str, *, output: Any = str, **options: Any) -> None:
+    def __init__(self, name: str, *, output: Any = None, **options: Any) -> None:
         if unknown := options.keys() - AgentOptions.__annotations__.keys():
             raise DefinitionError(
                 f"Agent({name!r}) knows no {', '.join(sorted(unknown))}.", hint=f"It knows {', '.join(AgentOptions.__annotations__)}."
             )
-        self.output: Any = output
         self.handoffs = [one for one in options.get("tools", ()) if isinstance(one, Handoff)]
         self.agent_options: AgentOptions = AgentOptions(**options)
-        check_prompt(name, self.agent_options)
-        self._built: dict[str | None, pydantic_ai.Agent[Any, Any]] = {}
-        super().__init__(self._body(name, output), name, _as_task(self.agent_options))
+        self.output: Any = output_of(self.agent_options, output)
+        check_prompt(name, self.agent_options, self.output)
+        self._built: dict[tuple[str | None, str], pydantic_ai.Agent[Any, Any]] = {}
+        super().__init__(self._body(name, self.output), name, _as_task(self.agent_options))
         self.code = self._surface()
 
     kind = "agent"
@@ -97,23 +98,28 @@ class Agent(Task[[Prompt], R]):
         """The pydantic-ai agent that does the talking; made when it is first needed."""
         return self.speaking(None)
 
-    def speaking(self, model: str | None) -> pydantic_ai.Agent[Any, Any]:
-        """The pydantic-ai agent that asks the model of this name, which a prompt gave; None is the agent's own."""
-        if model not in self._built:
-            with _loading:
-                return self._build(model)
-        return self._built[model]
+    def speaking(self, model: str | None, response: Mapping[str, Any] | None = None) -> pydantic_ai.Agent[Any, Any]:
+        """The pydantic-ai agent that asks the model of this name, for an answer of this schema, both of which a prompt gave.
 
-    def _build(self, model: str | None) -> pydantic_ai.Agent[Any, Any]:
-        if model not in self._built:
-            from agentflow.agents.binding import build
+        None is the agent's own.
+        """
+        key = (model, canonical(response))
+        if key not in self._built:
+            with _loading:
+                return self._build(key, response)
+        return self._built[key]
+
+    def _build(self, key: tuple[str | None, str], response: Mapping[str, Any] | None) -> pydantic_ai.Agent[Any, Any]:
+        if key not in self._built:
+            from agentflow.agents.binding import answer_of, build
 
             given = [one for one in self.agent_options.get("tools", ()) if not isinstance(one, Handoff)]
             # A tool of pydantic-ai is taken as it is.
             tools = [one if hasattr(one, "tool_def") else as_tool(one).to_pydantic_ai() for one in given]
-            outputs = [self.output, *(one.to_output() for one in self.handoffs)] if self.handoffs else self.output
-            self._built[model] = build(self.name, outputs, self._asking(model), tools)
-        return self._built[model]
+            answer = self.output if response is None else answer_of(response)
+            outputs = [answer, *(one.to_output() for one in self.handoffs)] if self.handoffs else answer
+            self._built[key] = build(self.name, outputs, self._asking(key[0]), tools)
+        return self._built[key]
 
     def _asking(self, model: str | None) -> AgentOptions:
         one = prompt_of(self.agent_options)
@@ -128,7 +134,7 @@ class Agent(Task[[Prompt], R]):
         if built:
             from agentflow.agents.binding import close
 
-            for model, one in built.items():
+            for (model, _), one in built.items():
                 await close(one, self._asking(model))
 
     def _body(self, name: str, output: Any) -> Callable[..., Any]:

@@ -141,7 +141,7 @@ async def _judged(run: TaskContext, key: str, call: ToolCall, approval: Approval
 
     # A call that a deploy has changed is asked about again, by its seal; only what the tool's own code says of it has the run paused.
     given = "" if approval is None or approval.when is None else digest(call.shown)
-    return Judgement.of(await run.step(key, StepCall(f"{call.tool}.policy", judge, ANY, given)))
+    return Judgement.of(await run.step(key, StepCall(f"{call.tool}.policy", judge, ANY, given, inner=True)))
 
 
 def _under(approval: Approval | None, judged: Judgement) -> Approval:

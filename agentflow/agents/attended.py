@@ -18,6 +18,7 @@ from agentflow.agents.answers import READS_ON, edited, keeps, read_result, short
 from agentflow.agents.approval import AGREED, Approval, ToolCall, denial, refusal, seal
 from agentflow.agents.consent import ArgumentsChanged, agreed, consent_of, let_through, stopped
 from agentflow.agents.events import plain, shown
+from agentflow.agents.offering import offered_to
 from agentflow.agents.units import SETTINGS, Loop, ToolSettings, call_place, calling, loops
 from agentflow.engine.context import recording
 from agentflow.policy import Policy
@@ -36,7 +37,7 @@ class Attended(WrapperToolset[Any]):
 
     async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
         """The tools, and what reads on in a result that was too long to be told, once there is one."""
-        tools = await super().get_tools(ctx)
+        tools = _offered(await super().get_tools(ctx), offered_to(self.agent))
         return {**await _READING.get_tools(ctx), **tools} if keeps() or _shows_cut(ctx) else tools
 
     async def call_tool(self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]) -> Any:
@@ -155,6 +156,17 @@ class _Denied:
     message: str
     shown: str
     stop: str | None
+
+
+def _offered(tools: dict[str, ToolsetTool[Any]], said: Mapping[str, str | None]) -> dict[str, ToolsetTool[Any]]:
+    """The tools that the version of the agent's prompt offers, with what it says of them."""
+    if not said:
+        return tools
+    return {name: _described(tool, said[name]) for name, tool in tools.items() if name in said}
+
+
+def _described(tool: ToolsetTool[Any], said: str | None) -> ToolsetTool[Any]:
+    return tool if said is None else replace(tool, tool_def=replace(tool.tool_def, description=said))
 
 
 def _read(given: Any, ctx: RunContext[Any], tool: ToolsetTool[Any]) -> Any:

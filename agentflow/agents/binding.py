@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from pydantic import ValidationError
 from pydantic_ai import Agent as PydanticAgent
+from pydantic_ai import StructuredDict
 from pydantic_ai import Tool as PydanticTool
 from pydantic_ai.exceptions import ModelRetry, RunCancelled
 from pydantic_ai.models import Model
@@ -55,6 +56,11 @@ def build(name: str, output: Any, options: AgentOptions, tools: list[PydanticToo
     for validator in options.get("validators", ()):
         made.output_validator(validator)
     return made
+
+
+def answer_of(schema: Mapping[str, Any]) -> Any:
+    """The output type of an answer with that JSON schema, which is one of an object."""
+    return StructuredDict(dict(schema), name="answer")
 
 
 async def converse(speaker: Speaker, prompt: Prompt, turns: int | None, compact: Compaction | None) -> Any:

@@ -26,6 +26,11 @@ def callable_name(name: str) -> str:
     return _UNFIT.sub("_", name)
 
 
+def own_name(target: Any) -> str:
+    """What a task, step, tool or function is called; nothing for what has no name."""
+    return getattr(target, "name", None) or getattr(target, "__name__", "")
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
     """A task, agent, step or function with the rules of `ai.tool`. The signature is its schema, the docstring its description.

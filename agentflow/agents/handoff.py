@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from agentflow.agents.definition import callable_name
 from agentflow.agents.deps import provided
+from agentflow.agents.offering import offering
 from agentflow.agents.prompting import brief
 from agentflow.engine.context import StepCall, StepOptions, current_step, recording
 from agentflow.engine.speaking import speaking_by
@@ -32,6 +33,7 @@ class Talking(Protocol):
     """What an `Agent` is to a conversation."""
 
     name: str
+    output: Any
     agent_options: AgentOptions
     handoffs: list[Handoff]
 
@@ -40,8 +42,8 @@ class Talking(Protocol):
         """The agent of pydantic-ai that does the talking."""
         ...
 
-    def speaking(self, model: str | None) -> pydantic_ai.Agent[Any, Any]:
-        """The same, asking the model of this name."""
+    def speaking(self, model: str | None, response: Mapping[str, Any] | None = None) -> pydantic_ai.Agent[Any, Any]:
+        """The same, asking the model of this name, for an answer of this schema."""
         ...
 
 
@@ -124,9 +126,9 @@ class Speaker:
         self.used, history = RunUsage(), message_history
         while True:
             async with provided(self.agent.agent_options.get("deps")) as deps:
-                told = await brief(self.agent.agent_options, prompt)
-                with speaking_by(told.spoken):
-                    result = await self.agent.speaking(told.model).run(
+                told = await brief(self.agent.name, self.agent.agent_options, self.agent.output, prompt)
+                with speaking_by(told.spoken), offering(self.agent.name, told.tools):
+                    result = await self.agent.speaking(told.model, told.response).run(
                         told.asked,
                         message_history=history,
                         deps=deps,
@@ -137,9 +139,9 @@ class Speaker:
                     )
             if not isinstance(result.output, HandedOver):
                 return Said(result.output, result.all_messages(), [*self.said, *result.new_messages()])
-            told = f"{result.output.by.removeprefix(TRANSFER)} has the word now."
-            self.said += result.new_messages(output_tool_return_content=told)
-            history, prompt = result.all_messages(output_tool_return_content=told), None
+            word = f"{result.output.by.removeprefix(TRANSFER)} has the word now."
+            self.said += result.new_messages(output_tool_return_content=word)
+            history, prompt = result.all_messages(output_tool_return_content=word), None
             await self._hand_over(result.output.by, history)
 
     async def _hand_over(self, by: str, messages: Sequence[ModelMessage]) -> None:
@@ -154,4 +156,4 @@ class Speaker:
             current_step().publish(ToolOutput(call, {"agent": to}))
             return to
 
-        await run.step(run.key("handoff"), StepCall(by, tell, ANY, to, StepOptions(kind="tool")))
+        await run.step(run.key("handoff"), StepCall(by, tell, ANY, to, StepOptions(kind="tool"), inner=True))

@@ -28,10 +28,11 @@ class AgentOptions(TypedDict, total=False):
     minutes).
 
     A registered prompt in place of instructions: `prompt` (its system messages are the instructions; its model is asked where the agent
-    names none, with its params; one user message at its end is what the model is asked), `variables` (a function, maybe async, called in
-    the run's own code, that returns the prompt's variables; default: the run's metadata of those names; a variable `input` is what the
-    agent was asked), `pin` ("thread", the default: the runs of a thread hold one version until it is upgraded; "run": each takes what is
-    live).
+    names none, with its params; one user message at its end is what the model is asked; where it names `tools`, the model is offered those
+    of the agent, described as there; its `response_schema` is what an agent without an `output` answers with), `variables` (a function,
+    maybe async, called in the run's own code, that returns the prompt's variables; default: the run's metadata of those names; a variable
+    `input` is what the agent was asked), `pin` ("thread", the default: the runs of a thread hold one version until it is upgraded; "run":
+    each takes what is live).
 
     What it does: `instructions` (text, a function that returns it, or several; or a prompt), `tools` (functions, steps, tasks, agents,
     `ai.tool(…)`, `ai.handoff(…)`), `toolsets` (of pydantic-ai: MCP servers), `capabilities` (of pydantic-ai), `validators` (functions that

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, get_args
 
 from agentflow.agents.answers import Errors
 from agentflow.agents.approval import Approval
-from agentflow.agents.definition import Definition, callable_name
+from agentflow.agents.definition import Definition, callable_name, own_name
 from agentflow.clock import Duration, microseconds
 from agentflow.engine.context import StepOptions
 from agentflow.engine.step import Step
@@ -101,7 +101,7 @@ def as_tool(target: Any, **options: Unpack[ToolOptions]) -> Tool:
 def _plain(target: Any, name: str | None) -> Tool:
     if not callable(target):
         raise DefinitionError(f"{target!r} is no tool.", hint="Give a task, an agent, a step or a function.")
-    found = name or getattr(target, "name", None) or getattr(target, "__name__", "")
+    found = name or own_name(target)
     if not found or found == "<lambda>":
         raise DefinitionError(f"{target!r} has no name that a model could call.", hint='Name it: ai.tool(function, name="look_up").')
     options = replace(target.options, kind="tool") if isinstance(target, Step) else StepOptions(kind="tool")

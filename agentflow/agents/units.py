@@ -189,6 +189,7 @@ class _Unit:
     digest: str
     options: StepOptions
     errors: Errors | None = None
+    inner: bool = False
 
 
 class Backend(DurableOperationBackend[Any]):
@@ -248,7 +249,7 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
             return payload
 
         size = partial(request_size, params) if isinstance(params, ModelRequestParams) else None
-        call = StepCall(unit.name, body, ANY, unit.digest, unit.options, None if unit.errors is None else rescue, size)
+        call = StepCall(unit.name, body, ANY, unit.digest, unit.options, None if unit.errors is None else rescue, size, inner=unit.inner)
         key = loop.key(unit.place)
         if isinstance(params, ToolsetCallToolParams) and isinstance(self._operation.operation_id, ToolsetCallToolId):
             call = await _once(loop, key, call, params.ctx.tool_call_id or "")
@@ -302,7 +303,7 @@ class _Bound(BoundDurableOperation[Any, Any, Any]):
         if isinstance(params, (ToolsetCallToolParams, DynamicToolsetCallToolParams)):
             place = call_place(params.ctx.run_step, params.name, params.ctx.tool_call_id)
             if isinstance(self._operation.operation_id, ToolsetValidateToolArgumentsId):
-                return _Unit(f"{place}/validate", f"{params.name}.validate", digest(plain(params.tool_args)), _TOOL)
+                return _Unit(f"{place}/validate", f"{params.name}.validate", digest(plain(params.tool_args)), _TOOL, inner=True)
             settings = config if isinstance(config, ToolSettings) else _DEFAULT
             return _Unit(place, params.name, digest(plain(params.tool_args)), settings.options, settings.errors)
         name = _name(self._operation.operation_id)

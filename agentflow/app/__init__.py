@@ -261,7 +261,7 @@ class Agentflow:
     def prompts(self) -> Prompts:
         """See which prompt is live where, release, go back, roll out."""
         changed = partial(self.streams.signal, PROMPTS, "")
-        return Prompts(self.database, self.clock, self.environment, self.start_json, changed)
+        return Prompts(self.database, self.clock, self.environment, self.start_json, self.runs.ended, changed)
 
     async def prompt(self, wanted: Wanted) -> Held | None:
         """The version of a prompt for code that is in no run."""

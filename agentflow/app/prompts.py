@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Required, TypedDict, TypeVar, Unpack
 
+from agentflow.agents.prompting import check_speakers
+from agentflow.app.experiments import Ended, ExperimentOptions, Experiments, Start
 from agentflow.app.measuring import Measuring
 from agentflow.clock import Clock, Duration, microseconds
 from agentflow.database.port import Database, Row, Transaction
@@ -16,6 +18,7 @@ from agentflow.prompts import contract
 from agentflow.prompts.body import Body, canonical
 from agentflow.prompts.pinning import body_of
 from agentflow.prompts.registry import known
+from agentflow.prompts.report import Report
 from agentflow.serde import loads
 from agentflow.storage import bindings, deleting, fallbacks, holders, pins, prompts, runs, snapshots
 from agentflow.storage.bindings import CODE, LIVE, BindingRecord, Move
@@ -23,12 +26,10 @@ from agentflow.storage.fallbacks import Fallback
 from agentflow.storage.holders import HolderRecord
 from agentflow.storage.pins import Holding
 from agentflow.storage.prompts import Happening, NewVersion, Own, PromptEvent, VersionRecord
-from agentflow.storage.runs import NewRun, Started
 from agentflow.storage.snapshots import Snapshot
 from agentflow.storage.statements import SQL
 
 T = TypeVar("T")
-Start = Callable[[str, str, Mapping[str, Any], Callable[[NewRun, int], Transaction[Started]]], Awaitable[RunHandle[Any]]]
 _log = logging.getLogger("agentflow.prompts")
 
 
@@ -75,10 +76,17 @@ class Prompts(Measuring):
     """
 
     def __init__(
-        self, database: Database, clock: Clock, environment: str, start: Start, changed: Callable[[], None] = lambda: None
+        self,
+        database: Database,
+        clock: Clock,
+        environment: str,
+        start: Start,
+        ended: Ended,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(database, clock, environment)
         self._start = start
+        self._ended = ended
         self._changed = changed
 
     # -- what there is -------------------------------------------------------------------------------------------------------------------
@@ -140,10 +148,12 @@ class Prompts(Measuring):
     async def save(self, name: str, body: Body, *, actor: str, note: str = "", source: str = "api") -> VersionRecord:
         """Keep a body as a version; one with the same hash is the version that there is. It is not live before it is released.
 
-        Raises `PromptNotFound`, `ContractError` for a body that uses what code does not give it, `TemplateError`.
+        Raises `PromptNotFound`, `ContractError` for a body that uses what code does not give it, or that an agent of this process cannot
+        speak by, `TemplateError`.
         """
         record = await self.get(name)
         contract.check(body, record.contract, trusting=record.trusting)
+        check_speakers(name, body)
         new = NewVersion(prompt=name, hash=body.hash, body=body.json, source=source, actor=actor, note=note)
         return await self._change(prompts.save(new, self._clock.now()))
 
@@ -242,6 +252,30 @@ class Prompts(Measuring):
         """Write an event for each reason why a prompt was filled without the registry; returns how many were written."""
         return await self._database.transact(fallbacks.tell(told, env or self.environment, actor, self._clock.now()))
 
+    async def experiment(self, name: str, **options: Unpack[ExperimentOptions]) -> Report:
+        """Start runs that ended anew by several `versions`, and score what comes of them.
+
+        `runs` by their ids, or the `last` (20) that held the prompt in any version and ended, are repeated with the same input, by each of
+        the versions, `concurrency` (4) side by side. `scorers` are functions (sync or async) of input, output and the run as `Tried`, which
+        return a number, a bool or None, and names: cost, latency, tokens, failed.
+
+        **Models are asked anew, and that costs money. What else the runs do is not done again** unless you say so: tools, steps, questions
+        to people and child runs that ask no model are answered from what the repeated run recorded for the same arguments. A run that asks
+        for something else fails, with `NotRecorded`, and counts as failed. `live` names tools, steps and tasks that may be called again, as
+        those that only read. `tools="live"` carries all out again: mails are sent, cards are charged; people are not asked even so, but
+        denied. Code of a task outside of its steps runs in any case. Threads hear nothing of it, hooks are not called, and a sleep that the
+        repeated run slept is skipped. Waits side by side and callbacks are not repeated from a record.
+
+        The runs have the tag `experiment:<id>`. A killed experiment goes on when it is asked for again with its `id`: no run starts twice.
+        The events of the prompt say who began it (`actor`, `reason`).
+
+        Raises `PromptNotFound`, `VersionNotFound`, `ContractError`, `RunNotFound`, `UnknownTask` and `PromptError`.
+
+        >>> report = await app.prompts.experiment("support", versions=[3, 5], last=50, scorers=[cites_policy, "cost"], actor="maria")
+        >>> print(report)
+        """
+        return await Experiments(self._database, self._clock, self._start, self._ended, self._check).run(name, options)
+
     # -- what code asks ------------------------------------------------------------------------------------------------------------------
 
     async def deploy(self, actor: str) -> Sequence[BindingRecord]:
@@ -293,5 +327,6 @@ class Prompts(Measuring):
         record, version = await self.get(name, env), await self.version(name, which)
         try:
             contract.check(body_of(version.body), record.contract, trusting=record.trusting)
+            check_speakers(name, body_of(version.body))
         except ContractError as error:
             raise ContractError(f"v{version.number} of {name}: {error.message}", hint=error.hint, **error.details) from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentflow.cli import prompt_archive, prompt_files, prompt_metrics
+from agentflow.cli import experiments, prompt_archive, prompt_files, prompt_metrics
 from agentflow.cli.opening import ask
 from agentflow.cli.options import Connection, Json, unfolded
 from agentflow.cli.prompt_options import Env, Name, Said, Which, which
@@ -59,6 +59,7 @@ class Moved:
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     prompt_files.add_to(prompts)
+    experiments.add_to(prompts)
     prompt_metrics.add_to(prompts)
     prompt_archive.add_to(prompts)
     app.add_typer(prompts, name="prompts")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
 from agentflow.errors import AgentflowError
+from agentflow.handle import RunVerbs
 from agentflow.records import DeliveryRecord, DeliveryState, Failure, GrantRecord, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, encode_failure
 from agentflow.storage.bindings import BindingRecord
@@ -21,6 +22,15 @@ class Asking(Protocol):
 
     async def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, **query: Any) -> Any:
         """What the server answers to a request, as JSON."""
+        ...
+
+
+class Handling(Asking, Protocol):
+    """What verbs need that answer with a handle of a run."""
+
+    @property
+    def runs(self) -> RunVerbs:
+        """What the handle uses."""
         ...
 
 

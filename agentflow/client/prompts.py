@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import httpx
 from pydantic_core import from_json
 
-from agentflow.client.answers import Asking, binding_of, error_of, version_of
+from agentflow.client.answers import Handling, binding_of, error_of, version_of
 from agentflow.client.prompt_follower import PromptFollower
 from agentflow.clock import Clock, Duration
 from agentflow.errors import ServerUnreachable
+from agentflow.handle import RunHandle
+from agentflow.serde import ANY
 from agentflow.storage.bindings import BindingRecord
 from agentflow.storage.prompts import VersionRecord
 
@@ -24,7 +26,7 @@ class ClientPrompts:
     >>> await client.prompts.release("support", to=5, env="prod", by="maria", reason="cites the policy")
     """
 
-    def __init__(self, client: Asking, http: httpx.AsyncClient) -> None:
+    def __init__(self, client: Handling, http: httpx.AsyncClient) -> None:
         self._client = client
         self._http = http
 
@@ -154,6 +156,28 @@ class ClientPrompts:
         """Have several versions hold side by side. Raises as `release`."""
         said = {"mode": "rollout", "weights": {str(number): weight for number, weight in weights.items()}, "sticky": sticky}
         return await self._move(name, env, "", {**said, "reason": reason, "by": by}, expect_rev)
+
+    async def repin(self, run_id: str, name: str, *, to: int | str, by: str, reason: str = "") -> VersionRecord:
+        """Have a run hold another version when it goes on.
+
+        Raises `RunNotFound`, `RunError`, `PromptNotFound`, `VersionNotFound`, `PromptError`.
+        """
+        return version_of(await self._client.ask("POST", f"{_path(name)}/repin", {"run": run_id, "version": to, "by": by, "reason": reason}))
+
+    async def upgrade(self, thread: str, name: str, *, by: str, reason: str = "") -> bool:
+        """Have the next run of a thread take what is live then; False where it holds nothing. Raises `PromptNotFound`."""
+        said = {"thread": thread, "by": by, "reason": reason}
+        return (await self._client.ask("POST", f"{_path(name)}/upgrade", said))["upgraded"]
+
+    async def replay(self, run_id: str, prompts: Mapping[str, int] | Literal["current"] | None = None) -> RunHandle[Any]:
+        """Start a run as one was started, by the versions that it held, by these instead, or by what is live now.
+
+        What it does to the world is done again. Raises `RunNotFound`, `UnknownTask`, `VersionNotFound`.
+
+        >>> run = await client.prompts.replay("run_0192…", {"support": 5})
+        """
+        told = await self._client.ask("POST", f"/v1/runs/{quote(run_id, safe='')}/replay", {"prompts": prompts})
+        return RunHandle(told["id"], self._client.runs, ANY)
 
     async def _move(self, name: str, env: str, verb: str, said: Mapping[str, Any], expect_rev: int | None) -> BindingRecord:
         headers = {} if expect_rev is None else {"if-match": str(expect_rev)}

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from urllib.parse import quote
 
-from agentflow.client.answers import Asking, run_record
-from agentflow.handle import RunHandle, RunVerbs
+from agentflow.client.answers import Handling, run_record
+from agentflow.handle import RunHandle
 from agentflow.records import RunRecord
 from agentflow.serde import ANY
-
-
-class Talking(Asking, Protocol):
-    """What a conversation needs of the client."""
-
-    @property
-    def runs(self) -> RunVerbs:
-        """The verbs of runs."""
-        ...
 
 
 class ClientThread:
@@ -28,7 +19,7 @@ class ClientThread:
     >>> await run.result()
     """
 
-    def __init__(self, client: Talking, id: str) -> None:
+    def __init__(self, client: Handling, id: str) -> None:
         self._client = client
         self.id = id
 

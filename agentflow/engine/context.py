@@ -58,7 +58,7 @@ class StepCall:
     `rescue` is asked when the last try has failed, inside of the step: what it returns is recorded as the result; it raises the error that
     it does not make a result of. Another error of it is final: the body has run, and does not run again for that. `size` says what a model
     call uses at most, for certain, of those limits it is asked about: `tokens`, in and out, and `usd`, in nano-USD. `consent` is where
-    people agreed to it, a waitpoint: then each try is recorded before it begins.
+    people agreed to it, a waitpoint: then each try is recorded before it begins. `inner`: it asks and changes nothing outside of the run.
     """
 
     name: str
@@ -69,6 +69,7 @@ class StepCall:
     rescue: Callable[[Exception], Any] | None = None
     size: Measure | None = None
     consent: str | None = None
+    inner: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +129,7 @@ class StartOptions:
     on_parent_cancel: str | None = None
     thread: str | None = None
     started_by: str | None = None
+    inherit_prompts: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from agentflow.engine.run_context import RunContext
 from agentflow.engine.session import Session
 from agentflow.engine.settling import Settling
 from agentflow.engine.task import Task
+from agentflow.engine.trial import TrialContext, record_for
 from agentflow.records import JournalEntry, RunRecord, WaitpointRecord, WaitState
 from agentflow.storage import blobs, journal, waitpoints
 from agentflow.streams.events import RunAttempt, RunStarted
@@ -175,7 +176,7 @@ class Execution:
         entries, waits = await self._read()
         context = self._context = await self._load(entries, waits)
         await self._announce(entries, list(waits.values()))
-        if session.run.epoch == 1:
+        if session.run.epoch == 1 and not isinstance(context, TrialContext):
             await self._call_hooks("start")
         if session.run.cancel_reason is not None:
             # The code comes back to where it was first: there it cleans up.
@@ -203,7 +204,9 @@ class Execution:
         pending = {key for key, one in waits.items() if one.state is WaitState.PENDING}
         replay = Replay(entries, run.attempt, waits.keys() - pending, pending)
         session.seq = replay.last
-        context = RunContext(session, replay, waits, self._retelling.done)
+        record = None if run.started_by is None else await self._services.database.read(record_for(run))
+        done = self._retelling.done
+        context = RunContext(session, replay, waits, done) if record is None else TrialContext(session, replay, waits, done, record)
         session.seen = max([run.wakes, *(one.wake for one in context.known.values())])
         context.max_duration = self.task.options.max_duration
         return context

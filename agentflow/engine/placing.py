@@ -41,6 +41,7 @@ def new_run(call: StartCall, now: int, *, scope: str, host: Host, key: str | Non
         weight=chosen.weight,
         concurrency_key=chosen.concurrency_key,
         on_parent_cancel=chosen.on_parent_cancel or ("leave" if call.detached else "cancel"),
+        inherit_prompts=chosen.inherit_prompts,
         version=call.version,
         hooked=call.hooked,
         lessee=None if delay or chosen.debounce is not None else host.offer(run_id, call),

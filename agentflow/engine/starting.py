@@ -53,6 +53,7 @@ def start_options(before: StartOptions, given: Mapping[str, Any]) -> StartOption
             values[name] = microseconds(values[name])
     _one_of(values, "idempotency_scope", ("run", "global"))
     _one_of(values, "on_parent_cancel", ("cancel", "leave"))
+    _one_of(values, "inherit_prompts", (True, False))
     if "tags" in values:
         values["tags"] = tuple(values["tags"])
     _named(values)
@@ -118,7 +119,7 @@ def _compatible(chosen: StartOptions) -> StartOptions:
     return chosen
 
 
-def _one_of(values: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> None:
+def _one_of(values: Mapping[str, Any], name: str, allowed: tuple[object, ...]) -> None:
     if name in values and values[name] not in allowed:
         raise DefinitionError(f"{name}={values[name]!r} is not known.", hint=f"Give one of {allowed}.")
 

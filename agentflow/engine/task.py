@@ -234,8 +234,9 @@ class Task(Generic[P, R]):
         payload of the last, or with `"leading"` of the first), `tags`, `metadata`, `priority` (seconds that the run may overtake),
         `concurrency_key` and `weight` (what the limits of its `Queue` count by), `thread` (a conversation, by an id of yours: its runs
         have their turns one after the other, in the order of their starts, and carry the tag `thread:<id>`), `on_parent_cancel`
-        (`"cancel"` or `"leave"`), `started_by` (the person in whose name it is, who cannot decide what is asked with `exclude_requester`; a
-        run that another one starts has that of the other).
+        (`"cancel"` or `"leave"`), `inherit_prompts` (False: this run and those below it hold prompts of their own, and not those of the
+        run that starts it), `started_by` (the person in whose name it is, who cannot decide what is asked with `exclude_requester`;
+        a run that another one starts has that of the other).
         Raises `DefinitionError` for others, and for what does not go together.
 
         >>> await fulfil.using(delay="1h", tags=["vip"]).start("o-81")

@@ -5,7 +5,7 @@
                           InvalidScope
       TokenInvalid          TokenExpired
       RunError              RunFailed · RunCancelled · RunExpired · RunNotFound · RunTimeout · StepFailed · IdempotencyConflict
-                          BudgetExceeded · ProcessDied > OutOfMemory
+                          BudgetExceeded · NotRecorded · ProcessDied > OutOfMemory
       WaitpointError        WaitpointNotFound · WaitpointAlreadyAnswered · WaitpointTimedOut · InvalidAnswer
       ServerUnreachable
       StreamError           CursorInvalid · StreamUnavailable · ItemTooLarge · InvalidMessage · InputFull
@@ -59,6 +59,7 @@ from agentflow.errors.root import (
 from agentflow.errors.runs import (
     BudgetExceeded,
     IdempotencyConflict,
+    NotRecorded,
     OutOfMemory,
     ProcessDied,
     RunCancelled,
@@ -123,6 +124,7 @@ __all__ = [
     "ItemTooLarge",
     "NonRetryable",
     "NotInRun",
+    "NotRecorded",
     "OutOfMemory",
     "ProcessDied",
     "PromptError",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentflow.errors.root import AgentflowError
+from agentflow.errors.root import AgentflowError, NonRetryable
 
 
 class RunError(AgentflowError):
@@ -85,6 +85,12 @@ class BudgetExceeded(RunError):
     """A model call may not begin, for a limit is reached; `details["limits"]` says of each what was `spent` of which `limit`."""
 
     code = "budget"
+
+
+class NotRecorded(RunError, NonRetryable):
+    """A run of an experiment asked for something that the run which it repeats never did: nobody knows what it would have got."""
+
+    code = "not_recorded"
 
 
 class ProcessDied(RunError):

@@ -89,7 +89,9 @@ class Filled:
         return [one for one in dict.fromkeys((said, joined)) if any(one)]
 
     def counting(self) -> AbstractContextManager[None]:
-        """What model calls use in this block counts for the version, whatever they say.
+        """What model calls of a run use in this block counts for the version, whatever they say and wherever the prompt was filled.
+
+        Outside of a run no call is recorded, and none counts.
 
         with p.counting():
             await client.messages.create(**p.to_anthropic(), max_tokens=1000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from agentflow.server.generation_models import PromptDay
 from agentflow.server.models import Time
@@ -310,6 +310,14 @@ class RepinRun(Moving):
 
     run: str
     version: int | str
+
+
+class ReplayRun(Strict):
+    """By which versions of prompts it is repeated: those that it held, these instead (by their numbers), or with "current" what is live."""
+
+    model_config = ConfigDict(strict=True)
+
+    prompts: dict[str, int] | Literal["current"] | None = None
 
 
 class UpgradeThread(Moving):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentflow.server import needs, prompt_archive, prompts, releases
 from agentflow.server.calls import Operation
+from agentflow.server.models import RunDetail
 from agentflow.server.prompt_models import (
     DiffQuery,
     EnvQuery,
@@ -26,6 +27,7 @@ from agentflow.server.prompt_models import (
     RenderedPrompt,
     RenderPrompt,
     RepinRun,
+    ReplayRun,
     RevokeVersion,
     SaveVersion,
     UpgradedThread,
@@ -223,6 +225,17 @@ OPERATIONS = (
         answer=PromptVersion,
         problems=(400, 404, 409),
         headers=_BY,
+    ),
+    Operation(
+        method="POST",
+        path="/v1/runs/{id}/replay",
+        handler=releases.replay_run,
+        needs=needs.KEY,
+        summary="Start a run anew, by other versions of its prompts",
+        body=ReplayRun,
+        answer=RunDetail,
+        statuses=(201,),
+        problems=(400, 404),
     ),
     Operation(
         method="POST",

@@ -14,6 +14,7 @@ from agentflow.server.prompt_models import (
     Moving,
     ProtectBinding,
     RepinRun,
+    ReplayRun,
     RevokeVersion,
     UpgradedThread,
     UpgradeThread,
@@ -21,6 +22,7 @@ from agentflow.server.prompt_models import (
 from agentflow.server.prompts import binding_view, name_of, version_view, which
 from agentflow.server.registry_models import DeleteQuery
 from agentflow.server.requests import Nothing
+from agentflow.server.runs import seen
 from agentflow.server.waitpoints import decider
 from agentflow.storage.bindings import BindingRecord
 
@@ -77,6 +79,12 @@ async def repin_run(call: Call[RepinRun, Nothing]) -> Response:
     said, actor = call.body, decider(call, call.body.by, "http").name
     held = await call.app.prompts.repin(said.run, name_of(call), to=which(said.version), actor=actor, reason=said.reason)
     return answer(version_view(held))
+
+
+async def replay_run(call: Call[ReplayRun, Nothing]) -> Response:
+    """Start a run as one was started, with the same input. What it does to the world is done again."""
+    handle = await call.app.prompts.replay(call.id, call.body.prompts)
+    return answer(await seen(call.app, handle.id), 201)
 
 
 async def upgrade_thread(call: Call[UpgradeThread, Nothing]) -> Response:

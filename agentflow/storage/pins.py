@@ -335,7 +335,7 @@ def repin(run_id: str, prompt: str, to: int | str, said: Happening, now: int) ->
         raise PromptError(f"v{version.number} of {prompt} is revoked.", hint="Take another version.", prompt=prompt)
     if not (yield from _repinned(f"run:{run.key}", version, said.actor, now)):
         yield from _kept_as(f"run:{run.key}", run.key, (prompt, LIVE), Choice(version), now)
-    told = Happening(type="run.repinned", actor=said.actor, reason=said.reason, before=run_id, after=str(version.number))
+    told = Happening(type="run.repinned", actor=said.actor, reason=said.reason, before=dumps(run_id), after=str(version.number))
     yield from prompts.tell(prompt, told, now)
     return version
 
@@ -366,7 +366,8 @@ def start(new: NewRun, holding: Holding, now: int) -> Transaction[Started]:
     held: dict[tuple[str, str], Choice] = {}
     if holding.of is not None:
         for row in (yield SQL.pins.of_scope(scope=f"run:{holding.of}")):
-            held[row["prompt"], row["label"]] = yield from _pinned(row)
+            if row["prompt"]:
+                held[row["prompt"], row["label"]] = yield from _pinned(row)
     for prompt, number in holding.versions.items():
         held[prompt, LIVE] = Choice((yield from prompts.find(prompt, number)))
     run = started.run.key
@@ -382,6 +383,6 @@ def upgrade(thread: str, prompt: str, said: Happening, now: int) -> Transaction[
     yield from prompts.lock(prompt)
     if not (yield SQL.pins.drop(scope=f"thread:{thread}", prompt=prompt)):
         return False
-    told = Happening(type="thread.upgraded", actor=said.actor, reason=said.reason, before=thread)
+    told = Happening(type="thread.upgraded", actor=said.actor, reason=said.reason, before=dumps(thread))
     yield from prompts.tell(prompt, told, now)
     return True

@@ -31,7 +31,9 @@ class TooManyDecisions(WaitpointError):
     http_status = 429
 
 
-_RESERVED = ("run:", "run_", "agent:", "system:", "grant:")
+TRIAL = "experiment:"
+"""Begins the name in which runs of experiments are started: nobody's."""
+_RESERVED = ("run:", "run_", "agent:", "system:", "grant:", TRIAL)
 _UNNAMED = "token:"
 """Begins the name of a token that is nobody's: two of them may be one person's."""
 

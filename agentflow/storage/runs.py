@@ -42,7 +42,7 @@ class NewRun:
     """A run to be stored. `input` is JSON text; times are microseconds since 1970; `call_key` names the call of a run that asked for it.
 
     `turn` is the place that it was promised in the line of its thread, `follows` the message there that its own ones follow, None for the
-    last. `started_by`: the person in whose name it is.
+    last. `started_by`: the person in whose name it is. `inherit_prompts`: it holds the versions that the runs above it hold.
     """
 
     id: str
@@ -71,6 +71,7 @@ class NewRun:
     turn: int | None = None
     follows: int | None = None
     started_by: str | None = None
+    inherit_prompts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,7 @@ def start(new: NewRun, now: int, parent: Lease | None = None) -> Transaction[Sta
         found = yield SQL.runs.insert(**_columns(new, now, parent), input=text, dedupe_key=new.dedupe_key)
         if found:
             yield from _tag(new, found[0]["key"])
+            yield from _part(new, found[0]["key"], parent, now)
             turn = yield from _join(new, found[0]["key"], now)
             return Started(replace(_stored(new, now, parent, found[0]), turn=turn), existed=False)
         # It is there, and the connection broke after it was committed; or another run is active under its key.
@@ -129,6 +131,7 @@ def _debounce(new: NewRun, how: Debounced, text: str, now: int, parent: Lease | 
     )
     if found[0]["id"] == new.id:
         yield from _tag(new, found[0]["key"])
+        yield from _part(new, found[0]["key"], parent, now)
         yield from _join(new, found[0]["key"], now)
         return Started(replace(rows.run(found[0]), thread=new.thread), existed=False)
     return Started(rows.run(found[0]), existed=True)
@@ -138,6 +141,12 @@ def _tag(new: NewRun, key: int) -> Transaction[None]:
     """Runs are listed by tag from a table of their own."""
     if new.tags:
         yield SQL.tags.put(run=key, tags=dumps(list(new.tags)))
+
+
+def _part(new: NewRun, key: int, parent: Lease | None, now: int) -> Transaction[None]:
+    """A run that holds nothing of those above it begins a family of its own, as far as prompts go."""
+    if parent is not None and not new.inherit_prompts:
+        yield SQL.pins.part(scope=f"run:{key}", run=key, now=now)
 
 
 def _join(new: NewRun, key: int, now: int) -> Transaction[int | None]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agentflow import Agentflow, prompt
+from agentflow import Agentflow, prompt, task
 from agentflow.prompts import files
 from agentflow.storage import bindings, runs
 from agentflow.storage.runs import NewRun
@@ -225,3 +225,27 @@ def test_what_is_live_is_protected_and_opened_again(call: Call, folder: Path) ->
     assert "is protected" in call("prompts", "protect", "title", "--off").stderr
     assert "protected" not in call("prompts", "protect", "title", "--off", "--protected").stdout
     assert "v2 pinned" in call("prompts", "release", "title", "2").stdout
+
+
+def test_an_experiment_that_was_cut_off_goes_on_and_says_what_it_found(call: Call, folder: Path) -> None:
+    pushed(call, folder, "A short title for {{topic}}.\n")
+    coded: Any = prompt.load(folder / "title.prompt.md")
+
+    @task(name="cli_experimented")
+    async def titled(topic: str) -> str:
+        return (await coded.get(topic=topic)).text
+
+    async def begun() -> None:
+        async with Agentflow([titled], directory=folder / ".agentflow", redis="redis://127.0.0.1:1") as app:
+            for topic in ("cats", "dogs"):
+                await (await app.start("cli_experimented", topic=topic)).result()
+            await app.prompts.experiment("title", versions=[1, 2], actor="maria", id="e-1", scorers=["failed"])
+
+    asyncio.run(begun())
+    told = call("prompts", "experiment", "title", "--id", "e-1", "--scorers", "failed,latency").stdout
+    assert "title: experiment e-1, tools recorded" in told
+    assert "failed   v2       2  0" in told
+    found = as_json(call("prompts", "experiment", "title", "--versions", "1,v2", "--id", "e-1", "--json"))
+    assert [(one["state"], one["version"]) for one in found["runs"]] == [("completed", 1), ("completed", 2)] * 2
+    refused = call("prompts", "experiment", "title", "--versions", "one")
+    assert (refused.exit_code, "no number" in refused.stderr) == (1, True)

@@ -10,13 +10,16 @@ import pytest
 
 from agentflow import Agentflow, prompt, task
 from agentflow.client import Client
-from agentflow.errors import BindingConflict, ContractError, PromptNotFound, TemplateError, VersionNotFound
+from agentflow.errors import BindingConflict, ContractError, PromptNotFound, RunError, RunNotFound, TemplateError, VersionNotFound
 from agentflow.prompts.body import Body, Message
+from agentflow.prompts.registry import known
 from tests.server.site import site_of
 
 
 @task(name="client_prompted")
-async def prompted() -> None: ...
+async def prompted() -> str:
+    coded: Any = known["mail/title"]
+    return (await coded.get()).text
 
 
 @pytest.fixture
@@ -50,6 +53,30 @@ async def test_a_version_is_saved_released_and_taken_back_as_the_app_does_it(ope
     assert (await prompts.rollback("mail/title", env="prod", by="tom")).number == 1
     assert (await prompts.rollout("mail/title", weights={1: 0.5, 2: 0.5}, env="prod", by="tom")).weights == {1: 0.5, 2: 0.5}
     assert (await prompts.follow_code("mail/title", env="prod", by="tom")).mode == "code"
+
+
+async def test_a_run_is_moved_and_repeated_and_a_thread_upgraded(opened: tuple[Client, Agentflow, Any]) -> None:
+    client, app, _ = opened
+    prompts = client.prompts
+    two = await prompts.save("mail/title", said("A short title."), by="maria")
+    run = await client.start("client_prompted")
+    assert await run.result() == "A title."
+    with pytest.raises(RunError):
+        await prompts.repin(run.id, "mail/title", to=two.number, by="maria")
+    again = await prompts.replay(run.id, {"mail/title": two.number})
+    assert await again.result() == "A short title."
+    await prompts.release("mail/title", to=two.number, env="prod", by="maria")
+    assert [await (await prompts.replay(run.id, how)).result() for how in (None, "current")] == ["A title.", "A short title."]
+    assert await prompts.upgrade("t-nobody", "mail/title", by="maria") is False
+    with pytest.raises(VersionNotFound):
+        await prompts.replay(run.id, {"mail/title": 9})
+    with pytest.raises(RunNotFound):
+        await prompts.replay("run_nobody")
+    await app.queues.pause("default", by="maria")
+    held = await prompts.replay(run.id)
+    assert (await prompts.repin(held.id, "mail/title", to="v2", by="maria", reason="try")).number == two.number
+    await app.queues.resume("default")
+    assert await held.result() == "A short title."
 
 
 async def test_what_the_server_refuses_is_raised_as_what_it_is(opened: tuple[Client, Agentflow, Any]) -> None:

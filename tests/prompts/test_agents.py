@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
 from agentflow import Agent, ai, context, current_step, prompt, slot, step, system, task, user
-from agentflow.errors import DefinitionError
+from agentflow.errors import ContractError, DefinitionError
 from agentflow.prompts.body import Body, Message
 from agentflow.prompts.prompt import Prompt
 from agentflow.streams.events import Usage
@@ -45,6 +46,17 @@ async def release(engine: Engine, name: str, said: str) -> None:
 async def refund(order: str) -> str:
     """Refund an order."""
     return f"refunded {order}"
+
+
+class Answered(BaseModel):
+    order: str
+    refunded: bool
+
+
+@step
+async def look_up(order: str) -> str:
+    """Look an order up."""
+    return order
 
 
 async def test_an_agent_speaks_by_the_version_that_its_run_began_with(engine: Engine, deployed: list[Prompt[Any]]) -> None:
@@ -110,8 +122,9 @@ async def test_the_model_and_the_parameters_of_the_version_are_asked(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "key")
     played = await scripted_provider(completion("one"), completion("two"))
-    by_model = prompt("desk_model", model="openai-chat:one", params={"temperature": 0.25}, messages=[system("Hello.")])
-    agent = Agent("desk_models", prompt=by_model, base_url=played.openai_url)
+    told: list[Any] = [{"name": "refund", "description": "Pay an order back.", "input_schema": {}}]
+    by_model = prompt("desk_model", model="openai-chat:one", params={"temperature": 0.25}, tools=told, messages=[system("Hello.")])
+    agent = Agent("desk_models", prompt=by_model, base_url=played.openai_url, tools=[refund, look_up])
     assert await (await engine.start(agent, "And?")).result() == "one"
     version = await engine.app.prompts.save("desk_model", Body((Message("system", "Hi."),), model="openai-chat:two"), actor="maria")
     await engine.app.prompts.release("desk_model", to=version.number, **MARIA)
@@ -119,6 +132,8 @@ async def test_the_model_and_the_parameters_of_the_version_are_asked(
     await agent.close()
     asked = [one.body for one in played.requests]
     assert [(one["model"], one.get("temperature")) for one in asked] == [("one", 0.25), ("two", None)]
+    tools = [{one["function"]["name"]: one["function"]["description"] for one in request["tools"]} for request in asked]
+    assert tools == [{"refund": "Pay an order back."}, {"refund": "Refund an order.", "look_up": "Look an order up."}]
 
 
 def test_an_agent_that_cannot_speak_by_its_prompt_is_an_error_where_it_is_defined() -> None:
@@ -135,13 +150,68 @@ async def test_what_other_code_says_to_a_model_counts_for_the_version_too(engine
         current_step().publish(Usage(provider="test", model="m", input=3, output=4))
         return "Hello."
 
+    outside = await deployed[0].get(name="Ada")
+    assert outside.ref == f"desk@v1#{deployed[0].body.hash[7:13]}"
+    desk: Any = deployed[0]
+    assert desk.fill(name="Ada").ref == f"desk#{deployed[0].body.hash[7:13]}"
+
     @task(name="desk_counts")
     async def counts() -> str:
         said = await deployed[0].get(name="Ada")
-        with said.counting():
-            await speak()
+        for one in (said, outside):
+            with one.counting():
+                await speak()
         return await speak()
 
     await (await engine.start(counts)).result()
     used = await engine.app.prompts.usage("desk", 1)
-    assert (used.calls, used.input, used.output) == (1, 3, 4)
+    assert (used.calls, used.input, used.output) == (2, 6, 8)
+
+
+TOOLS: list[Any] = ["look_up", {"type": "function", "function": {"name": "refund", "description": "Pay an order back."}}]
+
+
+async def test_a_version_selects_and_describes_the_tools_and_says_what_the_answer_is(engine: Engine) -> None:
+    body = prompt("desk_body", messages=[system("Hi.")], tools=TOOLS[:1], response=Answered)
+    answer = call("final_result", {"order": "o-1", "refunded": True})
+    model = scripted_model([answer])
+    agent: Agent[dict[str, Any]] = Agent("desk_bodied", model=model, prompt=body, tools=[look_up, refund], output=dict[str, Any])
+    plain: Agent[Any] = Agent("desk_untyped", model=model, prompt=body, tools=[look_up, refund])
+    typed = Agent("desk_typed", model=model, prompt=body, tools=[look_up, refund], output=Answered)
+    assert await (await engine.start(agent, "And?")).result() == {"order": "o-1", "refunded": True}
+    assert await (await engine.start(typed, "And?")).result() == Answered(order="o-1", refunded=True)
+    assert [sorted(one.tools) for one in model.requests] == [["final_result", "look_up"]] * 2
+
+    kept = Body.from_json(body.body.json)
+    described = await engine.app.prompts.save("desk_body", replace(kept, tools=TOOLS), actor="maria")
+    await engine.app.prompts.release("desk_body", to=described.number, **MARIA)
+    assert await (await engine.start(plain, "And?")).result() == {"order": "o-1", "refunded": True}
+    assert sorted(model.requests[2].tools) == ["final_result", "look_up", "refund"]
+    assert plain.speaking(None, kept.response_schema) is not plain.speaking(None, {"type": "object"})
+
+
+WRONG: list[dict[str, Any]] = [{"tools": ["pay"]}, {"response_schema": {"type": "object"}}, {"tools": [{"x": 1}]}]
+
+
+async def test_a_version_that_the_agent_cannot_speak_by_is_refused_and_not_gone_by(engine: Engine) -> None:
+    body = prompt("desk_refused", messages=[system("Hi.")], response=Answered)
+    await engine.app.prompts.deploy("ci")
+    model = scripted_model([call("final_result", {"order": "o-1", "refunded": True})])
+    agent = Agent("desk_refusing", model=model, prompt=body, tools=[look_up], output=Answered)
+    run = await engine.start(agent, "And?")
+    await run.result()
+    for wrong in WRONG:
+        changed = replace(body.body, messages=(Message("system", "Hello."),), **wrong)
+        with pytest.raises(ContractError, match=r"desk_refusing|names no tool"):
+            await engine.app.prompts.save("desk_refused", changed, actor="maria")
+        # Where the agent is not loaded nobody can know.
+        other = await engine.app.prompts.create("desk_refused", changed, body.contract, actor="maria")
+        with pytest.raises(ContractError, match=r"desk_refusing|names no tool"):
+            await engine.app.prompts.release("desk_refused", to=other.number, **MARIA)
+        again = await engine.app.prompts.replay(run.id, {"desk_refused": other.number})
+        assert await again.result() == Answered(order="o-1", refunded=True)
+    assert [one.instructions for one in model.requests] == ["Hi."] * 4
+    with pytest.raises(DefinitionError, match="cannot speak by its prompt"):
+        Agent("desk_unfit", model=model, prompt=prompt("desk_unfit", messages=[system("Hi.")], tools=["pay"]), tools=[look_up])
+    with pytest.raises(DefinitionError, match="answers with something else"):
+        Agent("desk_mismatched", model=model, prompt=body, output=Desk)

@@ -113,7 +113,7 @@ async def test_each_environment_has_the_contract_of_the_code_deployed_there(engi
         quote: Untrusted[str]
 
     app, prod = engine.app, engine.app.prompts
-    dev = Prompts(app.database, app.clock, "dev", started)
+    dev = Prompts(app.database, app.clock, "dev", started, app.runs.ended)
     title = prompt("title", vars=Outside, messages=[system("Cite {{quote}}")], trusting=True)
     await dev.deploy("ci")
     two = await saved(engine, "Two {{topic}}")

@@ -92,6 +92,7 @@ ALLOWED: dict[str, set[str]] = {
     "delete_version": set(),
     "revoke_version": set(),
     "repin_run": set(),
+    "replay_run": set(),
     "upgrade_thread": set(),
     "diff_versions": PROMPTS,
     "lint_prompt": PROMPTS,

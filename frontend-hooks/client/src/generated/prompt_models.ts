@@ -236,6 +236,11 @@ export interface RepinRun extends Moving {
   version: number | string;
 }
 
+/** By which versions of prompts it is repeated: those that it held, these instead (by their numbers), or with "current" what is live. */
+export interface ReplayRun {
+  prompts?: Readonly<Record<string, number>> | "current";
+}
+
 /** Runs that hold the version do when they go on: `repin:<number>`, `pause` or `fail`. */
 export interface RevokeVersion extends Moving {
   policy: string;
