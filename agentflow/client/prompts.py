@@ -162,7 +162,8 @@ class ClientPrompts:
 
         Raises `RunNotFound`, `RunError`, `PromptNotFound`, `VersionNotFound`, `PromptError`.
         """
-        return version_of(await self._client.ask("POST", f"{_path(name)}/repin", {"run": run_id, "version": to, "by": by, "reason": reason}))
+        said = {"run": run_id, "version": to, "by": by, "reason": reason}
+        return version_of(await self._client.ask("POST", f"{_path(name)}/repin", said))
 
     async def upgrade(self, thread: str, name: str, *, by: str, reason: str = "") -> bool:
         """Have the next run of a thread take what is live then; False where it holds nothing. Raises `PromptNotFound`."""
