@@ -6,16 +6,19 @@ import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextvars import Token
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from agentflow.app.auditing import Audit
 from agentflow.app.bridge import Bridge
+from agentflow.app.deploying import Deploying
 from agentflow.app.grants import Grants
 from agentflow.app.launching import Beginning, Launching
 from agentflow.app.options import AppOptions, checked
 from agentflow.app.outbox import Outbox, Told, by_name
+from agentflow.app.outside import Outside
 from agentflow.app.pages import page_of
 from agentflow.app.prompts import Prompts
 from agentflow.app.queues import Queues
@@ -175,7 +178,7 @@ class Agentflow:
             self._open = _Open(self, database, streams)
             if self._open.worker is not None:
                 self._open.worker.spawning = spawning(self, by_url=isinstance(given, str))
-                await self.prompts.deploy("worker")
+                await self._open.deploying.begin(partial(self.prompts.deploy, "worker"))
             await self._open.begin()
             opened.add(self)
         except BaseException:
@@ -259,12 +262,11 @@ class Agentflow:
     @property
     def prompts(self) -> Prompts:
         """See which prompt is live where, release, go back, roll out."""
-        started = (self.start_json, self.runs.ended)
-        return Prompts(self.database, self.clock, self.environment, *started, self._opened.releases)
+        return Prompts(self.database, self.clock, self.environment, self.start_json, self.runs.ended, self._opened.releases)
 
     async def prompt(self, wanted: Wanted) -> Held | None:
         """The version of a prompt for code that is in no run."""
-        return await self.prompts.live(wanted)
+        return await self._opened.outside.live(wanted)
 
     @property
     def waitpoints(self) -> Waitpoints:
@@ -371,6 +373,8 @@ class _Open:
         self.outbox = Outbox(database, streams, app.clock, Told(app.channels, app.people, page_of(app)))
         self.workers = Workers(database, streams)
         self.refill = Refill(database, streams, app.clock)
+        self.deploying = Deploying(app.clock)
+        self.outside = Outside(database, app.clock, app.environment)
         self.maintenance.on_death(self.refill.look)
 
     async def begin(self) -> None:
@@ -383,6 +387,7 @@ class _Open:
     async def end(self) -> None:
         try:
             await self.launching.end()
+            await self.deploying.close()
             await self.outbox.close()
             if self.worker is not None:
                 await self.worker.drain()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, TypeVar, Unpack
 
 from agentflow.agents.prompting import check_speakers
 from agentflow.app.experiments import Ended, ExperimentOptions, Experiments, Start
@@ -16,8 +15,8 @@ from agentflow.app.measuring import Measuring
 from agentflow.app.releasing import Releases
 from agentflow.app.rolling import MoveOptions, RolloutOptions, planned
 from agentflow.clock import Clock, Duration, microseconds
-from agentflow.database.port import Database, Row
-from agentflow.errors import PromptError, StorageError, VersionRevoked
+from agentflow.database.port import Database, Row, Transaction
+from agentflow.errors import PromptError
 from agentflow.handle import RunHandle
 from agentflow.prompts import contract
 from agentflow.prompts.body import Body, canonical
@@ -25,15 +24,18 @@ from agentflow.prompts.pinning import body_of
 from agentflow.prompts.registry import known
 from agentflow.prompts.report import Report
 from agentflow.serde import loads
-from agentflow.storage import bindings, holders, pins, prompts, releases, runs
+from agentflow.storage import bindings, deleting, fallbacks, holders, pins, prompts, releases, runs, snapshots
 from agentflow.storage.bindings import CODE, LIVE, ROLLOUT, BindingRecord, Move
+from agentflow.storage.fallbacks import Fallback
 from agentflow.storage.holders import HolderRecord
-from agentflow.storage.pins import Held, Holding, Wanted
+from agentflow.storage.pins import Holding
 from agentflow.storage.policies import PolicyRecord
 from agentflow.storage.prompts import Happening, NewVersion, Own, PromptEvent, VersionRecord
 from agentflow.storage.releases import Target
+from agentflow.storage.snapshots import Snapshot
 from agentflow.storage.statements import SQL
 
+T = TypeVar("T")
 _log = logging.getLogger("agentflow.prompts")
 
 
@@ -56,15 +58,6 @@ class PromptRecord:
     bindings: tuple[BindingRecord, ...]
     code_hash: str | None
     code_ahead: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """All bindings of an environment and the versions that are live there; `etag` changes when any of it does."""
-
-    etag: str
-    bindings: tuple[BindingRecord, ...]
-    versions: tuple[VersionRecord, ...]
 
 
 class Prompts(Measuring):
@@ -113,18 +106,13 @@ class Prompts(Measuring):
 
     async def snapshot(self, env: str | None = None) -> Snapshot:
         """What is live in an environment."""
-        found = [one.at(self._clock.now()) for one in await self._database.read(bindings.of_env(env or self.environment))]
-        wanted = {(one.prompt, number) for one in found for number in one.versions}
-        versions = [await self.version(name, number) for name, number in sorted(wanted)]
-        bound = [[one.prompt, one.label, one.rev, one.mode, [list(share) for share in sorted(one.weights.items())]] for one in found]
-        told = canonical([*bound, *([one.hash, one.revoked_at] for one in versions)])
-        return Snapshot(etag=sha256(told.encode()).hexdigest()[:32], bindings=tuple(found), versions=tuple(versions))
+        return await self._database.read(snapshots.of_env(env or self.environment, self._clock.now()))
 
     async def _record(self, row: Row, env: str | None) -> PromptRecord:
         now, name = self._clock.now(), row["name"]
         found = tuple(one.at(now) for one in await self._database.read(bindings.of_prompt(name)))
         live = next((one for one in found if (one.env, one.label) == (env or self.environment, LIVE)), None)
-        code = None if live is None or live.code is None else (await self.version(name, live.code)).hash
+        code = None if live is None or live.code is None else await self._database.fetch(SQL.prompts.version(prompt=name, number=live.code))
         return PromptRecord(
             name=name,
             description=row["description"],
@@ -134,7 +122,7 @@ class Prompts(Measuring):
             created_at=row["created_at"],
             live=live,
             bindings=found,
-            code_hash=code,
+            code_hash=code[0]["hash"] if code else None,
             code_ahead=live is not None and live.ahead,
         )
 
@@ -160,7 +148,7 @@ class Prompts(Measuring):
         contract.check(body, record.contract, trusting=record.trusting)
         check_speakers(name, body)
         new = NewVersion(prompt=name, hash=body.hash, body=body.json, source=source, actor=actor, note=note)
-        return await self._database.transact(prompts.save(new, self._clock.now()))
+        return await self._change(prompts.save(new, self._clock.now()))
 
     async def create(self, name: str, body: Body, schema: Mapping[str, Any], *, actor: str, source: str = "import") -> VersionRecord:
         """Keep a version of a prompt that no code may have yet, as an import brings it; `schema` is that of its variables.
@@ -169,7 +157,11 @@ class Prompts(Measuring):
         """
         contract.check(body, schema)
         own = Own(name, body.hash, body.json, canonical(dict(schema)))
-        return await self._database.transact(prompts.create(own, source, actor, self._clock.now()))
+        return await self._change(prompts.create(own, source, actor, self._clock.now()))
+
+    async def keep(self, own: Own, *, actor: str, note: str = "") -> VersionRecord:
+        """Keep a version as an import brings it: it need not fit what code gives it today, which is asked when it is released."""
+        return await self._change(prompts.create(own, "import", actor, self._clock.now(), note))
 
     async def release(self, name: str, *, to: int | str, expires: Duration | None = None, **move: Unpack[MoveOptions]) -> BindingRecord:
         """Have a version hold in an environment, whatever is deployed; after `expires` it follows the code again.
@@ -190,7 +182,7 @@ class Prompts(Measuring):
 
         Raises `PromptNotFound`, `BindingConflict`, `BindingProtected`, and `PromptError` when there was no move.
         """
-        held = await self._database.transact(releases.roll_back(self._move(name, move), self._clock.now()))
+        held = await self._change(releases.roll_back(self._move(name, move), self._clock.now()))
         self.releases.heed(held)
         return held
 
@@ -215,7 +207,7 @@ class Prompts(Measuring):
 
     async def protect(self, name: str, *, protected: bool = True, **move: Unpack[MoveOptions]) -> BindingRecord:
         """Let only those move a binding who may (`allowed=True`), or everybody again. Raises `BindingConflict`, `BindingProtected`."""
-        return await self._database.transact(releases.protect(self._move(name, move), protected, self._clock.now()))
+        return await self._change(releases.protect(self._move(name, move), protected, self._clock.now()))
 
     async def revoke(self, name: str, number: int, *, policy: str, actor: str, reason: str = "") -> VersionRecord:
         """Take a version back. Runs that hold it do, when they go on, what `policy` says: `repin:5`, `pause` or `fail`.
@@ -225,7 +217,17 @@ class Prompts(Measuring):
         Raises `PromptNotFound`, `VersionNotFound` and `PromptError`.
         """
         said = Happening(type="", actor=actor, reason=reason)
-        return await self._database.transact(releases.revoke(name, number, policy, said, self._clock.now()))
+        return await self._change(releases.revoke(name, number, policy, said, self._clock.now()))
+
+    async def delete_version(self, name: str, number: int, *, actor: str, reason: str = "") -> VersionRecord:
+        """Delete a version that nobody needs; its number is never used again.
+
+        Raises `PromptNotFound`, `VersionNotFound`, and `VersionInUse` for one that is live somewhere, that the code has, that a rollback
+        would bring back, that stands for a revoked one, that a thread or a run that has not ended holds, or that model calls spoke which
+        are still kept.
+        """
+        said = Happening(type="", actor=actor, reason=reason)
+        return await self._change(deleting.delete_version(name, number, said, self._clock.now()))
 
     async def repin(self, run_id: str, name: str, *, to: int | str, actor: str, reason: str = "") -> VersionRecord:
         """Have a run hold another version from its next lease on, also one that has not asked yet.
@@ -234,12 +236,12 @@ class Prompts(Measuring):
         `PromptError`.
         """
         said = Happening(type="", actor=actor, reason=reason)
-        return await self._database.transact(pins.repin(run_id, name, to, said, self._clock.now()))
+        return await self._change(pins.repin(run_id, name, to, said, self._clock.now()))
 
     async def upgrade(self, thread: str, name: str, *, actor: str, reason: str = "") -> bool:
         """Have the next run of a thread take what is live then; False where it holds nothing. Raises `PromptNotFound`."""
         said = Happening(type="", actor=actor, reason=reason)
-        return await self._database.transact(pins.upgrade(thread, name, said, self._clock.now()))
+        return await self._change(pins.upgrade(thread, name, said, self._clock.now()))
 
     async def replay(self, run_id: str, prompts: Mapping[str, int] | Literal["current"] | None = None) -> RunHandle[Any]:
         """Start a run as one was started, with the same input: by the versions which that held, by these instead, or by what is live now.
@@ -252,6 +254,10 @@ class Prompts(Measuring):
         held = Holding(None if prompts == "current" else record.key, {} if prompts is None or prompts == "current" else prompts)
         options = {"tags": [one for one in record.tags if not one.startswith("thread:")], "metadata": loads(record.metadata)}
         return await self._start(record.task, record.input, options, lambda new, now: pins.start(new, held, now))
+
+    async def fell_back(self, told: Sequence[Fallback], *, actor: str, env: str | None = None) -> int:
+        """Write an event for each reason why a prompt was filled without the registry; returns how many were written."""
+        return await self._database.transact(fallbacks.tell(told, env or self.environment, actor, self._clock.now()))
 
     async def experiment(self, name: str, **options: Unpack[ExperimentOptions]) -> Report:
         """Start runs that ended anew by several `versions`, and score what comes of them.
@@ -285,7 +291,7 @@ class Prompts(Measuring):
         changed = await self._database.read(bindings.undeployed(mine, self.environment)) if mine else []
         if not changed:
             return ()
-        behind = await self._database.transact(bindings.deploy(changed, self.environment, actor, self._clock.now()))
+        behind = await self._change(bindings.deploy(changed, self.environment, actor, self._clock.now()))
         for one in behind:
             _log.warning("%s: v%s is live in %s, the code has v%s", one.prompt, one.number, one.env, one.code)
         for name, number, problem in await self.conflicts():
@@ -306,24 +312,18 @@ class Prompts(Measuring):
                     found.append((one.prompt, number, error.message))
         return found
 
-    async def live(self, wanted: Wanted) -> Held | None:
-        """The version for code outside of runs; None where the registry cannot be read and the code has one. Raises `VersionRevoked`."""
-        try:
-            return await self._database.read(pins.live(wanted, self.environment, self._clock.now()))
-        except VersionRevoked:
-            raise
-        except (StorageError, PromptError) as error:
-            if wanted.own is None or wanted.version is not None:
-                raise
-            _log.warning("%s: the code's own version is used: %s", wanted.prompt, error)
-            return None
+    async def _change(self, change: Transaction[T]) -> T:
+        """Change the registry, and tell those who follow what is live."""
+        made = await self._database.transact(change)
+        self.releases.told()
+        return made
 
     async def _check(self, name: str, which: int | str, env: str | None) -> None:
         await check_fit(self._database, name, which, env or self.environment)
 
     async def _put(self, name: str, target: Target, move: MoveOptions) -> BindingRecord:
         how = self._move(name, move)
-        done = await self._database.transact(releases.move(how, target, self._clock.now()))
+        done = await self._change(releases.move(how, target, self._clock.now()))
         if isinstance(done, PolicyRecord):
             raise await self.releases.ask(how, target, done)
         self.releases.heed(done)

@@ -27,7 +27,7 @@ from agentflow.storage.policies import PolicyRecord
 from agentflow.storage.policy import is_reserved
 from agentflow.storage.releases import Target
 from agentflow.storage.requests import RequestRecord, State, Wish
-from agentflow.streams.log import Streams
+from agentflow.streams.log import PROMPTS, Streams
 
 TASK = f"{OURS}release"
 Calls = Callable[[str, str], Awaitable[StartCall]]
@@ -48,6 +48,10 @@ class Releases:
     def task(self) -> Task[..., Any]:
         """The task, made where one works or asks: it loads pydantic."""
         return make_task(self.release, {"name": TASK})
+
+    def told(self) -> None:
+        """Tell those who follow what is live that something has changed."""
+        self._streams.signal(PROMPTS, "")
 
     def heed(self, moved: BindingRecord) -> None:
         """Have somebody watch over a rollout with guards."""
@@ -187,6 +191,7 @@ class Releases:
             except PromptError as error:
                 return _outcome(await self._end(request, run_id, "conflict", {**told, "code": error.code, "why": error.message}))
         done = await self._database.transact(requests.carry_out(request, run_id, told, self._clock.now()))
+        self.told()
         moved = await self._database.read(bindings.get(one.prompt, one.env, one.label))
         if moved is not None:
             self.heed(moved)

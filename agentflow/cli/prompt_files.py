@@ -1,8 +1,8 @@
-"""`agentflow prompts push`, `pull`, `export`, `import`, `lint` and `check`: prompts as files."""
+"""`agentflow prompts push`, `pull`, `lint` and `check`: prompts as files."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,15 +12,13 @@ import typer
 from agentflow.cli.opening import NoInstallation, ask
 from agentflow.cli.options import Connection, unfolded
 from agentflow.cli.screen import say, text
-from agentflow.errors import AgentflowError, ContractError, PromptError, PromptNotFound
+from agentflow.errors import AgentflowError, ContractError, PromptNotFound
 
 if TYPE_CHECKING:
     from agentflow.app import Agentflow
     from agentflow.prompts.body import Body
     from agentflow.prompts.files import PromptFile
-    from agentflow.prompts.importing import Import
     from agentflow.prompts.lint import Finding
-    from agentflow.storage.prompts import PromptEvent
 
 Folder = Annotated[Path, typer.Argument(help="A folder of .prompt.md files.", metavar="FOLDER")]
 Paths = Annotated[list[Path], typer.Argument(help="Files, or folders of .prompt.md files.", metavar="PATH")]
@@ -55,7 +53,7 @@ class Draft:
 
 def add_to(prompts: typer.Typer) -> None:
     """Add the commands."""
-    for name, command in (("push", push), ("pull", pull), ("export", export), ("import", take), ("lint", look), ("check", check)):
+    for name, command in (("push", push), ("pull", pull), ("lint", look), ("check", check)):
         prompts.command(name)(unfolded(command))
 
 
@@ -64,48 +62,14 @@ def push(paths: Paths, *, saving: Saving, connection: Connection) -> None:
     from agentflow.prompts.contract import implied
 
     drafts = [Draft(one.name, one.body, saving.note, dict(one.variables or implied(one.body)), "api") for one in _read(paths)]
-    _say_kept(drafts, ask(connection, lambda app: _keep(app, drafts, saving.actor)))
+    say_kept(drafts, ask(connection, lambda app: keep(app, drafts, saving.actor)))
 
 
 def pull(folder: Folder, env: Env = None, *, connection: Connection) -> None:
     """Write what is live to files, one for each prompt."""
     found = ask(connection, lambda app: _live(app, env))
-    for path in _written(folder, found):
+    for path in written(folder, found):
         say(text("✓ ", "green") + text(str(path)))
-
-
-def export(folder: Folder, *, connection: Connection) -> None:
-    """Write all there is: each version as a file, and what is live where and how it came about as JSON."""
-    versions, registry = ask(connection, _everything)
-    for _ in _written(folder, versions):
-        pass
-    (folder / "registry.json").write_text(registry, encoding="utf-8")
-    say(text("✓ ", "green") + text(f"{len(versions)} versions in {folder}"))
-
-
-def take(
-    file: Annotated[Path, typer.Argument(help="What Langfuse or Trigger.dev exported, as JSON.", metavar="FILE")],
-    name: Annotated[str | None, typer.Option(help="The prompt, where the export does not say it.", metavar="PROMPT")] = None,
-    *,
-    saving: Saving,
-    connection: Connection,
-) -> None:
-    """Keep the versions of an export of Langfuse or Trigger.dev. Nothing is released."""
-    from agentflow.prompts.importing import read
-
-    try:
-        found = read(file.read_text(encoding="utf-8"), name=name)
-    except OSError as error:
-        raise PromptError(f"{file} cannot be read: {error.strerror}.", hint="Give the file that was exported.") from None
-    drafts = _drafts(found)
-    _say_kept(drafts, ask(connection, lambda app: _keep(app, drafts, saving.actor)))
-    for one in found.versions:
-        for note in one.notes:
-            say(text(f"  {one.name}: {note}", "dim"))
-    for one in found.refused:
-        say(text("✗ ", "red") + text(f"{one.name} {one.number or ''}: {one.reason}"))
-    if found.refused:
-        raise typer.Exit(1)
 
 
 def look(paths: Paths, strict: Annotated[bool, typer.Option("--strict", help="Fail for anything there is to look at.")] = False) -> None:
@@ -159,8 +123,8 @@ def _read(paths: Sequence[Path]) -> Iterator[PromptFile]:
             yield files.read(path)
 
 
-async def _keep(app: Agentflow, drafts: Sequence[Draft], actor: str) -> list[tuple[int, bool]]:
-    """The number of each, and whether it is new. The first that cannot be kept is raised with its name."""
+async def keep(app: Agentflow, drafts: Sequence[Draft], actor: str) -> list[tuple[int, bool]]:
+    """Keep drafts: the number of each, and whether it is new. The first that cannot be kept is raised with its name."""
     kept: list[tuple[int, bool]] = []
     for one in drafts:
         try:
@@ -178,46 +142,9 @@ async def _keep(app: Agentflow, drafts: Sequence[Draft], actor: str) -> list[tup
 
 
 async def _live(app: Agentflow, env: str | None) -> list[tuple[str, PromptFile]]:
-    from agentflow.prompts.body import Body
-    from agentflow.prompts.files import PromptFile
+    from agentflow.server.prompt_archive import living
 
-    found: list[tuple[str, PromptFile]] = []
-    for one in await app.prompts.list(env):
-        if one.live is not None and one.live.number is not None:
-            version = await app.prompts.version(one.name, one.live.number)
-            found.append((one.name, PromptFile(one.name, Body.from_json(version.body), one.description, one.contract)))
-    return found
-
-
-async def _everything(app: Agentflow) -> tuple[list[tuple[str, PromptFile]], str]:
-    from agentflow.prompts.body import Body
-    from agentflow.prompts.files import PromptFile
-    from agentflow.serde import dumps
-    from agentflow.server.prompts import event_view, prompt_view, version_view
-
-    versions: list[tuple[str, PromptFile]] = []
-    told: list[dict[str, Any]] = []
-    for one in await app.prompts.list():
-        kept = await app.prompts.versions(one.name)
-        for each in kept:
-            versions.append((f"{one.name}/v{each.number}", PromptFile(one.name, Body.from_json(each.body), one.description, one.contract)))
-        events = [event async for event in _events(app, one.name)]
-        told.append(
-            {
-                **prompt_view(one).model_dump(mode="json"),
-                "versions": [version_view(each).model_dump(mode="json", exclude={"body"}) for each in kept],
-                "events": [event_view(each).model_dump(mode="json") for each in events],
-            }
-        )
-    return versions, dumps({"prompts": told})
-
-
-async def _events(app: Agentflow, name: str) -> AsyncGenerator[PromptEvent]:
-    after = 0
-    while page := await app.prompts.events(name, after=after):
-        for one in page:
-            yield one
-        after = page[-1].seq
+    return (await living(app, env))[0]
 
 
 async def _unfit(app: Agentflow, env: str | None, contracts: dict[str, Any], trusting: set[str]) -> list[str]:
@@ -238,19 +165,8 @@ async def _unfit(app: Agentflow, env: str | None, contracts: dict[str, Any], tru
     return wrong
 
 
-def _drafts(found: Import) -> list[Draft]:
-    from agentflow.prompts.contract import implied
-
-    bodies: dict[str, list[Body]] = {}
-    for one in found.versions:
-        bodies.setdefault(one.name, []).append(one.body)
-    return [
-        Draft(one.name, one.body, one.note or f"{found.origin} {one.number or ''}".strip(), implied(*bodies[one.name]), "import")
-        for one in found.versions
-    ]
-
-
-def _written(folder: Path, found: Sequence[tuple[str, PromptFile]]) -> Iterator[Path]:
+def written(folder: Path, found: Sequence[tuple[str, PromptFile]]) -> Iterator[Path]:
+    """Write prompts into a folder, each at its path."""
     from agentflow.prompts import files
 
     for place, one in found:
@@ -260,7 +176,8 @@ def _written(folder: Path, found: Sequence[tuple[str, PromptFile]]) -> Iterator[
         yield path
 
 
-def _say_kept(drafts: Sequence[Draft], kept: Sequence[tuple[int, bool]]) -> None:
+def say_kept(drafts: Sequence[Draft], kept: Sequence[tuple[int, bool]]) -> None:
+    """Say which drafts are versions now, and which were."""
     for draft, (number, new) in zip(drafts, kept, strict=True):
         style = "green" if new else "dim"
         say(

@@ -9,7 +9,6 @@ import typer
 from agentflow.cli.opening import ask
 from agentflow.cli.options import Connection, Json, unfolded
 from agentflow.cli.screen import ago, say, show_json, table, text
-from agentflow.clock import microseconds
 from agentflow.records import dollars
 
 if TYPE_CHECKING:
@@ -41,6 +40,8 @@ def metrics(
     """Calls, errors, cost and times of each version, with how far these may be off (95 %)."""
     if by not in ("version", "variant"):
         raise typer.BadParameter("say version or variant", param_hint="--by")
+    from agentflow.clock import microseconds
+
     back = microseconds(since)
     found = ask(connection, lambda app: app.prompts.metrics(name, env, since=app.clock.now() - back, group=by))
     if as_json:

@@ -10,6 +10,7 @@ import typer
 
 from agentflow.cli.opening import ask
 from agentflow.cli.options import Connection, unfolded
+from agentflow.cli.prompt_options import Env, Name, Which, which
 from agentflow.cli.screen import say, text
 from agentflow.errors import PromptError, ReleaseRequested
 
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 ASKED = 8
 """The exit code where a move was asked for, and nothing was moved."""
-Name = Annotated[str, typer.Argument(help="The prompt.", metavar="PROMPT")]
-Which = Annotated[str, typer.Argument(help="A version: 3, v3 or its hash.", metavar="VERSION")]
-Env = Annotated[str | None, typer.Option(help="The environment. [AGENTFLOW_ENVIRONMENT, else prod]", metavar="NAME", show_default=False)]
 Wait = Annotated[bool, typer.Option("--wait", help="Where others must agree, wait until they have.")]
 
 
@@ -182,16 +180,6 @@ def protect(
 ) -> None:
     """Let only those move what is live who say --protected."""
     _say_moved(ask(connection, lambda app: app.prompts.protect(name, protected=not off, **moved.options)))
-
-
-def which(given: str) -> int | str:
-    """A version as people say it. Raises `PromptError`."""
-    number = given.removeprefix("v")
-    if number.isascii() and number.isdigit():
-        return int(number)
-    if given.startswith("sha256:"):
-        return given
-    raise PromptError(f"{given!r} names no version.", hint="Say 3, v3 or sha256:….")
 
 
 def _weight(given: str) -> tuple[int, float]:

@@ -10,7 +10,8 @@ import typer
 
 from agentflow.cli.opening import ask
 from agentflow.cli.options import Connection, Json, unfolded
-from agentflow.cli.prompt_moves import Env, why
+from agentflow.cli.prompt_moves import why
+from agentflow.cli.prompt_options import Env
 from agentflow.cli.screen import ago, say, show_json, table, text
 
 if TYPE_CHECKING:

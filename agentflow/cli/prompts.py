@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentflow.cli import experiments, prompt_files, prompt_metrics, prompt_moves, prompt_rules
+from agentflow.cli import experiments, prompt_archive, prompt_files, prompt_metrics, prompt_moves, prompt_rules
 from agentflow.cli.opening import ask
 from agentflow.cli.options import Connection, Json, unfolded
-from agentflow.cli.prompt_moves import Env, Name, Which, flags, live, which
+from agentflow.cli.prompt_moves import flags, live
+from agentflow.cli.prompt_options import Env, Name, Said, Which, which
 from agentflow.cli.screen import ago, say, show_json, table, text
 from agentflow.records import dollars
 
@@ -28,21 +28,6 @@ _STYLES = {"same": "", "removed": "red strike", "added": "green"}
 _SIGNS = {"same": "  ", "changed": "~ ", "removed": "- ", "added": "+ "}
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """Who does it, and why."""
-
-    reason: Annotated[str, typer.Option(help="Why: everybody sees it in the events.", metavar="TEXT")] = ""
-    by: Annotated[str | None, typer.Option(help="Who does it. [you]", metavar="NAME")] = None
-
-    @property
-    def options(self) -> dict[str, str]:
-        """As the app takes it."""
-        from getpass import getuser
-
-        return {"reason": self.reason, "actor": self.by or getuser()}
-
-
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     prompt_files.add_to(prompts)
@@ -50,6 +35,7 @@ def add_to(app: typer.Typer) -> None:
     prompt_metrics.add_to(prompts)
     prompt_moves.add_to(prompts)
     prompt_rules.add_to(prompts)
+    prompt_archive.add_to(prompts)
     app.add_typer(prompts, name="prompts")
 
 

@@ -49,7 +49,7 @@ class Client:
         self.runs = ClientRuns(self)
         self.waitpoints = ClientWaitpoints(self)
         self.grants = ClientGrants(self)
-        self.prompts = ClientPrompts(self)
+        self.prompts = ClientPrompts(self, self._http)
 
     async def __aenter__(self) -> Self:
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
@@ -9,7 +10,10 @@ from agentflow.errors import AgentflowError
 from agentflow.handle import RunVerbs
 from agentflow.records import DeliveryRecord, DeliveryState, Failure, GrantRecord, RunRecord, RunState, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, encode_failure
+from agentflow.storage.bindings import BindingRecord
 from agentflow.storage.policy import NotEligible, SubjectChanged
+from agentflow.storage.prompts import VersionRecord
+from agentflow.storage.rollouts import Guard, Plan, Rollout
 
 _MILLI = 1_000
 
@@ -150,3 +154,34 @@ def _failure(told: Mapping[str, Any] | None) -> str | None:
         return None
     failure = Failure(code=told["code"], type=told["type"], message=told["message"], hint=told["hint"], details=told["details"])
     return encode_failure(failure)
+
+
+def version_of(told: Mapping[str, Any]) -> VersionRecord:
+    """A version from its JSON."""
+    # As it was hashed: sorted keys and no spaces.
+    body = json.dumps(told["body"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    plain = {name: told[name] for name in ("prompt", "number", "hash", "source", "note", "actor", "revoke_policy")}
+    return VersionRecord(**plain, body=body, created_at=told["created_at"] * _MILLI, revoked_at=_micros(told["revoked_at"]))
+
+
+def binding_of(name: str, told: Mapping[str, Any]) -> BindingRecord:
+    """A binding from its JSON."""
+    plain = {one: told[one] for one in ("env", "label", "mode", "code", "protected", "rev")}
+    weights = {int(number): weight for number, weight in told["weights"].items()}
+    times = {"expires_at": _micros(told["expires_at"]), "updated_at": told["updated_at"] * _MILLI}
+    rolled = told["rollout"]
+    more: dict[str, Any] = {} if rolled is None else {"rollout": rolled["id"], "rolled": _rollout(rolled, told.get("salt") or "")}
+    return BindingRecord(prompt=name, number=told["version"], weights=weights, **times, **plain, **more)
+
+
+def _rollout(told: Mapping[str, Any], salt: str) -> Rollout:
+    """A rollout from its JSON. Its salt is told in snapshots; else which key gets which version is chosen where that is known."""
+    plan = Plan(
+        weights={int(number): weight for number, weight in told["weights"].items()},
+        sticky=told["sticky"],
+        baseline=told["baseline"],
+        conditions={name: value for name, value in told["conditions"].items() if value is not None},
+        ramp=tuple((one["after_ms"] * _MILLI, one["share"]) for one in told["ramp"]),
+        guards=tuple(Guard(**one) for one in told["guards"]),
+    )
+    return Rollout(plan=plan, salt=salt, begun_at=told["begun_at"] * _MILLI)

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import builtins
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
+import httpx
 from pydantic_core import from_json
 
-from agentflow.client.answers import Handling
-from agentflow.clock import Duration
-from agentflow.errors import ReleaseRequested
+from agentflow.client.answers import Handling, binding_of, error_of, version_of
+from agentflow.client.prompt_follower import PromptFollower
+from agentflow.clock import Clock, Duration
+from agentflow.errors import ReleaseRequested, ServerUnreachable
 from agentflow.handle import RunHandle
 from agentflow.serde import ANY
 from agentflow.storage.bindings import BindingRecord
 from agentflow.storage.prompts import VersionRecord
-from agentflow.storage.rollouts import Guard, Plan, Rollout
-
-_MILLI = 1_000
+from agentflow.storage.rollouts import Guard
 
 
 class ClientPrompts:
@@ -29,8 +29,9 @@ class ClientPrompts:
     >>> await client.prompts.release("support", to=5, env="prod", by="maria", reason="cites the policy")
     """
 
-    def __init__(self, client: Handling) -> None:
+    def __init__(self, client: Handling, http: httpx.AsyncClient) -> None:
         self._client = client
+        self._http = http
 
     async def list(self, env: str | None = None) -> list[dict[str, Any]]:
         """All prompts, as `GET /v1/prompts` tells them."""
@@ -43,11 +44,11 @@ class ClientPrompts:
     async def versions(self, name: str) -> list[VersionRecord]:
         """All versions, the newest first. Raises `PromptNotFound`."""
         found = await self._client.ask("GET", f"{_path(name)}/versions")
-        return [_version(one) for one in found["versions"]]
+        return [version_of(one) for one in found["versions"]]
 
     async def version(self, name: str, which: int | str) -> VersionRecord:
         """A version by its number or hash. Raises `VersionNotFound`."""
-        return _version(await self._client.ask("GET", f"{_path(name)}/versions/{which}"))
+        return version_of(await self._client.ask("GET", f"{_path(name)}/versions/{which}"))
 
     async def save(self, name: str, body: str, *, by: str, note: str = "", contract: Mapping[str, Any] | None = None) -> VersionRecord:
         """Keep a body, JSON text as of `Body.json`, as a version; `contract` is the schema of the variables, for a prompt that is new.
@@ -55,7 +56,11 @@ class ClientPrompts:
         Raises `PromptNotFound`, `ContractError`, `TemplateError`.
         """
         said = {"body": from_json(body), "note": note, "contract": contract, "by": by}
-        return _version(await self._client.ask("POST", f"{_path(name)}/versions", said))
+        return version_of(await self._client.ask("POST", f"{_path(name)}/versions", said))
+
+    async def delete_version(self, name: str, number: int, *, by: str, reason: str = "") -> VersionRecord:
+        """Delete a version that nobody needs; its number is never used again. Raises `VersionNotFound` and `VersionInUse`."""
+        return version_of(await self._client.ask("DELETE", f"{_path(name)}/versions/{number}", by=by, reason=reason))
 
     async def diff(self, name: str, before: int | str, after: int | str) -> dict[str, Any]:
         """Two versions side by side, as the server tells them. Raises `VersionNotFound`."""
@@ -75,12 +80,44 @@ class ClientPrompts:
 
         Raises `PromptNotFound`.
         """
-        asked: dict[str, Any] = {"version": version, "variant": variant, "cursor": cursor, "limit": limit}
-        return await self._client.ask("GET", f"{_path(name)}/generations", **asked)
+        path = f"{_path(name)}/generations"
+        return await self._client.ask("GET", path, version=version, variant=variant, cursor=cursor, limit=limit)
 
     async def generation(self, name: str, id: str) -> dict[str, Any]:
         """One model call, with the variables that the prompt was filled with. Raises `PromptNotFound` and `GenerationNotFound`."""
         return await self._client.ask("GET", f"{_path(name)}/generations/{quote(id, safe='')}")
+
+    async def export(self, *, live: bool = False, env: str | None = None) -> bytes:
+        """All versions of all prompts, or what is `live` in an environment, as one tar of files."""
+        query = {"live": str(live).lower(), **({} if env is None else {"env": env})}
+        return (await self._archive("GET", "/v1/prompt-export", query, None)).content
+
+    async def bring(self, archive: bytes, *, by: str, labels: bool = False) -> dict[str, Any]:
+        """Keep the versions of such a tar, as `POST /v1/prompt-import` tells; with `labels` what was released there is released here."""
+        query = {"by": by, "labels": str(labels).lower()}
+        return from_json((await self._archive("POST", "/v1/prompt-import", query, archive)).content)
+
+    async def _archive(self, method: str, path: str, query: dict[str, str], content: bytes | None) -> httpx.Response:
+        headers = {} if content is None else {"content-type": "application/x-tar"}
+        try:
+            answer = await self._http.request(method, path, params=query, content=content, headers=headers)
+            if answer.is_error:
+                raise error_of(answer.status_code, from_json(answer.content))
+        except (httpx.TransportError, ValueError) as error:
+            hint = "Is this the URL of an agentflow server?"
+            raise ServerUnreachable(f"{self._http.base_url} does not answer: {error}", hint=hint) from error
+        return answer
+
+    def follow(self, env: str | None = None, *, folder: str | Path | None = None, clock: Clock | None = None) -> PromptFollower:
+        """Know at once what holds in an environment (default: the server's own), and fill it in without asking.
+
+        While the server is away, what held last is used, also after a restart if there is a `folder` to keep it in, else what the code has:
+        the same hash. A token needs `prompt:read`, and `prompt:write` to tell the server of that.
+
+            async with client.prompts.follow("prod", folder="cache") as live:
+                p = await live.get(support, name="Ada", issue="…", sticky=tenant)
+        """
+        return PromptFollower(self._http, env, None if folder is None else Path(folder), clock)
 
     async def release(
         self,
@@ -149,7 +186,8 @@ class ClientPrompts:
 
         Raises `RunNotFound`, `RunError`, `PromptNotFound`, `VersionNotFound`, `PromptError`.
         """
-        return _version(await self._client.ask("POST", f"{_path(name)}/repin", {"run": run_id, "version": to, "by": by, "reason": reason}))
+        said = {"run": run_id, "version": to, "by": by, "reason": reason}
+        return version_of(await self._client.ask("POST", f"{_path(name)}/repin", said))
 
     async def upgrade(self, thread: str, name: str, *, by: str, reason: str = "") -> bool:
         """Have the next run of a thread take what is live then; False where it holds nothing. Raises `PromptNotFound`."""
@@ -173,41 +211,8 @@ class ClientPrompts:
             details = {"prompt": name, "request": told["id"], "run": told["run"], "waitpoint": told["waitpoint"]}
             hint = f"Nothing is moved before that. See `client.prompts.request({told['id']!r})`."
             raise ReleaseRequested(f"It was asked for: {name} in {env} is moved once others agree.", hint=hint, **details)
-        return _binding(name, told)
+        return binding_of(name, told)
 
 
 def _path(name: str) -> str:
     return f"/v1/prompts/{quote(name)}"
-
-
-def _version(told: Mapping[str, Any]) -> VersionRecord:
-    # As it was hashed: sorted keys and no spaces.
-    body = json.dumps(told["body"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    plain = {name: told[name] for name in ("prompt", "number", "hash", "source", "note", "actor", "revoke_policy")}
-    return VersionRecord(**plain, body=body, created_at=told["created_at"] * _MILLI, revoked_at=_micros(told["revoked_at"]))
-
-
-def _binding(name: str, told: Mapping[str, Any]) -> BindingRecord:
-    plain = {one: told[one] for one in ("env", "label", "mode", "code", "protected", "rev")}
-    weights = {int(number): weight for number, weight in told["weights"].items()}
-    times = {"expires_at": _micros(told["expires_at"]), "updated_at": told["updated_at"] * _MILLI}
-    rolled = told["rollout"]
-    more: dict[str, Any] = {"rollout": None if rolled is None else rolled["id"], "rolled": None if rolled is None else _rollout(rolled)}
-    return BindingRecord(prompt=name, number=told["version"], weights=weights, **times, **plain, **more)
-
-
-def _rollout(told: Mapping[str, Any]) -> Rollout:
-    plan = Plan(
-        weights={int(number): weight for number, weight in told["weights"].items()},
-        sticky=told["sticky"],
-        baseline=told["baseline"],
-        conditions={name: value for name, value in told["conditions"].items() if value is not None},
-        ramp=tuple((one["after_ms"] * _MILLI, one["share"]) for one in told["ramp"]),
-        guards=tuple(Guard(**one) for one in told["guards"]),
-    )
-    # Which key gets which version is chosen where the salt is.
-    return Rollout(plan=plan, salt="", begun_at=told["begun_at"] * _MILLI)
-
-
-def _micros(millis: int | None) -> int | None:
-    return None if millis is None else millis * _MILLI

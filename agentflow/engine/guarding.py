@@ -11,7 +11,7 @@ from agentflow.database.port import Database
 from agentflow.errors import PromptError, StorageError
 from agentflow.storage import guards, releases
 from agentflow.storage.bindings import BindingRecord, Move
-from agentflow.streams.log import Streams
+from agentflow.streams.log import PROMPTS, Streams
 
 _log = logging.getLogger("agentflow.prompts")
 
@@ -78,6 +78,7 @@ class Guarding:
             _log.error("%s in %s: %s It cannot be taken back: %s", one.prompt, one.env, breach, error)
             return
         if moved is not None:
+            self._streams.signal(PROMPTS, "")
             _log.warning("%s in %s: %s v%s takes all.", one.prompt, one.env, breach, moved.number)
 
     async def _rest(self, until: int) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from agentflow.control import RunPaused
@@ -13,16 +15,27 @@ from agentflow.engine.branch import Branch, branch
 from agentflow.engine.calls import finishing
 from agentflow.engine.replay import Replay
 from agentflow.engine.session import Session
-from agentflow.errors import PromptError, ResumeIncompatible, VersionNotFound, VersionRevoked
+from agentflow.errors import (
+    AgentflowError,
+    PromptError,
+    RegistryUnreadable,
+    ResumeIncompatible,
+    StorageError,
+    VersionNotFound,
+    VersionRevoked,
+)
 from agentflow.records import EntryKind, JournalEntry
 from agentflow.serde import loads
-from agentflow.storage import pins, prompts
+from agentflow.storage import fallbacks, pins, prompts
 from agentflow.storage.pins import Held, Place, Wanted
 from agentflow.storage.prompts import VersionRecord
 
 T = TypeVar("T")
 _bodies: dict[tuple[str, str], str] = {}
 """Bodies by prompt and hash. A version never changes, so what was read once is right for ever."""
+_UNREADABLE = (RegistryUnreadable, VersionNotFound, StorageError)
+"""What is wrong with the registry and not with the run. A lost connection is waited out before it gets here, as for the journal."""
+_log = logging.getLogger("agentflow.prompts")
 
 
 @dataclass(slots=True)
@@ -68,13 +81,18 @@ class Prompting:
         entry = self._ask(key)
         if entry is not None:
             return await self._recorded(wanted, entry)
-        return await self._changed(key, lambda place: self._session.transact(lambda lease: pins.resolve_once(lease, wanted, place)))
+        return await self._changed(key, lambda place: self._chosen(wanted, place))
 
     async def _grip(self, wanted: Wanted) -> _Grip:
         entry, records = self._found(wanted.key)
         if entry is None:
             return await self._changed(f"{wanted.key}#0", lambda place: self._first(wanted, place))
-        grip = self._grips[wanted.key] = _Grip(await self._recorded(wanted, entry), 0, records, entry)
+        try:
+            grip = _Grip(await self._recorded(wanted, entry), 0, records, entry)
+        except VersionNotFound as gone:
+            fallen = await self._changed(f"{wanted.key}#{records}", partial(self._fallen, wanted, gone))
+            grip = _Grip(fallen, self._session.epoch, records + 1)
+        self._grips[wanted.key] = grip
         return grip
 
     def _found(self, key: str) -> tuple[JournalEntry | None, int]:
@@ -93,9 +111,38 @@ class Prompting:
         """Choose and record a version, unless a call did that was cancelled meanwhile."""
         grip = self._grips.get(wanted.key)
         if grip is None:
-            held = await self._session.transact(lambda lease: pins.resolve(lease, wanted, place))
-            grip = self._grips[wanted.key] = _Grip(held, self._session.epoch, 1)
+            grip = self._grips[wanted.key] = _Grip(await self._chosen(wanted, place), self._session.epoch, 1)
         return grip
+
+    async def _chosen(self, wanted: Wanted, place: Place) -> Held:
+        choose = pins.resolve_once if wanted.pin == "step" else pins.resolve
+        try:
+            return await self._session.transact(lambda lease: choose(lease, wanted, place))
+        except _UNREADABLE as error:
+            return await self._fallen(wanted, error, place)
+
+    async def _fallen(self, wanted: Wanted, error: AgentflowError, place: Place) -> Held:
+        """The code's version, where the registry is damaged. Raises the error where code has none, or who asks insists on another."""
+        own, session = wanted.own, self._session
+        if own is None or wanted.version is not None or wanted.override is not None:
+            raise error
+        reason = _reason(error)
+        _log.warning("%s goes by the code's own version of %s: %s", session.run.id, wanted.prompt, error.message)
+        try:
+            return await session.transact(lambda lease: fallbacks.take_own(lease, wanted, own, place, reason))
+        except _UNREADABLE:
+            # Nor can it be written: the journal can.
+            return await session.transact(lambda lease: fallbacks.take_unregistered(lease, wanted, own, place, reason))
+
+    async def _keep(self, wanted: Wanted, grip: _Grip, error: AgentflowError, place: Place) -> None:
+        """Go on with what is held, where the registry is damaged and cannot say whether that still stands."""
+        held, session, reason = grip.held, self._session, _reason(error)
+        if await self._unfit(wanted, held):
+            grip.held, grip.records = await self._fallen(wanted, error, place), grip.records + 1
+        elif held.reason != reason:
+            _log.warning("%s keeps its version of %s: %s", session.run.id, wanted.prompt, error.message)
+            grip.held = await session.transact(lambda lease: fallbacks.keep(lease, wanted, held, place, reason))
+            grip.records += 1
 
     async def _recorded(self, wanted: Wanted, entry: JournalEntry) -> Held:
         """What a record says. The body is what its hash says, wherever that is found."""
@@ -137,9 +184,14 @@ class Prompting:
 
         `first`: this code's first call for it, which is the one that a replay compares.
         """
-        session, held = self._session, grip.held
-        if await self._unfit(wanted, held) or await self._working(lambda: session.read(lambda: pins.stale(session.run.key, wanted, held))):
-            await self._changed(f"{wanted.key}#{grip.records}", lambda place: self._adopt(wanted, grip, place, first=first))
+        session, held, key = self._session, grip.held, f"{wanted.key}#{grip.records}"
+        try:
+            if await self._unfit(wanted, held) or await self._working(
+                lambda: session.read(lambda: pins.stale(session.run.key, wanted, held))
+            ):
+                await self._changed(key, lambda place: self._adopt(wanted, grip, place, first=first))
+        except _UNREADABLE as error:
+            await self._changed(key, partial(self._keep, wanted, grip, error))
         grip.epoch = session.epoch
 
     async def _adopt(self, wanted: Wanted, grip: _Grip, place: Place, *, first: bool) -> None:
@@ -195,6 +247,10 @@ class Prompting:
     @property
     def _here(self) -> str:
         return (branch.get() or self._root).path
+
+
+def _reason(error: AgentflowError) -> str:
+    return f"{error.code}: {error.message}"
 
 
 def _version(prompt: str, hash: str) -> Transaction[VersionRecord]:

@@ -10,7 +10,8 @@
       ServerUnreachable
       StreamError           CursorInvalid · StreamUnavailable · ItemTooLarge · InvalidMessage · InputFull
       PromptError           TemplateError · ContractError · PromptNotFound · VersionNotFound · BindingConflict · BindingProtected
-                          VersionRevoked · ResumeIncompatible · GenerationNotFound · ReleaseRequested · RequestNotFound
+                          VersionRevoked · ResumeIncompatible · VersionInUse · GenerationNotFound · RegistryUnreadable
+                          ReleaseRequested · RequestNotFound
       StorageError          DatabaseBusy · DatabaseUnreachable · DatabaseUnreadable · DatabaseFull · SchemaNewer · ConnectionLost
     NonRetryable > TellModel, RetryAfter    raised by user code
     ControlFlow (control.py)                the engine's own, never caught by users
@@ -42,10 +43,12 @@ from agentflow.errors.prompts import (
     GenerationNotFound,
     PromptError,
     PromptNotFound,
+    RegistryUnreadable,
     ReleaseRequested,
     RequestNotFound,
     ResumeIncompatible,
     TemplateError,
+    VersionInUse,
     VersionNotFound,
     VersionRevoked,
 )
@@ -129,6 +132,7 @@ __all__ = [
     "ProcessDied",
     "PromptError",
     "PromptNotFound",
+    "RegistryUnreadable",
     "ReleaseRequested",
     "RequestNotFound",
     "ResumeIncompatible",
@@ -157,6 +161,7 @@ __all__ = [
     "UnknownTask",
     "UnknownVersion",
     "UnserializableValue",
+    "VersionInUse",
     "VersionNotFound",
     "VersionRevoked",
     "WaitpointAlreadyAnswered",

@@ -90,3 +90,17 @@ class ResumeIncompatible(PromptError):
 
     code = "resume_incompatible"
     http_status = 409
+
+
+class VersionInUse(PromptError):
+    """The version cannot be deleted: `details["by"]` lists what uses it."""
+
+    code = "version_in_use"
+    http_status = 409
+
+
+class RegistryUnreadable(PromptError):
+    """What the registry holds of the prompt is damaged."""
+
+    code = "registry_unreadable"
+    http_status = 500

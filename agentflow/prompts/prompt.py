@@ -17,7 +17,7 @@ from agentflow.prompts.body import Body, Message, Slot, canonical
 from agentflow.prompts.filled import Filled, Version
 from agentflow.prompts.pinning import Choosing, Pin, body_of, overridden, version_for
 from agentflow.prompts.registry import known
-from agentflow.storage.pins import Wanted
+from agentflow.storage.pins import Held, Wanted
 from agentflow.storage.prompts import Own
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Prompt(Generic[P]):
     def __init__(
         self, name: str, variables: type[BaseModel], messages: Sequence[Message | Slot], options: PromptOptions, order: tuple[str, ...] = ()
     ) -> None:
-        _check_name(name)
+        check_name(name)
         self.name = name
         self.variables = variables
         self.order = order
@@ -118,6 +118,22 @@ class Prompt(Generic[P]):
         if run is not None:
             remember(run, filled)
         return filled
+
+    def fill_by(
+        self,
+        live: Callable[[Wanted], Held | None],
+        /,
+        *args: Any,
+        sticky: str | None = None,
+        slots: Mapping[str, Sequence[Any]] | None = None,
+        label: str = "live",
+        **variables: Any,
+    ) -> Filled:
+        """Fill in the version that `live` says, None for the code's own. Raises as `get`."""
+        values = self.values(*args, **variables)
+        held = live(self.wanted(values, slots, Choosing(label=label, sticky=sticky)))
+        version = Version(self.name, self.body) if held is None else Version(self.name, body_of(held.body), held.number, held.variant)
+        return version.fill(values, slots)
 
     def wanted(self, values: Mapping[str, Any], slots: Mapping[str, Sequence[Any]] | None, choosing: Choosing) -> Wanted:
         """What a run is asked for, that is to be filled with these JSON values."""
@@ -256,6 +272,7 @@ def _schema(response: Any) -> dict[str, Any] | None:
     return TypeAdapter[Any](response).json_schema()
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise `DefinitionError` for what cannot be the name of a prompt."""
     if not name or len(name) > 128 or any(one not in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./" for one in name):
         raise DefinitionError(f"{name!r} is no name of a prompt.", hint="Use letters, digits, - _ . and /, at most 128.")

@@ -23,6 +23,7 @@ from agentflow.server.index import Index
 from agentflow.server.openapi import described
 from agentflow.server.projections import durable_streams
 from agentflow.server.projections.durable_streams_answers import ASKED, TOLD
+from agentflow.server.prompt_feed import PromptFeeds
 from agentflow.server.pulse import Pace, Pulse
 from agentflow.server.review import routes as review
 from agentflow.server.routes import OPERATIONS
@@ -61,7 +62,8 @@ def create_asgi(
     A server that stops should call `asgi.state.drain()` before it waits for open streams; uvicorn is noticed without.
     """
     pulse = Pulse(app, pace or Pace())
-    service = Service(app=app, pulse=pulse, index=Index(app), keys=ApiKeys.read(api_key), hosts=frozenset(hosts), max_body=max_body)
+    keys, feeds = ApiKeys.read(api_key), PromptFeeds(app)
+    service = Service(app=app, pulse=pulse, index=Index(app), prompts=feeds, keys=keys, hosts=frozenset(hosts), max_body=max_body)
     operations = (*OPERATIONS, described(OPERATIONS))
 
     @asynccontextmanager

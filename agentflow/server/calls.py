@@ -27,6 +27,7 @@ from agentflow.server.errors import (
 )
 from agentflow.server.index import Index
 from agentflow.server.needs import Need
+from agentflow.server.prompt_feed import PromptFeeds
 from agentflow.server.pulse import Pulse
 from agentflow.server.requests import Nothing
 
@@ -42,6 +43,7 @@ class Service:
     app: Agentflow
     pulse: Pulse
     index: Index
+    prompts: PromptFeeds
     keys: ApiKeys = field(default_factory=ApiKeys)
     hosts: frozenset[str] = frozenset()
     max_body: int = 4 * 1024 * 1024
@@ -76,7 +78,7 @@ class Operation:
     """A route, what it `needs` of its caller, and what the OpenAPI document says of it.
 
     `later` is what a 202 answers with; `problems` are the statuses it may fail with beside those all share. `raw`: the handler reads query
-    and body itself, for a protocol that is not ours.
+    and body itself, for a protocol that is not ours. `takes`: the media type of a body that is no JSON and that the handler reads itself.
     """
 
     method: str
@@ -93,6 +95,7 @@ class Operation:
     media: str = "application/json"
     headers: tuple[str, ...] = ()
     raw: bool = False
+    takes: str | None = None
 
     @property
     def name(self) -> str:
@@ -111,7 +114,7 @@ class Operation:
                 await self.needs.permit(call)
                 return await self.handler(call)
             query = _query(request, self.query)
-            body = await _body(request, self.body, service.max_body)
+            body = await self._read(request, service.max_body)
             call = Call(service, request, body, query, caller)
             await self.needs.permit(call)
             return await self.handler(call)
@@ -119,6 +122,13 @@ class Operation:
             return failed(error)
         except Exception as error:  # noqa: BLE001 - a defect is told in the one shape, too
             return unexpected(error, request)
+
+    async def _read(self, request: Request, limit: int) -> BaseModel:
+        if self.takes is None:
+            return await _body(request, self.body, limit)
+        if _media_of(request) != self.takes:
+            raise UnsupportedMediaType(f"The body is not said to be {self.takes}.", hint=f"Send `Content-Type: {self.takes}`.")
+        return Nothing()
 
     async def _caller(self, service: Service, request: Request) -> Caller:
         check_host(service, request)
@@ -170,7 +180,7 @@ async def _body(request: Request, model: type[Model], limit: int) -> Model:
     if not text.strip():
         text = b"{}"
     # What a web page of others may send without asking first is never said to be JSON.
-    elif request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    elif _media_of(request) != "application/json":
         raise UnsupportedMediaType("The body is not said to be JSON.", hint="Send `Content-Type: application/json`.")
     try:
         return model.model_validate_json(text)
@@ -178,6 +188,10 @@ async def _body(request: Request, model: type[Model], limit: int) -> Model:
         if error.errors()[0]["type"] == "json_invalid":
             raise RequestError(f"The body is not JSON: {error.errors()[0]['msg']}.", hint="Send one JSON object.") from None
         raise InvalidRequest.of(error, "body") from None
+
+
+def _media_of(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def read_body(request: Request, limit: int) -> bytes:

@@ -75,6 +75,8 @@ def _described(operation: Operation, secured: bool) -> dict[str, Any]:
     if operation.body is not Nothing:
         required = any(field.is_required() for field in operation.body.model_fields.values())
         told["requestBody"] = {"required": required, "content": {"application/json": {"schema": _ref(operation.body)}}}
+    if operation.takes is not None:
+        told["requestBody"] = {"required": True, "content": {operation.takes: {}}}
     if secured and not operation.needs.open:
         told["security"] = [{"key": []}]
     return told

@@ -246,9 +246,13 @@ class RenderedPrompt(BaseModel):
 
 
 class SnapshotBinding(PromptBinding):
-    """A binding of a snapshot, with the name of its prompt."""
+    """A binding of a snapshot, with the name of its prompt.
+
+    With `salt` everybody makes the same choice as the server. A rollout that is damaged is not told.
+    """
 
     prompt: str
+    salt: str | None
 
 
 class PromptSnapshot(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentflow.server import governing, needs, prompts, releases
+from agentflow.server import governing, needs, prompt_archive, prompts, releases
 from agentflow.server.calls import Operation
 from agentflow.server.models import RunDetail
 from agentflow.server.prompt_models import (
@@ -32,6 +32,15 @@ from agentflow.server.prompt_models import (
     SaveVersion,
     UpgradedThread,
     UpgradeThread,
+)
+from agentflow.server.registry_models import (
+    DeleteQuery,
+    ExportQuery,
+    FallbackReport,
+    FallbacksRecorded,
+    FollowQuery,
+    ImportedPrompts,
+    ImportQuery,
 )
 from agentflow.server.release_models import FoundPolicy, PromptPolicy, PromptPolicyPage, PromptRequest, PromptRequestPage, SetPolicy
 
@@ -63,6 +72,50 @@ OPERATIONS = (
     ),
     Operation(
         method="GET",
+        path="/v1/prompt-snapshot/stream",
+        handler=prompts.follow_prompt_snapshot,
+        needs=needs.PROMPTS,
+        summary="Follow what is live in an environment",
+        query=FollowQuery,
+        answer=None,
+        problems=(429,),
+        media="text/event-stream",
+        headers=("Last-Event-ID",),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/prompt-export",
+        handler=prompt_archive.export_prompts,
+        needs=needs.PROMPTS,
+        summary="Take all prompts as one file",
+        query=ExportQuery,
+        answer=None,
+        media=prompt_archive.MEDIA,
+    ),
+    Operation(
+        method="POST",
+        path="/v1/prompt-import",
+        handler=prompt_archive.import_prompts,
+        needs=needs.DRAFTS,
+        summary="Keep the prompts of such a file",
+        query=ImportQuery,
+        answer=ImportedPrompts,
+        problems=(404, 409),
+        headers=_BY,
+        takes=prompt_archive.MEDIA,
+    ),
+    Operation(
+        method="POST",
+        path="/v1/prompt-fallbacks",
+        handler=prompts.record_fallbacks,
+        needs=needs.DRAFTS,
+        summary="Tell what was gone by while the registry was out of reach",
+        body=FallbackReport,
+        answer=FallbacksRecorded,
+        headers=_BY,
+    ),
+    Operation(
+        method="GET",
         path=f"{_PROMPT}/versions",
         handler=prompts.list_versions,
         needs=needs.PROMPTS,
@@ -90,6 +143,17 @@ OPERATIONS = (
         summary="Look at a version of a prompt",
         answer=PromptVersion,
         problems=(400, 404),
+    ),
+    Operation(
+        method="DELETE",
+        path=f"{_PROMPT}/versions/{{version}}",
+        handler=releases.delete_version,
+        needs=needs.KEY,
+        summary="Delete a version of a prompt that nobody needs",
+        query=DeleteQuery,
+        answer=PromptVersion,
+        problems=(400, 404, 409),
+        headers=_BY,
     ),
     Operation(
         method="POST",

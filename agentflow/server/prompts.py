@@ -19,16 +19,14 @@ from agentflow.serde import loads
 from agentflow.server.calls import Call, answer
 from agentflow.server.errors import RequestError
 from agentflow.server.generation_models import PromptDay
+from agentflow.server.prompt_feed import PromptReading
 from agentflow.server.prompt_models import (
-    Conditions,
     DiffQuery,
     EnvQuery,
-    Guarding,
     LintBody,
     LintFinding,
     LintPage,
     PinQuery,
-    PromptBinding,
     PromptBody,
     PromptDiff,
     PromptEventInfo,
@@ -38,23 +36,21 @@ from agentflow.server.prompt_models import (
     PromptPage,
     PromptPin,
     PromptPinPage,
-    PromptRollout,
     PromptSnapshot,
-    PromptVersion,
     PromptVersionPage,
-    RampStep,
     RenderedPrompt,
     RenderPrompt,
     SaveVersion,
-    SnapshotBinding,
 )
+from agentflow.server.prompt_views import binding_view, live_view, version_view
+from agentflow.server.registry_models import FallbackReport, FallbacksRecorded, FollowQuery
 from agentflow.server.requests import Nothing
+from agentflow.server.stream import EventStream
 from agentflow.server.waitpoints import decider
-from agentflow.storage.bindings import BindingRecord
+from agentflow.storage.fallbacks import Fallback
 from agentflow.storage.holders import HolderRecord
 from agentflow.storage.measuring import Lately
-from agentflow.storage.prompts import PromptEvent, VersionRecord
-from agentflow.storage.rollouts import Rollout
+from agentflow.storage.prompts import PromptEvent
 
 
 async def list_prompts(call: Call[Nothing, EnvQuery]) -> Response:
@@ -146,6 +142,26 @@ async def list_prompt_pins(call: Call[Nothing, PinQuery]) -> Response:
     return answer(PromptPinPage(pins=[pin_view(one) for one in found]))
 
 
+async def follow_prompt_snapshot(call: Call[Nothing, FollowQuery]) -> Response:
+    """All that is live in an environment, then each change of it at once: what holds, what no longer does, and versions that are new.
+
+    Each frame has the etag as its id; with `Last-Event-ID` nothing is told anew while nothing has changed.
+    """
+    service, known = call.service, call.request.headers.get("last-event-id")
+    service.pulse.admit()
+    source = PromptReading(service.prompts, call.query.env or call.app.environment, known)
+    return EventStream(source, service.pulse, live=call.query.live, expiring=call.caller.expiring(call.app.clock))
+
+
+async def record_fallbacks(call: Call[FallbackReport, Nothing]) -> Response:
+    """Write an event of its prompt, `prompt.fallback`, for each reason why one was filled without its registry."""
+    said, actor = call.body, decider(call, call.body.by, "http").name
+    told = [
+        Fallback(**one.model_dump(exclude={"since", "until"}), since=one.since * 1_000, until=one.until * 1_000) for one in said.fallbacks
+    ]
+    return answer(FallbacksRecorded(recorded=await call.app.prompts.fell_back(told, actor=actor, env=said.env)))
+
+
 async def get_prompt_snapshot(call: Call[Nothing, EnvQuery]) -> Response:
     """All that is live in an environment. With `If-None-Match`, 304 while nothing has changed."""
     env = call.query.env or call.app.environment
@@ -154,8 +170,8 @@ async def get_prompt_snapshot(call: Call[Nothing, EnvQuery]) -> Response:
     known = {one.strip().removeprefix("W/").strip('"') for one in call.request.headers.get("if-none-match", "").split(",")}
     if found.etag in known or "*" in known:
         return Response(status_code=304, headers=headers)
-    bindings = [SnapshotBinding(prompt=one.prompt, **_binding_fields(one)) for one in found.bindings]
-    made = answer(PromptSnapshot(env=env, etag=found.etag, bindings=bindings, versions=[version_view(one) for one in found.versions]))
+    bindings, versions = [live_view(one) for one in found.bindings], [version_view(one) for one in found.versions]
+    made = answer(PromptSnapshot(env=env, etag=found.etag, bindings=bindings, versions=versions))
     made.headers.update(headers)
     return made
 
@@ -202,61 +218,22 @@ def prompt_view(one: PromptRecord, day: Lately | None = None) -> PromptInfo:
     )
 
 
-def version_view(one: VersionRecord) -> PromptVersion:
-    """A version as it is shown over HTTP."""
-    return PromptVersion(
-        prompt=one.prompt,
-        number=one.number,
-        hash=one.hash,
-        body=PromptBody.model_validate_json(one.body),
-        source=one.source,
-        note=one.note,
-        actor=one.actor,
-        created_at=one.created_at // 1_000,
-        revoked_at=_millis(one.revoked_at),
-        revoke_policy=one.revoke_policy,
-    )
-
-
-def binding_view(one: BindingRecord) -> PromptBinding:
-    """A binding as it is shown over HTTP."""
-    return PromptBinding(**_binding_fields(one))
-
-
 def event_view(one: PromptEvent) -> PromptEventInfo:
     """An event as it is shown over HTTP."""
-    told: Mapping[str, Any] = {name: None if text is None else loads(text) for name, text in (("before", one.before), ("after", one.after))}
+    told: Mapping[str, Any] = {name: _said(text) for name, text in (("before", one.before), ("after", one.after))}
     plain = {name: getattr(one, name) for name in ("seq", "type", "env", "label", "actor", "reason")}
     return PromptEventInfo(**plain, **told, at=one.at // 1_000)
 
 
-def _binding_fields(one: BindingRecord) -> dict[str, Any]:
-    plain = {name: getattr(one, name) for name in ("env", "label", "mode", "code", "protected", "rev")}
-    times = {"expires_at": _millis(one.expires_at), "updated_at": one.updated_at // 1_000}
-    rolled = None if one.rolled is None else rollout_view(one.rollout or "", one.rolled)
-    return {**plain, **times, "version": one.number, "code_ahead": one.ahead, "weights": dict(one.weights), "rollout": rolled}
-
-
-def rollout_view(id: str, one: Rollout) -> PromptRollout:
-    """A rollout as it is shown over HTTP."""
-    plan = one.plan
-    return PromptRollout(
-        id=id,
-        weights=dict(plan.weights),
-        sticky=plan.sticky,
-        baseline=plan.baseline,
-        conditions=Conditions(**plan.conditions),
-        ramp=[RampStep(after_ms=after // 1_000, share=share) for after, share in plan.ramp],
-        guards=[Guarding(**asdict(guard)) for guard in plan.guards],
-        begun_at=one.begun_at // 1_000,
-    )
+def _said(text: str | None) -> Any:
+    """A binding or a number; the id of a run or a policy is the text itself."""
+    try:
+        return None if text is None else loads(text)
+    except ValueError:
+        return text
 
 
 def pin_view(one: HolderRecord) -> PromptPin:
     """A run that holds a version, as it is shown over HTTP."""
     plain = {name: getattr(one, name) for name in ("thread", "hash", "label", "variant")}
     return PromptPin(run=one.run_id, status=one.state, version=one.number, at=one.at // 1_000, **plain)
-
-
-def _millis(micros: int | None) -> int | None:
-    return None if micros is None else micros // 1_000

@@ -22,6 +22,7 @@ from agentflow.server.prompt_models import (
     UpgradeThread,
 )
 from agentflow.server.prompts import binding_view, name_of, version_view, which
+from agentflow.server.registry_models import DeleteQuery
 from agentflow.server.requests import Nothing
 from agentflow.server.runs import seen
 from agentflow.server.waitpoints import decider
@@ -87,6 +88,15 @@ async def revoke_version(call: Call[RevokeVersion, Nothing]) -> Response:
     return answer(
         version_view(await call.app.prompts.revoke(name_of(call), number, policy=call.body.policy, actor=actor, reason=call.body.reason))
     )
+
+
+async def delete_version(call: Call[Nothing, DeleteQuery]) -> Response:
+    """Delete a version that nobody needs: 409 `version_in_use` says by what it is used. Its number is never used again."""
+    name, number = name_of(call), which(str(call.request.path_params["version"]))
+    if isinstance(number, str):
+        number = (await call.app.prompts.version(name, number)).number
+    actor = decider(call, call.query.by, "http").name
+    return answer(version_view(await call.app.prompts.delete_version(name, number, actor=actor, reason=call.query.reason)))
 
 
 async def repin_run(call: Call[RepinRun, Nothing]) -> Response:

@@ -6,15 +6,16 @@ Every move locks the prompt's row, counts the binding's `rev` on and writes an e
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from agentflow.database.port import Row, Transaction, transaction
-from agentflow.errors import BindingConflict, BindingProtected, PromptError
+from agentflow.errors import BindingConflict, BindingProtected, PromptError, RegistryUnreadable
 from agentflow.serde import dumps
-from agentflow.storage import prompts
+from agentflow.storage import prompts, rollouts
 from agentflow.storage.prompts import Happening, Own, VersionRecord
-from agentflow.storage.rollouts import Asker, Rollout, chosen
+from agentflow.storage.rollouts import Asker, Rollout
 from agentflow.storage.statements import SQL
 
 LIVE = "live"
@@ -127,8 +128,11 @@ def _whole(row: Row) -> Transaction[BindingRecord]:
     found = BindingRecord(**columns)
     if found.rollout is None:
         return found
-    begun = yield from rollout(found.rollout)
-    return replace(found, rolled=begun, weights=begun.plan.weights)
+    # One that is damaged has no weights: whoever looks, or mends it by a release, still sees the binding.
+    with suppress(RegistryUnreadable):
+        begun = yield from rollouts.get(found.prompt, found.rollout)
+        return replace(found, rolled=begun, weights=begun.plan.weights)
+    return found
 
 
 _OF_PLAN = frozenset({"weights", "rolled"})
@@ -137,12 +141,6 @@ _OF_PLAN = frozenset({"weights", "rolled"})
 def rolled_out() -> Transaction[Sequence[BindingRecord]]:
     """All bindings under which several versions hold."""
     return (yield from _all((yield SQL.bindings.rolled_out())))
-
-
-def rollout(id: str) -> Transaction[Rollout]:
-    """A rollout that somebody began."""
-    [row] = yield SQL.bindings.rollout(id=id)
-    return Rollout.of(row)
 
 
 def undeployed(own: Iterable[Own], env: str) -> Transaction[list[Own]]:
@@ -197,20 +195,21 @@ def _deployed(before: BindingRecord, version: VersionRecord, actor: str, now: in
 
 
 def choose(binding: BindingRecord | None, own: VersionRecord | None, asker: Asker) -> Transaction[Choice | None]:
-    """The version that holds for somebody, of a binding as it is now; None where neither a binding nor code says so."""
+    """The version that holds for somebody, of a binding as it is now; None where neither a binding nor code says so.
+
+    Raises `RegistryUnreadable` and `VersionNotFound`.
+    """
     if binding is None or binding.mode == CODE:
         number = None if binding is None else binding.number
         # Whoever has the code gets what that says: while a deploy is under way, two versions of it are at work.
         if own is not None:
             return Choice(own)
         return None if binding is None or number is None else Choice((yield from prompts.find(binding.prompt, number)))
-    if binding.rolled is not None:
-        plan = binding.rolled.plan
-        if plan.baseline is not None and not asker.meets(plan.conditions):
-            # It takes no part, and says nothing of how the versions compare.
-            return Choice((yield from prompts.find(binding.prompt, plan.baseline)))
-        number = chosen(binding.weights, binding.rolled.salt, asker.sticks(plan.sticky))
-        return Choice((yield from prompts.find(binding.prompt, number)), f"v{number}", binding.rollout)
+    if binding.mode == ROLLOUT:
+        rolled = binding.rolled or (yield from rollouts.get(binding.prompt, binding.rollout or ""))
+        number, taking_part = rolled.choose(binding.weights, asker)
+        version = yield from prompts.find(binding.prompt, number)
+        return Choice(version, f"v{number}", binding.rollout) if taking_part else Choice(version)
     return Choice((yield from prompts.find(binding.prompt, binding.number or 0)))
 
 

@@ -58,9 +58,12 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """The version that a run holds. `reason` says why it is another one than was chosen first, `branch` where `rendered` was made."""
+    """The version that a run holds. `reason` says why it is another one than was chosen first, `branch` where `rendered` was made.
 
-    number: int
+    It has no `number` where the code's version could not be registered.
+    """
+
+    number: int | None = None
     hash: str
     body: str
     label: str
@@ -109,7 +112,7 @@ def resolve(lease: Lease, wanted: Wanted, place: Place) -> Transaction[Held]:
     choice = yield from _agreed(lease, wanted, place, top, own)
     held = yield from _settled(wanted, choice, own, place.branch)
     yield from _own_pin(lease, wanted, held, now)
-    yield from _record(lease, place.entry, held)
+    yield from record(lease, place.entry, held)
     return held
 
 
@@ -129,7 +132,7 @@ def adopt(lease: Lease, wanted: Wanted, held: Held, place: Place, *, compared: b
     else:
         before = yield from prompts.find(wanted.prompt, held.hash)
     moved = None if before.hash == held.hash or not pinned else f"moved by {pinned[0]['moved_by']}"
-    version, reason = yield from _standing(before)
+    version, reason = yield from standing(before)
     version, reason, rendered = yield from _fitting(wanted, version, own, reason or moved)
     if version.hash == held.hash:
         # A run that was made of another one's record tells those below it what it holds.
@@ -137,7 +140,7 @@ def adopt(lease: Lease, wanted: Wanted, held: Held, place: Place, *, compared: b
         return None
     after = _held(wanted, Choice(version), reason, rendered if compared else None, place.branch)
     yield from _own_pin(lease, wanted, after, now)
-    yield from _record(lease, place.entry, after)
+    yield from record(lease, place.entry, after)
     return after
 
 
@@ -149,7 +152,10 @@ def resolve_once(lease: Lease, wanted: Wanted, place: Place) -> Transaction[Held
     own = None if wanted.own is None else (yield from prompts.ensure(wanted.own, "code", now))
     choice = yield from _chosen(wanted, place, f"run:{lease.run}", own)
     held = yield from _settled(wanted, choice, own, place.branch)
-    yield from _record(lease, place.entry, held)
+    # Nobody goes by this row: it says that the run needs the version for as long as it is replayed.
+    kept = Choice((yield from prompts.hold(wanted.prompt, held.hash)), held.variant, held.rollout)
+    yield from _kept_as(f"run:{lease.run}", lease.run, (wanted.prompt, f"@step:{held.number}"), kept, now)
+    yield from record(lease, place.entry, held)
     return held
 
 
@@ -192,7 +198,7 @@ def _kept_in(scope: str, wanted: Wanted) -> Transaction[Choice | None]:
 def _stands(version: VersionRecord) -> Transaction[bool]:
     """Whether a run may begin with a version, or with one that stands for it."""
     try:
-        yield from _standing(version)
+        yield from standing(version)
     except VersionRevoked:
         return False
     return True
@@ -233,7 +239,7 @@ def live(wanted: Wanted, env: str, now: int) -> Transaction[Held]:
 
 def _settled(wanted: Wanted, choice: Choice, own: VersionRecord | None, branch: str) -> Transaction[Held]:
     """What was chosen, or what stands for it where it is revoked or does not fit."""
-    version, reason = yield from _standing(choice.version)
+    version, reason = yield from standing(choice.version)
     version, reason, rendered = yield from _fitting(wanted, version, own, reason)
     return _held(wanted, choice if version.number == choice.version.number else Choice(version), reason, rendered, branch)
 
@@ -263,7 +269,7 @@ def _pinned(row: Row) -> Transaction[Choice]:
     return Choice(version, row["variant"], row["rollout"])
 
 
-def _standing(version: VersionRecord) -> Transaction[tuple[VersionRecord, str | None]]:
+def standing(version: VersionRecord) -> Transaction[tuple[VersionRecord, str | None]]:
     """The version, or the one that those go on with who hold a revoked one. Raises `VersionRevoked`."""
     reason = None
     for _ in range(_CHAIN):
@@ -288,7 +294,7 @@ def _fitting(
     except PromptError:
         if own is None or own.hash == version.hash or wanted.version is not None:
             raise
-    mine, _ = yield from _standing(own)
+    mine, _ = yield from standing(own)
     return mine, "contract", wanted.fits(mine.body)
 
 
@@ -308,7 +314,7 @@ def _held(wanted: Wanted, choice: Choice, reason: str | None, rendered: str | No
 
 
 def _own_pin(lease: Lease, wanted: Wanted, held: Held, now: int) -> Transaction[None]:
-    version = yield from prompts.find(wanted.prompt, held.hash)
+    version = yield from prompts.hold(wanted.prompt, held.hash)
     choice = Choice(version, held.variant, held.rollout)
     kept = yield from _kept(f"run:{lease.run}", lease.run, wanted, choice, now)
     if kept.version.hash != held.hash:
@@ -320,7 +326,8 @@ def _move(scope: str, prompt: str, label: str, version: VersionRecord, by: str, 
     return len(moved)
 
 
-def _record(lease: Lease, entry: JournalEntry, held: Held) -> Transaction[None]:
+def record(lease: Lease, entry: JournalEntry, held: Held) -> Transaction[None]:
+    """Write the record that a run goes by. Raises `LeaseLost`."""
     # It is there already where the connection broke after the commit.
     if not (yield SQL.journal.found(run=lease.run, seq=entry.seq)):
         yield from journal.record(lease, replace(entry, value=held.written()))
@@ -379,6 +386,7 @@ def start(new: NewRun, holding: Holding, now: int) -> Transaction[Started]:
         held[prompt, LIVE] = Choice((yield from prompts.find(prompt, number)))
     run = started.run.key
     for (prompt, label), choice in held.items():
+        yield from prompts.hold(prompt, choice.version.hash)
         yield from _kept_as(f"run:{run}", run, (prompt, label), choice, now)
     return started
 

@@ -129,6 +129,12 @@ def find(prompt: str, which: int | str) -> Transaction[VersionRecord]:
     return version_of(found[0])
 
 
+def hold(prompt: str, hash: str) -> Transaction[VersionRecord]:
+    """A version that is held from now on: nobody deletes it meanwhile. Raises `VersionNotFound`."""
+    found = yield SQL.prompts.hold(prompt=prompt, hash=hash)
+    return version_of(found[0]) if found else (yield from find(prompt, hash))
+
+
 def ensure(own: Own, actor: str, now: int) -> Transaction[VersionRecord]:
     """The version of a body that code has: registered now if it never was."""
     found = yield SQL.prompts.hashed(prompt=own.name, hash=own.hash)
@@ -158,10 +164,10 @@ def save(new: NewVersion, now: int) -> Transaction[VersionRecord]:
 
 
 @transaction
-def create(own: Own, source: str, actor: str, now: int) -> Transaction[VersionRecord]:
+def create(own: Own, source: str, actor: str, now: int, note: str = "") -> Transaction[VersionRecord]:
     """Keep a version of a prompt that may be new, as an import brings it."""
     yield from lock_own(own, now)
-    return (yield from keep(NewVersion(prompt=own.name, hash=own.hash, body=own.body, source=source, actor=actor), now))
+    return (yield from keep(NewVersion(prompt=own.name, hash=own.hash, body=own.body, source=source, actor=actor, note=note), now))
 
 
 @transaction

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from agentflow.database.port import Transaction, transaction
-from agentflow.errors import PromptError
+from agentflow.errors import PromptError, RegistryUnreadable
 from agentflow.records import new_id
 from agentflow.serde import dumps, loads
-from agentflow.storage import bindings, policies, prompts
+from agentflow.storage import bindings, policies, prompts, rollouts
 from agentflow.storage.bindings import CODE, PINNED, ROLLOUT, BindingRecord, Move
 from agentflow.storage.policies import PolicyRecord
 from agentflow.storage.prompts import EVENTS, Happening, PromptEvent, VersionRecord
@@ -111,8 +112,7 @@ def roll_back(how: Move, now: int) -> Transaction[BindingRecord]:
 
 def back(how: Move, kind: str, before: BindingRecord, now: int) -> Transaction[BindingRecord]:
     """Have hold what held before the last move of what is locked."""
-    history = yield from _history(how.prompt, how.env)
-    event = _undone([one for one in history if one.label == how.label and one.type in _MOVES])
+    event = yield from last_move(how.prompt, how.env, how.label)
     if event is None or event.before is None:
         hint = "Release a version that is good."
         raise PromptError(f"{how.prompt} has no earlier state in {how.env}.", hint=hint, prompt=how.prompt)
@@ -122,7 +122,7 @@ def back(how: Move, kind: str, before: BindingRecord, now: int) -> Transaction[B
     number = before.code if mode == CODE else said.get("number")
     begun: Rollout | None = None
     if mode == ROLLOUT:
-        begun = yield from bindings.rollout(said["rollout"])
+        begun = yield from rollouts.get(how.prompt, said["rollout"])
     for one in begun.plan.versions if begun is not None else [] if number is None or mode == CODE else [number]:
         yield from bindings.good(how.prompt, one)
     held: dict[str, Any] = {"rollout": said.get("rollout"), "expires_at": said.get("expires_at"), "rolled": begun, "weights": {}}
@@ -194,19 +194,26 @@ def revoke(prompt: str, number: int, policy: str, said: Happening, now: int) -> 
 
 def _held_before(prompt: str, one: BindingRecord) -> Transaction[set[int]]:
     """The versions that held under a binding at any time."""
-    found, rollouts = set(one.versions), set[str]()
+    found, begun = set(one.versions), set[str]()
     for event in (yield from _history(prompt, one.env)):
         if event.label == one.label and event.type in _MOVES:
             held: dict[str, Any] = loads(event.after or "{}")
             found |= {held["number"]} if held.get("number") is not None else set()
-            rollouts |= {held["rollout"]} if held.get("rollout") is not None else set()
-    for id in sorted(rollouts):
-        found |= set((yield from bindings.rollout(id)).plan.versions)
+            begun |= {held["rollout"]} if held.get("rollout") is not None else set()
+    for id in sorted(begun):
+        with suppress(RegistryUnreadable):
+            found |= set((yield from rollouts.get(prompt, id)).plan.versions)
     return found
 
 
 _BACK = frozenset({"rolled.back", "guard.rolled.back"})
 _MOVES = frozenset({"deployed", "released", "follows.code", "rollout", "guard.paused"}) | _BACK
+
+
+def last_move(prompt: str, env: str, label: str) -> Transaction[PromptEvent | None]:
+    """The move that going back takes back: what held before it is in `before`."""
+    history = yield from _history(prompt, env)
+    return _undone([one for one in history if one.label == label and one.type in _MOVES])
 
 
 def _undone(moves: Sequence[PromptEvent]) -> PromptEvent | None:

@@ -8,9 +8,10 @@ from hashlib import blake2b
 from math import inf, log
 from typing import Any, Literal, Self
 
-from agentflow.database.port import Row
-from agentflow.errors import PromptError
+from agentflow.database.port import Row, Transaction
+from agentflow.errors import PromptError, RegistryUnreadable
 from agentflow.serde import dumps, loads
+from agentflow.storage.statements import SQL
 
 Sticky = Literal["run", "thread", "key"]
 STICKY = ("run", "thread", "key")
@@ -163,9 +164,26 @@ class Rollout:
         plan = Plan.read({"weights": loads(row["weights"]), "sticky": row["sticky"], **loads(row["terms"] or "{}")})
         return cls(plan=plan, salt=row["salt"], begun_at=row["created_at"])
 
+    def choose(self, weights: Mapping[int, float], asker: Asker) -> tuple[int, bool]:
+        """The version for somebody by the weights of now, and whether they take part: who does not says nothing of how versions compare."""
+        baseline = self.plan.baseline
+        if baseline is not None and not asker.meets(self.plan.conditions):
+            return baseline, False
+        return chosen(weights, self.salt, asker.sticks(self.plan.sticky)), True
+
     def weights(self, now: int) -> Mapping[int, float]:
         """The weights at that time."""
         return self.plan.at(now - self.begun_at)
+
+
+def get(prompt: str, id: str) -> Transaction[Rollout]:
+    """A rollout by its id. Raises `RegistryUnreadable` for one that is gone or damaged."""
+    found = yield SQL.bindings.rollout(id=id)
+    try:
+        return Rollout.of(found[0])
+    except (PromptError, LookupError, ValueError, TypeError, AttributeError) as error:
+        hint = "Release a version, or roll out anew."
+        raise RegistryUnreadable(f"A rollout of {prompt} cannot be read.", hint=hint, prompt=prompt, rollout=id) from error
 
 
 def _check_conditions(conditions: Mapping[str, Any]) -> None:

@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 CHANGED = "changed"
 """The topic that says, of no run in particular, that a run is not in the state that it was in."""
+PROMPTS = "prompts"
+"""The topic that says, of no prompt in particular, that what is live may have changed."""
 _COARSE = frozenset({"run.queued", "run.started", "run.attempt", "run.waiting", "run.progress", "end"})
 
 

@@ -10,9 +10,10 @@ from agentflow import Agent, Approval, ai, approve, ask, step, task
 from agentflow.app.decision import EditDenied
 from agentflow.app.grants import Always
 from agentflow.errors import DefinitionError
+from agentflow.handle import RunHandle
 from agentflow.policy import Policy, at_least
 from agentflow.records import RunState
-from agentflow.serde import decode_failure, loads
+from agentflow.serde import ANY, decode_failure, loads
 from agentflow.storage.policy import NotEligible
 from agentflow.streams.events import ToolDenied
 from agentflow.testing import Engine, Waiting, call, scripted_model, text
@@ -250,11 +251,12 @@ async def test_a_child_run_is_in_the_name_of_whoever_started_its_parent(engine: 
 
     run = await engine.start(parent.using(started_by="otto"))
     await engine.waiting(run)
-    [inside] = [one for one in await engine.app.runs.list(task="wish_of") if one.parent_id == run.id][:1]
-    assert {one.started_by for one in await engine.app.runs.list(task="wish_of")} == {"otto"}
-    for one in await engine.app.runs.list(task="wish_of"):
-        for question in await engine.app.runs.waiting_for(one.id):
-            await engine.app.waitpoints.approve(question.id, by="maria")
+    children = await engine.app.runs.list(task="wish_of")
+    [inside] = [one for one in children if one.parent_id == run.id][:1]
+    assert {one.started_by for one in children} == {"otto"}
+    for one in children:
+        [question] = await engine.waiting(RunHandle(one.id, engine.app.runs, ANY))
+        await engine.app.waitpoints.approve(question.id, by="maria")
     assert "True by maria" in (await run.result())[0]
     assert inside.started_by == "otto"
 

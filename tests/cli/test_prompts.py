@@ -147,6 +147,26 @@ def test_an_export_of_langfuse_is_taken(call: Call, folder: Path) -> None:
     assert (newest["number"], newest["source"], newest["note"], newest["actor"]) == (2, "import", "langfuse 2", "maria")
 
 
+def test_prompts_go_elsewhere_as_one_file_and_what_nobody_needs_is_deleted(call: Call, folder: Path) -> None:
+    pushed(call, folder, "Title: {{topic}}\n")
+    call("prompts", "release", "title", "2")
+    assert "all.tar" in call("prompts", "export", "all.tar").stdout
+    call("prompts", "export", "all")
+    elsewhere = ("--directory", "elsewhere")
+
+    async def found() -> None:
+        async with Agentflow(directory=folder / "elsewhere", redis="redis://127.0.0.1:1", worker=False):
+            pass
+
+    asyncio.run(found())
+    assert "0 of 2 versions were there. 0 releases were made." in call("prompts", "import", "all.tar", *elsewhere).stdout
+    assert "2 of 2 versions were there. 1 releases were made." in call("prompts", "import", "all", "--labels", *elsewhere).stdout
+    hashes = [[one["hash"] for one in as_json(call("prompts", "show", "title", "--json", *way))["versions"]] for way in ((), elsewhere)]
+    assert hashes[0] == hashes[1] != []
+    assert "v2 of title is in use: live in prod" in call("prompts", "delete", "title", "v2", *elsewhere).stderr
+    assert "v1 of title is deleted." in call("prompts", "delete", "title", "1", *elsewhere).stdout
+
+
 def test_files_are_looked_at(call: Call, folder: Path) -> None:
     assert call("prompts", "lint", str(folder)).exit_code == 0
     path = folder / "draft.prompt.md"

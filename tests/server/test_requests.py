@@ -17,6 +17,7 @@ from agentflow import Agentflow
 from agentflow.server.calls import Call, Operation, Service
 from agentflow.server.index import Index
 from agentflow.server.needs import OPEN
+from agentflow.server.prompt_feed import PromptFeeds
 from agentflow.server.pulse import Pace, Pulse
 from agentflow.server.requests import Nothing
 from agentflow.server.routes import OPERATIONS
@@ -155,7 +156,7 @@ async def test_a_defect_is_told_in_the_one_shape_and_logged(app: Agentflow, capl
         raise ZeroDivisionError("a secret of ours")
 
     operation = Operation(method="GET", path="/broken", handler=broken, needs=OPEN, summary="Break", answer=None)
-    service = Service(app=app, pulse=Pulse(app, Pace()), index=Index(app))
+    service = Service(app=app, pulse=Pulse(app, Pace()), index=Index(app), prompts=PromptFeeds(app))
 
     async def endpoint(request: Request) -> Response:
         return await operation.answered(service, request)

@@ -19,6 +19,7 @@ from agentflow.server.calls import Call, Operation, Service
 from agentflow.server.index import Index
 from agentflow.server.needs import OPEN
 from agentflow.server.openapi import described
+from agentflow.server.prompt_feed import PromptFeeds
 from agentflow.server.pulse import Pace, Pulse
 from agentflow.server.requests import Nothing
 from agentflow.server.routes import OPERATIONS
@@ -81,9 +82,14 @@ ALLOWED: dict[str, set[str]] = {
     "list_prompts": PROMPTS,
     "get_prompt": PROMPTS,
     "get_prompt_snapshot": PROMPTS,
+    "follow_prompt_snapshot": PROMPTS,
+    "record_fallbacks": {"drafts"},
+    "export_prompts": PROMPTS,
+    "import_prompts": {"drafts"},
     "list_versions": PROMPTS,
     "save_version": {"drafts"},
     "get_version": PROMPTS,
+    "delete_version": set(),
     "revoke_version": set(),
     "repin_run": set(),
     "replay_run": set(),
@@ -121,7 +127,11 @@ _ABSENT = (
 )
 TOGETHER = {"run_agent": ("task", "thread"), "create_grant": ("granting", "waitpoint")}
 """Operations for which one scope alone does not do."""
-INDEX = {"stream_index": {"tag": "vip", "live": "0"}, "diff_versions": {"before": "1", "after": "2"}}
+INDEX = {
+    "stream_index": {"tag": "vip", "live": "0"},
+    "diff_versions": {"before": "1", "after": "2"},
+    "follow_prompt_snapshot": {"live": "0"},
+}
 BODY: dict[str, Any] = {"messages": []}
 
 
@@ -188,8 +198,12 @@ class Stage:
             "revoke_version": {"policy": "pause"},
             "repin_run": {"run": run, "version": 1},
             "upgrade_thread": {"thread": "t-7"},
+            "record_fallbacks": {"fallbacks": []},
             "run_agent": {"threadId": "t-7", "runId": "r", "messages": []},
         }
+        if operation.takes is not None:
+            headers = {**bearer(credential), "content-type": operation.takes}
+            return await self.site.client.request(operation.method, path, content=b"", headers=headers)
         body = bodies.get(name, {}) if operation.method == "POST" else None
         return await self.site.client.request(operation.method, path, params=query, json=body, headers=bearer(credential))
 
@@ -282,7 +296,7 @@ async def test_who_calls_what_is_open_to_all_is_nobody_even_with_a_key(app: Agen
         return JSONResponse([caller.key is None, caller.reads("run_1", ["vip"]), caller.answers("wp_1", "run_1"), caller.thoughts])
 
     operation = Operation(method="GET", path="/look", handler=look, needs=OPEN, summary="Look", answer=None)
-    service = Service(app=app, pulse=Pulse(app, Pace()), index=Index(app), keys=ApiKeys.read(KEY))
+    service = Service(app=app, pulse=Pulse(app, Pace()), index=Index(app), prompts=PromptFeeds(app), keys=ApiKeys.read(KEY))
 
     async def endpoint(request: Request) -> Response:
         return await operation.answered(service, request)

@@ -12,6 +12,7 @@ export type * from "./inputs.ts";
 export type * from "./models.ts";
 export type * from "./parts.ts";
 export type * from "./prompt_models.ts";
+export type * from "./registry_models.ts";
 export type * from "./release_models.ts";
 export type * from "./requests.ts";
 export type * from "./states.ts";

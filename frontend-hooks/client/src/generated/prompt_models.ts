@@ -297,6 +297,7 @@ export interface SaveVersion {
 /** A binding of a snapshot, with the name of its prompt. */
 export interface SnapshotBinding extends PromptBinding {
   prompt: string;
+  salt: string | null;
 }
 
 /** The thread whose next run is to take what is live then. */
