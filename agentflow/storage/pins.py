@@ -205,14 +205,8 @@ def _stands(version: VersionRecord) -> Transaction[bool]:
 
 
 def _chosen(wanted: Wanted, place: Place, family: str, own: VersionRecord | None) -> Transaction[Choice]:
-    asker = Asker(
-        key=wanted.sticky or place.key,
-        thread=place.thread,
-        root=family,
-        task=place.task,
-        tags=place.tags,
-        variables=wanted.variables,
-    )
+    key, told = wanted.sticky or place.key, wanted.variables
+    asker = Asker(key=key, thread=place.thread, root=family, task=place.task, tags=place.tags, variables=told)
     return (yield from choose(wanted, place.env, own, asker, place.entry.ended_at))
 
 

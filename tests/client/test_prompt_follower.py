@@ -91,14 +91,8 @@ async def test_what_is_live_is_told_at_once_and_chosen_as_the_server_chooses(pla
             theirs, ours = await coded.get(topic="owls", sticky=str(count)), await live.get(coded, topic="owls", sticky=str(count))
             assert (ours.text, ours.number, ours.variant) == (theirs.text, theirs.number, theirs.variant)
         before = live.etag
-        plan: Any = {
-            "weights": {two: 1},
-            "baseline": 1,
-            "conditions": {"variables": {"topic": ["owls"]}},
-            "ramp": [("0h", 0.5)],
-            "sticky": "key",
-        }
-        await prompts.rollout("followed", **plan, **MARIA)
+        owls: Any = {"variables": {"topic": ["owls"]}}
+        await prompts.rollout("followed", weights={two: 1}, baseline=1, conditions=owls, ramp=[("0h", 0.5)], sticky="key", **MARIA)
         await until(live, lambda: live.etag != before)
         for topic in ("owls", "frogs"):
             pairs = [(await coded.get(topic=topic, sticky=str(at)), await live.get(coded, topic=topic, sticky=str(at))) for at in range(20)]
