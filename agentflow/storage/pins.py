@@ -335,7 +335,7 @@ def repin(run_id: str, prompt: str, to: int | str, said: Happening, now: int) ->
         raise PromptError(f"v{version.number} of {prompt} is revoked.", hint="Take another version.", prompt=prompt)
     if not (yield from _repinned(f"run:{run.key}", version, said.actor, now)):
         yield from _kept_as(f"run:{run.key}", run.key, (prompt, LIVE), Choice(version), now)
-    told = Happening(type="run.repinned", actor=said.actor, reason=said.reason, before=dumps(run_id), after=str(version.number))
+    told = Happening(type="run.repinned", actor=said.actor, reason=said.reason, before=dumps(run_id), after=dumps(version.number))
     yield from prompts.tell(prompt, told, now)
     return version
 
@@ -366,8 +366,7 @@ def start(new: NewRun, holding: Holding, now: int) -> Transaction[Started]:
     held: dict[tuple[str, str], Choice] = {}
     if holding.of is not None:
         for row in (yield SQL.pins.of_scope(scope=f"run:{holding.of}")):
-            if row["prompt"]:
-                held[row["prompt"], row["label"]] = yield from _pinned(row)
+            held[row["prompt"], row["label"]] = yield from _pinned(row)
     for prompt, number in holding.versions.items():
         held[prompt, LIVE] = Choice((yield from prompts.find(prompt, number)))
     run = started.run.key

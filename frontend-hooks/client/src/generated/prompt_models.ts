@@ -2,6 +2,12 @@
 
 import type { PromptDay } from "./generation_models.ts";
 
+/** A body that nobody may have kept yet, and the version that it is laid beside, by number or hash. */
+export interface DiffBody {
+  before: number | string;
+  body: PromptBody;
+}
+
 /** A passage that both versions have, or one of them. */
 export interface DiffPiece {
   op: "same" | "removed" | "added";
@@ -100,10 +106,10 @@ export interface PromptBody {
   fenced?: readonly string[];
 }
 
-/** Two versions side by side: all messages, and what differs beside them. */
+/** Two versions side by side: all messages, and what differs beside them. `after` is null for a body that is no version yet. */
 export interface PromptDiff {
   before: number;
-  after: number;
+  after: number | null;
   same: boolean;
   messages: readonly DiffText[];
   partials: readonly DiffText[];
