@@ -7,6 +7,7 @@ import { QueuesApi, TasksApi, WorkersApi } from "./fleet.ts";
 import type { Health } from "./generated/index.ts";
 import { GrantsApi } from "./grants.ts";
 import { type IndexFilter, IndexStore } from "./index-store.ts";
+import { PromptsApi } from "./prompts.ts";
 import { Requester, type RequesterOptions } from "./request.ts";
 import { RunStore, type RunStoreOptions } from "./run-store.ts";
 import { RunsApi } from "./runs.ts";
@@ -43,6 +44,7 @@ export class AgentflowClient {
   readonly workers: WorkersApi;
   readonly queues: QueuesApi;
   readonly threads: ThreadsApi;
+  readonly prompts: PromptsApi;
   readonly tokens: TokensApi;
   readonly grants: GrantsApi;
   readonly audit: AuditApi;
@@ -65,6 +67,7 @@ export class AgentflowClient {
     this.workers = new WorkersApi(requester);
     this.queues = new QueuesApi(requester);
     this.threads = new ThreadsApi(requester);
+    this.prompts = new PromptsApi(requester);
     this.tokens = new TokensApi(requester);
     this.grants = new GrantsApi(requester);
     this.audit = new AuditApi(requester);
