@@ -1,0 +1,44 @@
+import { type DraftObject, draftsOf, type Field, Fields, fieldsOf, type Read, readAll, type Schema } from "@agentflow/react";
+import { useMemo, useState } from "react";
+import { FORM } from "../asking/form-classes.ts";
+
+/** The variables of a prompt as they are filled in for its preview. */
+export interface Variables {
+  fields: readonly Field[];
+  drafts: DraftObject;
+  change: (drafts: DraftObject) => void;
+  /** Fill in the values of a call. */
+  take: (values: Schema) => void;
+  read: Read;
+}
+
+/** A form of what the contract asks of callers. */
+export function useVariables(contract: Schema): Variables {
+  const text = JSON.stringify(contract);
+  const fields = useMemo(() => {
+    const schema = JSON.parse(text) as Schema;
+    return Object.keys((schema.properties as object | undefined) ?? {}).length === 0 ? [] : fieldsOf(schema);
+  }, [text]);
+  const [kept, change] = useState<DraftObject>({});
+  const drafts = useMemo(() => ({ ...draftsOf(fields, {}), ...kept }), [fields, kept]);
+  const read = useMemo(() => readAll(fields, drafts), [fields, drafts]);
+  return { fields, drafts, change, take: (values) => change(draftsOf(fields, values)), read };
+}
+
+/** Those that are needed and have nothing in them, or something that does not fit. */
+export function missingOf({ read }: Variables): readonly string[] {
+  return [...new Set(Object.keys(read.problems).map((path) => path.split(".")[0] ?? ""))];
+}
+
+export function VariablesForm({ variables }: { variables: Variables }) {
+  const { fields, drafts, change, read } = variables;
+  // What is still empty is asked for by the preview; only what was typed and does not fit is wrong.
+  const typed = Object.entries(read.problems).filter(([path]) => drafts[path.split(".")[0] ?? ""]);
+  return (
+    <section className="variables" aria-label="Variables">
+      <h2 className="section-head">Variables</h2>
+      {fields.length === 0 ? <p className="quiet small">It has none.</p> : null}
+      <Fields fields={fields} drafts={drafts} problems={Object.fromEntries(typed)} onChange={change} classes={FORM} />
+    </section>
+  );
+}
