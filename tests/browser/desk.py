@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from agentflow import Agent, Approval, ai, approve, ask, step, task
+from agentflow import Agent, Approval, Untrusted, ai, approve, ask, prompt, slot, step, system, task, user
 from agentflow.engine.task import Task
 from agentflow.testing import scripted_model
 from agentflow.testing.models import call, text
@@ -112,4 +112,36 @@ clerk = Agent(
 )
 
 
-TASKS: tuple[Task[..., Any], ...] = (follow_up, refund, support, publish, wipe, ship, cashier, clerk)
+class Letter(BaseModel):
+    """What a letter is written from."""
+
+    name: str
+    plan: Literal["free", "pro"]
+    issue: Untrusted[str]
+
+
+letter = prompt(
+    "desk/letter",
+    vars=Letter,
+    model="anthropic:claude-sonnet-4-6",
+    params={"temperature": 0.2},
+    description="Answers a customer's letter.",
+    fence=True,
+    messages=[
+        system("You answer letters for the support desk.\nThe customer's plan is {{plan}}. {{> tone}}"),
+        slot("history"),
+        user("{{name}} writes: {{issue}}"),
+    ],
+    partials={"tone": "Be brief, and never promise a refund."},
+)
+
+
+@task
+async def reply(name: str) -> str:
+    """Answer a letter, once a person has read the answer."""
+    said = await letter.get(name=name, plan="pro", issue="My parcel never came.")
+    await approve(f"Send the letter to {name}?")
+    return said.ref
+
+
+TASKS: tuple[Task[..., Any], ...] = (follow_up, refund, support, publish, wipe, ship, cashier, clerk, reply)

@@ -1,12 +1,10 @@
 import type { DiffPiece, DiffText, DiffValue, PromptDiff } from "@agentflow/client";
-import { count } from "../format.ts";
 import { Exact, Visible } from "../parts/exact.tsx";
 
 const KINDS: Readonly<Record<DiffText["kind"], string>> = { same: "the same", changed: "changed", added: "added", removed: "removed" };
 
 /** Two versions as one text: what is gone is struck through, what is new is underlined, and both are said. */
 export function Difference({ diff }: { diff: PromptDiff }) {
-  const same = diff.messages.filter((one) => one.kind === "same").length;
   return (
     <section className="difference" aria-label="What differs">
       {diff.same ? <p className="quiet">Nothing differs.</p> : null}
@@ -18,7 +16,6 @@ export function Difference({ diff }: { diff: PromptDiff }) {
         <Text key={one.name} text={one} what={`partial ${one.name}`} />
       ))}
       {diff.values.length === 0 ? null : <Values values={diff.values} />}
-      {same > 0 && !diff.same ? <p className="faint small">{count(same, "message")} the same.</p> : null}
     </section>
   );
 }
@@ -59,14 +56,14 @@ function Pieces({ pieces }: { pieces: readonly DiffPiece[] }) {
   );
 }
 
+/** A passage; where a line ends in what differs, that is shown. */
 function Piece({ piece }: { piece: DiffPiece }) {
-  const text = <Visible text={piece.text} />;
-  if (piece.op === "same") return text;
+  if (piece.op === "same") return <Visible text={piece.text} />;
   const Mark = piece.op === "removed" ? "del" : "ins";
   return (
     <Mark>
       <span className="hidden">{piece.op === "removed" ? " removed: " : " added: "}</span>
-      {text}
+      <Visible text={piece.text.replaceAll("\n", "↵\n")} />
     </Mark>
   );
 }

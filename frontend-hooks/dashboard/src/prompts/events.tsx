@@ -50,7 +50,7 @@ function Event({ event }: { event: PromptEventInfo }) {
           <>
             {" "}
             <Link to={paths.run(String(event.before))} className="link small">
-              the run
+              to it
             </Link>
           </>
         ) : null}
@@ -69,7 +69,7 @@ function Way({ told }: { told: Told }) {
   return (
     <span>
       {told.from === null ? null : <span className="quiet">from {told.from} to </span>}
-      <b className="mono">{told.to}</b>
+      <b>{told.to}</b>
     </span>
   );
 }

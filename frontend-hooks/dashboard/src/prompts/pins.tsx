@@ -29,7 +29,7 @@ export function Pins({ name, versions }: { name: string; versions: readonly Prom
   }
   return (
     <>
-      <p className="quiet small">{heldWords(data)}. They go on with it, whatever is released.</p>
+      <p className="quiet small">{heldWords(data)}. A run goes on with what it holds, whatever is released.</p>
       {more}
       <ul className="rows" aria-label="Runs that hold a version">
         {shown.map((one) => (

@@ -1,6 +1,7 @@
 // How what holds of a prompt, and what happened to it, is written. Pure.
 
 import type { PromptBinding, PromptEventInfo, PromptInfo } from "@agentflow/client";
+import { short } from "../format.ts";
 
 /** A version of a rollout, and its share in whole percent. */
 export interface Share {
@@ -101,7 +102,7 @@ type Teller = (before: unknown, after: unknown) => Told;
 const OTHERS: Readonly<Record<string, Teller>> = {
   "version.created": (_, after) => ({ what: "saved", from: null, to: `v${after}` }),
   "version.revoked": (before, after) => ({ what: `took v${before} back: runs that hold it ${policyWord(after)}`, from: null, to: null }),
-  "run.repinned": (before, after) => ({ what: `moved the run ${before}`, from: null, to: `v${after}` }),
+  "run.repinned": (before, after) => ({ what: `had the run ${short(String(before))} take`, from: null, to: `v${after}` }),
   "thread.upgraded": (before) => ({ what: `had the thread ${before} take what is live`, from: null, to: null }),
   protected: () => ({ what: "protected it", from: null, to: null }),
   unprotected: () => ({ what: "took its protection away", from: null, to: null }),
