@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from agentflow import Agent, Approval, Untrusted, ai, approve, ask, prompt, slot, step, system, task, user
+from agentflow import Agent, Approval, Untrusted, ai, approve, ask, current_step, prompt, slot, step, system, task, user
 from agentflow.engine.task import Task
+from agentflow.streams.events import Usage
 from agentflow.testing import scripted_model
 from agentflow.testing.models import call, text
 from cookbook.support import follow_up, refund, support
@@ -136,11 +137,20 @@ letter = prompt(
 )
 
 
+@step(kind="llm")
+async def compose(said: str) -> str:
+    """Ask a model for a letter."""
+    current_step().publish(Usage(provider="anthropic", model="claude-sonnet-4-6", input=210, output=80, cost=0.0018))
+    return "We look for it."
+
+
 @task
 async def reply(name: str) -> str:
     """Answer a letter, once a person has read the answer."""
     said = await letter.get(name=name, plan="pro", issue="My parcel never came.")
-    await approve(f"Send the letter to {name}?")
+    with said.counting():
+        text = await compose(said.messages[-1]["content"])
+    await approve(f"Send the letter to {name}?", body={"text": text})
     return said.ref
 
 

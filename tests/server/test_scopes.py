@@ -35,6 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "start_run": {"task"},
     "list_runs": {"index", "tag"},
     "get_run": READERS,
+    "list_run_generations": READERS,
     "cancel_run": WRITERS,
     "send_message": WRITERS,
     "resume_run": set(),

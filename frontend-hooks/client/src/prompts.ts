@@ -2,7 +2,10 @@
 
 import type {
   DiffBody,
+  GenerationDetail,
+  GenerationPage,
   LintPage,
+  MetricsPage,
   MoveBinding,
   Moving,
   PromptBinding,
@@ -32,6 +35,23 @@ export interface Binding {
   readonly env: string;
   readonly label?: string;
   readonly rev?: number;
+}
+
+/** Which model calls; `cursor` is the `next` of the page before. */
+export interface GenerationFilter {
+  readonly version?: number;
+  readonly variant?: string;
+  readonly since?: number;
+  readonly cursor?: string | null;
+  readonly limit?: number;
+}
+
+/** Of which time and place, and told apart by version or by variant of each rollout. */
+export interface MetricsFilter {
+  readonly group?: "version" | "variant";
+  readonly since?: number;
+  readonly env?: string;
+  readonly rollout?: string;
 }
 
 /** A request that can be given up. */
@@ -100,6 +120,21 @@ export class PromptsApi {
   /** The runs that hold a version, or any, and have not ended. */
   pins(name: string, query: { readonly version?: number } = {}): Promise<PromptPinPage> {
     return this.#requester.json({ path: `${this.#path(name)}/pins`, query });
+  }
+
+  /** The model calls that versions spoke, newest first. */
+  generations(name: string, filter: GenerationFilter = {}): Promise<GenerationPage> {
+    return this.#requester.json({ path: `${this.#path(name)}/generations`, query: { ...filter } });
+  }
+
+  /** One model call, with the variables that the prompt was filled with, for who may read its run. */
+  generation(name: string, id: string): Promise<GenerationDetail> {
+    return this.#requester.json({ path: `${this.#path(name)}/generations/${encodeURIComponent(id)}` });
+  }
+
+  /** Calls, errors, cost and times of each version, with how far these may be off. */
+  metrics(name: string, filter: MetricsFilter = {}): Promise<MetricsPage> {
+    return this.#requester.json({ path: `${this.#path(name)}/metrics`, query: { ...filter } });
   }
 
   /** All that is live in an environment. */

@@ -38,8 +38,10 @@ const promptToRelease: Case = async (stage) => {
   const preview = page.getByRole("region", { name: "Preview" });
   await shows(preview.getByText("Fill in issue, name, plan to see"));
   const variables = page.getByRole("region", { name: "Variables" });
-  await variables.getByLabel("name").fill("Ada");
-  await variables.getByLabel("plan").selectOption("pro");
+  // Of a call that was made, everything is taken, and one thing changed.
+  await variables.getByLabel("Take those of a call").selectOption({ index: 1 });
+  await shows(preview.getByText("Maria writes:"));
+  await variables.getByLabel("name", { exact: true }).fill("Ada");
   await variables.getByLabel("issue").fill("Where is it? {{plan}}");
   await shows(preview.getByText("The customer's plan is pro. Be brief"));
   await shows(preview.getByText("The messages of history stand here."));
@@ -171,6 +173,18 @@ const promptMoved: Case = async (stage) => {
   await shows(told.first().getByText("It leaks."));
   await shows(told.filter({ hasText: "had the run" }));
   await everyLook(stage, "prompt-events");
+
+  await page.getByRole("link", { name: "Compare" }).click();
+  const costs = page.getByRole("row", { name: /^Cost of a call/ });
+  await shows(costs.getByText("$0.0018"));
+  await shows(page.getByRole("columnheader", { name: "v1" }));
+  await everyLook(stage, "prompt-compare");
+  await page.getByRole("link", { name: "Pins" }).click();
+  await pin.getByRole("link").click();
+  await shows(page.getByLabel("Values").getByRole("link", { name: "desk/letter v1" }));
+  await everyLook(stage, "prompt-run");
+  await page.locator(".bar-row").getByRole("link", { name: "desk/letter v1" }).click();
+  await shows(page.locator('[data-version="1"]'));
 };
 
 export const PROMPTS: Readonly<Record<string, Case>> = { promptToRelease, promptMoved };

@@ -16,7 +16,7 @@ export type Route =
   | { page: "workers" }
   | { page: "unknown"; path: string };
 
-export const PROMPT_TABS = ["editor", "versions", "events", "pins"] as const;
+export const PROMPT_TABS = ["editor", "versions", "events", "pins", "compare"] as const;
 export type PromptTab = (typeof PROMPT_TABS)[number];
 
 /** What a path below the mount, with its query, shows. */

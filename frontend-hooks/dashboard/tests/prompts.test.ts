@@ -1,10 +1,11 @@
-import type { LintFinding, PromptBinding, PromptEventInfo, PromptVersion } from "@agentflow/client";
+import type { LintFinding, PromptBinding, PromptEventInfo, PromptVersion, RunGeneration } from "@agentflow/client";
 import { describe, expect, test } from "vitest";
 import { bodyOf, draftOf, findingsAt, isChanged, message, moved, offsetOf } from "../src/prompts/editing.ts";
 import { heldWords } from "../src/prompts/pins.tsx";
 import { brought, moveOf, planFor } from "../src/prompts/releasing.ts";
 import { holdsWord, inOrder, isFound, modeWord, placeOf, refOf, sharesOf, toldBy, undone, wasBefore } from "../src/prompts/words.ts";
 import { parse, paths } from "../src/router.ts";
+import { byStep, speakerName, speakersOf } from "../src/run/prompts.ts";
 
 const binding = (over: Partial<PromptBinding> = {}): PromptBinding => ({
   env: "production",
@@ -80,7 +81,11 @@ describe("what happened", () => {
     expect(toldBy(events[3] as PromptEventInfo).to).toBe("a rollout, most of it v2");
     expect(toldBy(event(5, "version.created", null, 3))).toEqual({ what: "saved", from: null, to: "v3" });
     expect(toldBy(event(5, "version.revoked", 3, "repin:2")).what).toBe("took v3 back: runs that hold it go on with v2");
-    expect(toldBy(event(5, "release.requested", null, null)).what).toBe("release requested");
+    const wants = (target: object) => toldBy(event(5, "release.requested", null, target)).to;
+    expect(wants({ request: "r", mode: "pinned", version: 5 })).toBe("v5");
+    expect(wants({ mode: "rollout", plan: { weights: { "3": 0.9, "5": 0.1 } } })).toBe("90 % v3, 10 % v5");
+    expect(wants({ mode: "code" })).toBe("the version of the code");
+    expect(toldBy(event(5, "prompt.archived", null, null)).what).toBe("prompt archived");
   });
 
   test("a rollback takes back the last move that was not taken back", () => {
@@ -184,4 +189,22 @@ test("addresses of prompts keep the slashes of their names", () => {
   expect(parse(`/${paths.prompt("mail/greeting", "pins")}`)).toEqual({ page: "prompt", name: "mail/greeting", tab: "pins" });
   expect(parse("/prompts/a%2Fb?tab=nothing")).toEqual({ page: "prompt", name: "a/b", tab: "editor" });
   expect(parse("/prompts?q=code")).toEqual({ page: "prompts", query: "code" });
+});
+
+describe("who spoke in a run", () => {
+  const call = (over: Partial<RunGeneration> = {}) =>
+    ({ prompt: "support", version: 3, variant: null, hash: "sha256:9f2c", step: "llm#0", ...over }) as RunGeneration;
+
+  test("is told by versions, in the order in which they did first", () => {
+    const calls = [call(), call({ version: null, hash: "sha256:00aa", step: "llm#1" }), call({ step: "llm#2" }), call({ variant: "v3" })];
+    expect(speakersOf(calls).map((one) => [speakerName(one), one.variant, one.calls])).toEqual([
+      ["support v3", null, 2],
+      ["support", null, 1],
+      ["support v3", "v3", 1],
+    ]);
+  });
+
+  test("and by steps: the last try of one counts", () => {
+    expect(byStep([call(), call({ version: 4 })]).get("llm#0")?.version).toBe(4);
+  });
 });

@@ -1,4 +1,4 @@
-import type { AgentflowClient, PromptEventInfo, PromptInfo, PromptPin, PromptVersion } from "@agentflow/client";
+import type { AgentflowClient, Generation, PromptEventInfo, PromptInfo, PromptPin, PromptVersion, VersionMetrics } from "@agentflow/client";
 import { useAgentflow } from "@agentflow/react";
 import { type Polled, refresh, usePolled } from "./polled.ts";
 
@@ -50,4 +50,17 @@ export function usePins(name: string): Asked<readonly PromptPin[]> {
 export function refreshPrompt(name: string): void {
   for (const key of ["prompt", "prompt-versions", "prompt-events", "prompt-pins"]) refresh(`${key}:${name}`);
   refresh("prompts");
+}
+
+/** The last model calls that versions of a prompt spoke. */
+export function useGenerations(name: string): Asked<readonly Generation[]> {
+  const client = useAgentflow();
+  return usePolled(`prompt-generations:${name}`, async () => (await client.prompts.generations(name, { limit: 20 })).generations, 10_000);
+}
+
+/** What was measured of each version, or each variant of a rollout, in the last `days`. */
+export function useMetrics(name: string, group: "version" | "variant", days: number): Asked<readonly VersionMetrics[]> {
+  const client = useAgentflow();
+  const ask = async () => (await client.prompts.metrics(name, { group, since: Date.now() - days * 86_400_000 })).metrics;
+  return usePolled(`prompt-metrics:${name} ${group} ${days}`, ask, 10_000);
 }

@@ -4,6 +4,7 @@ import { useKeys } from "../live/keys.ts";
 import { usePrompt, useVersions } from "../live/prompts.ts";
 import { Link } from "../parts/link.tsx";
 import { Bones, Trouble } from "../parts/said.tsx";
+import { Compare } from "../prompts/compare.tsx";
 import { type Draft, draftOf } from "../prompts/editing.ts";
 import { Editor } from "../prompts/editor.tsx";
 import { Events } from "../prompts/events.tsx";
@@ -19,6 +20,7 @@ const TABS: readonly { tab: PromptTab; name: string }[] = [
   { tab: "versions", name: "Versions" },
   { tab: "events", name: "Events" },
   { tab: "pins", name: "Pins" },
+  { tab: "compare", name: "Compare" },
 ];
 
 export function PromptPage({ name, tab }: { name: string; tab: PromptTab }) {
@@ -96,6 +98,7 @@ function Whole({ prompt, versions, tab }: WholeProps) {
       ) : null}
       {tab === "versions" ? <Versions prompt={prompt} versions={versions} onEdit={edit} onRelease={release} /> : null}
       {tab === "events" ? <Events name={prompt.name} /> : null}
+      {tab === "compare" ? <Compare name={prompt.name} /> : null}
       {tab === "pins" ? <Pins name={prompt.name} versions={versions} /> : null}
     </>
   );

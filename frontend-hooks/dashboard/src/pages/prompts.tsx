@@ -1,4 +1,4 @@
-import type { PromptInfo } from "@agentflow/client";
+import type { PromptDay, PromptInfo } from "@agentflow/client";
 import { useRef } from "react";
 import { count } from "../format.ts";
 import { LIST_KEYS, useKeys } from "../live/keys.ts";
@@ -7,6 +7,7 @@ import { PromptsIcon } from "../parts/icons.tsx";
 import { Link } from "../parts/link.tsx";
 import { Bones, Empty, Trouble } from "../parts/said.tsx";
 import { Chips } from "../prompts/chips.tsx";
+import { money } from "../prompts/measures.ts";
 import { isFound } from "../prompts/words.ts";
 import { go, paths } from "../router.ts";
 import { firstLine } from "./tasks.tsx";
@@ -65,10 +66,25 @@ function Found({ prompts }: { prompts: readonly PromptInfo[] }) {
             </span>
             <Chips prompt={one} />
             <span className="small quiet prompt-count">{count(one.versions, "version")}</span>
+            <span className="small prompt-day">
+              <Day day={one.day ?? null} />
+            </span>
           </Link>
         </li>
       ))}
     </ul>
+  );
+}
+
+/** What its calls did in the last 24 hours. */
+function Day({ day }: { day: PromptDay | null }) {
+  if (day === null || day.calls === 0) return <span className="faint">no calls today</span>;
+  return (
+    <>
+      {count(day.calls, "call")}
+      {day.errors > 0 ? <span className="bad"> · {day.errors.toLocaleString()} failed</span> : null}
+      {day.usd === null ? null : <span className="quiet"> · {money(Number(day.usd))}</span>}
+    </>
   );
 }
 

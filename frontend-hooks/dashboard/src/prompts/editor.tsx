@@ -43,7 +43,7 @@ export function Editor({ prompt, versions, draft, onDraft, variables, onSaved }:
       </div>
       <aside className="edit-side" aria-label="How it looks">
         <Findings findings={findings} onGo={(finding) => show(box.current, finding)} />
-        <VariablesForm variables={variables} />
+        <VariablesForm name={prompt.name} variables={variables} />
         <Preview looked={looked} missing={missingOf(variables)} />
       </aside>
       <div className="edit-bar">

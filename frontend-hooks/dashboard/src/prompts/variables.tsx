@@ -1,6 +1,7 @@
 import { type DraftObject, draftsOf, type Field, Fields, fieldsOf, type Read, readAll, type Schema } from "@agentflow/react";
 import { useMemo, useState } from "react";
 import { FORM } from "../asking/form-classes.ts";
+import { Taking } from "./taking.tsx";
 
 /** The variables of a prompt as they are filled in for its preview. */
 export interface Variables {
@@ -30,13 +31,19 @@ export function missingOf({ read }: Variables): readonly string[] {
   return [...new Set(Object.keys(read.problems).map((path) => path.split(".")[0] ?? ""))];
 }
 
-export function VariablesForm({ variables }: { variables: Variables }) {
-  const { fields, drafts, change, read } = variables;
+interface VariablesFormProps {
+  name: string;
+  variables: Variables;
+}
+
+export function VariablesForm({ name, variables }: VariablesFormProps) {
+  const { fields, drafts, change, take, read } = variables;
   // What is still empty is asked for by the preview; only what was typed and does not fit is wrong.
   const typed = Object.entries(read.problems).filter(([path]) => drafts[path.split(".")[0] ?? ""]);
   return (
     <section className="variables" aria-label="Variables">
       <h2 className="section-head">Variables</h2>
+      {fields.length === 0 ? null : <Taking name={name} onTake={take} />}
       {fields.length === 0 ? <p className="quiet small">It has none.</p> : null}
       <Fields fields={fields} drafts={drafts} problems={Object.fromEntries(typed)} onChange={change} classes={FORM} />
     </section>

@@ -104,6 +104,11 @@ const OTHERS: Readonly<Record<string, Teller>> = {
   "version.revoked": (before, after) => ({ what: `took v${before} back: runs that hold it ${policyWord(after)}`, from: null, to: null }),
   "run.repinned": (before, after) => ({ what: `had the run ${short(String(before))} take`, from: null, to: `v${after}` }),
   "thread.upgraded": (before) => ({ what: `had the thread ${before} take what is live`, from: null, to: null }),
+  "release.requested": (_, after) => ({ what: "asks to have hold", from: null, to: targetWord(after) }),
+  "release.approved": () => ({ what: "agreed to it", from: null, to: null }),
+  "release.denied": () => ({ what: "did not agree to it", from: null, to: null }),
+  "release.conflict": () => ({ what: "would have moved it, but it was moved meanwhile", from: null, to: null }),
+  "policy.changed": () => ({ what: "changed who has to agree to releases", from: null, to: null }),
   protected: () => ({ what: "protected it", from: null, to: null }),
   unprotected: () => ({ what: "took its protection away", from: null, to: null }),
 };
@@ -117,6 +122,16 @@ export function policyWord(policy: unknown): string {
   if (policy === "pause") return "pause";
   if (policy === "fail") return "fail";
   return `go on with v${String(policy).replace("repin:", "")}`;
+}
+
+/** What somebody wants to hold, as a request tells it. */
+export function targetWord(target: unknown): string {
+  const { mode, version, plan } = (target ?? {}) as { mode?: unknown; version?: unknown; plan?: { weights?: PromptBinding["weights"] } };
+  if (mode === "code") return "the version of the code";
+  if (plan?.weights === undefined) return `v${version}`;
+  return sharesOf(plan.weights)
+    .map((one) => `${one.percent} % v${one.version}`)
+    .join(", ");
 }
 
 /** How a binding was, as an event tells it. */
