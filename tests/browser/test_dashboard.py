@@ -181,7 +181,8 @@ async def test_a_prompt_is_edited_wrong_first_and_then_right_saved_with_a_note_a
         await driver.told("start")
         await asleep(await reply.start("Maria"))
         driver.go_on()
-    assert [one.note for one in await desk.app.prompts.versions("desk/letter")][0] == "It is kinder."
+    [newest, _] = await desk.app.prompts.versions("desk/letter")
+    assert newest.note == "It is kinder."
     last = (await desk.app.prompts.events("desk/letter"))[-1]
     assert (last.type, last.actor, last.reason) == ("released", "maria", "Customers like it.")
 
