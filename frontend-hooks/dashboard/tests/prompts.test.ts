@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { bodyOf, draftOf, findingsAt, isChanged, message, moved, offsetOf } from "../src/prompts/editing.ts";
 import { heldWords } from "../src/prompts/pins.tsx";
 import { brought, moveOf, planFor } from "../src/prompts/releasing.ts";
-import { holdsWord, inOrder, isFound, modeWord, placeOf, refOf, sharesOf, toldBy, undone, wasBefore } from "../src/prompts/words.ts";
+import { holdsWord, inOrder, isFound, modeWord, placeOf, sharesOf, toldBy, undone, wasBefore } from "../src/prompts/words.ts";
 import { parse, paths } from "../src/router.ts";
 import { byStep, speakerName, speakersOf } from "../src/run/prompts.ts";
 
@@ -59,12 +59,6 @@ describe("what holds", () => {
       true,
       false,
     ]);
-  });
-
-  test("a name of a version tells its prompt and number", () => {
-    expect(refOf("mail/greeting@v12#9f2c1a")).toEqual({ prompt: "mail/greeting", version: 12 });
-    expect(refOf("greeting#9f2c1a")).toEqual({ prompt: "greeting", version: null });
-    expect(refOf("nothing")).toBeNull();
   });
 });
 

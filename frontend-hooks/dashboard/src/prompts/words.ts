@@ -67,13 +67,6 @@ export function isFound(prompt: Pick<PromptInfo, "name" | "description" | "bindi
     .every((word) => text.includes(word));
 }
 
-/** The name of a version, as runs and traces tell it: `support@v3#9f2c1a`. */
-export function refOf(ref: string): { readonly prompt: string; readonly version: number | null } | null {
-  const found = /^(.+?)(?:@v(\d+))?#[0-9a-f]+$/.exec(ref);
-  if (found?.[1] === undefined) return null;
-  return { prompt: found[1], version: found[2] === undefined ? null : Number(found[2]) };
-}
-
 /** What an event tells: in words, with from where to where. */
 export interface Told {
   readonly what: string;
