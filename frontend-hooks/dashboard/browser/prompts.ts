@@ -60,10 +60,18 @@ const promptToRelease: Case = async (stage) => {
   await shows(preview.getByText("The plan is pro. Be kind. Be brief"));
   await wrong.waitFor({ state: "detached" });
   await page.getByRole("textbox", { name: /^Parameters/ }).fill('{"temperature": 0.7}');
+  await page.getByRole("button", { name: "Add a message" }).click();
+  await page.getByLabel("Message 4", { exact: true }).fill("In {{language}}.");
+  await page.getByRole("button", { name: "Move message 4 up" }).click();
+  await shows(page.getByRole("button", { name: "message 3 (user), line 1, column 4" }));
+  await page.getByRole("button", { name: "Remove message 3" }).click();
+  await shows(preview.getByText("Ada writes:"));
   // What is written stays while somebody looks elsewhere.
   await page.getByRole("link", { name: "Pins" }).click();
   await shows(page.getByText("1 run holds v1."));
-  await page.getByRole("link", { name: "Editor" }).click();
+  await page.getByRole("navigation", { name: "Way back" }).getByRole("link", { name: "Prompts" }).click();
+  await row(page).click();
+  equal((await system.inputValue()).includes("Be kind."), true, "what was written is still there");
 
   await page.getByRole("button", { name: "Save…" }).click();
   await shows(dialog(page).locator("ins").getByText("Be kind."));

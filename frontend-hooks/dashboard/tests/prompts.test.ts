@@ -1,6 +1,7 @@
 import type { LintFinding, PromptBinding, PromptEventInfo, PromptVersion, RunGeneration } from "@agentflow/client";
 import { describe, expect, test } from "vitest";
 import { bodyOf, draftOf, findingsAt, isChanged, message, moved, offsetOf } from "../src/prompts/editing.ts";
+import { formOf, taken, valuesOf } from "../src/prompts/filling.ts";
 import { heldWords } from "../src/prompts/pins.tsx";
 import { brought, moveOf, planFor } from "../src/prompts/releasing.ts";
 import { holdsWord, inOrder, isFound, modeWord, placeOf, sharesOf, toldBy, undone, wasBefore } from "../src/prompts/words.ts";
@@ -120,6 +121,27 @@ describe("a release", () => {
 
   test("is laid beside what is live", () => {
     expect(["pinned", "rollout", "code"].map((mode) => brought({ ...plan, mode: mode as "code" }, seen))).toEqual([5, 5, 3]);
+  });
+});
+
+describe("variables", () => {
+  const form = formOf({ properties: { name: { type: "string" }, tags: {}, topic: {} }, required: ["name", "tags", "topic"] });
+
+  test("of no type are JSON, or else the text that they are", () => {
+    expect(valuesOf(form, { name: "5", tags: '["a"]', topic: "bees and tea" }).value).toEqual({
+      name: "5",
+      tags: ["a"],
+      topic: "bees and tea",
+    });
+    expect(Object.keys(valuesOf(form, { name: "Ada", tags: "", topic: "x" }).problems)).toEqual(["tags"]);
+  });
+
+  test("of a call stand in the form as they can be sent again", () => {
+    const values = { name: "Ada", tags: ["a", 1], topic: "bees" };
+    const shown = taken(form, values);
+    expect(shown).toEqual({ name: "Ada", tags: '["a",1]', topic: "bees" });
+    expect(valuesOf(form, shown as never).value).toEqual(values);
+    expect(formOf({}).fields).toEqual([]);
   });
 });
 

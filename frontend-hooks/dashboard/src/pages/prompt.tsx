@@ -5,7 +5,7 @@ import { usePrompt, useVersions } from "../live/prompts.ts";
 import { Link } from "../parts/link.tsx";
 import { Bones, Trouble } from "../parts/said.tsx";
 import { Compare } from "../prompts/compare.tsx";
-import { type Draft, draftOf } from "../prompts/editing.ts";
+import { type Draft, draftOf, isChanged } from "../prompts/editing.ts";
 import { Editor } from "../prompts/editor.tsx";
 import { Events } from "../prompts/events.tsx";
 import { Holding } from "../prompts/holding.tsx";
@@ -48,6 +48,9 @@ export function PromptPage({ name, tab }: { name: string; tab: PromptTab }) {
   );
 }
 
+/** What is written stays while somebody looks at other tabs and pages, by prompt. */
+const drafts = new Map<string, Draft>();
+
 interface WholeProps {
   prompt: PromptInfo;
   versions: readonly PromptVersion[];
@@ -57,8 +60,11 @@ interface WholeProps {
 function Whole({ prompt, versions, tab }: WholeProps) {
   const [wish, setWish] = useState<Wish | null>(null);
   const [saved, setSaved] = useState<number | null>(null);
-  // What is written stays while somebody looks at the other tabs.
-  const [draft, setDraft] = useState<Draft | null>(() => beginning(prompt, versions));
+  const [draft, show] = useState<Draft | null>(() => beginning(prompt, versions));
+  const setDraft = (next: Draft) => {
+    drafts.set(prompt.name, next);
+    show(next);
+  };
   const variables = useVariables(prompt.contract);
   const release = (version: number) =>
     setWish({ at: prompt.live ?? prompt.bindings[0] ?? { env: "", label: "live" }, mode: "pinned", version });
@@ -104,8 +110,11 @@ function Whole({ prompt, versions, tab }: WholeProps) {
   );
 }
 
-/** The version that is live, or the newest. */
+/** What was changed here and not saved; else the version that is live, or the newest. */
 function beginning(prompt: PromptInfo, versions: readonly PromptVersion[]): Draft | null {
+  const kept = drafts.get(prompt.name);
+  const base = versions.find((one) => one.number === kept?.base);
+  if (kept !== undefined && base !== undefined && isChanged(kept, base)) return kept;
   const first = versions.find((one) => one.number === prompt.live?.version) ?? versions[0];
   return first === undefined ? null : draftOf(first);
 }

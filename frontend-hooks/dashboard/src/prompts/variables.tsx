@@ -1,6 +1,7 @@
-import { type DraftObject, draftsOf, type Field, Fields, fieldsOf, type Read, readAll, type Schema } from "@agentflow/react";
+import { type DraftObject, draftsOf, type Field, Fields, type Read, type Schema } from "@agentflow/react";
 import { useMemo, useState } from "react";
 import { FORM } from "../asking/form-classes.ts";
+import { formOf, taken, valuesOf } from "./filling.ts";
 import { Taking } from "./taking.tsx";
 
 /** The variables of a prompt as they are filled in for its preview. */
@@ -16,14 +17,12 @@ export interface Variables {
 /** A form of what the contract asks of callers. */
 export function useVariables(contract: Schema): Variables {
   const text = JSON.stringify(contract);
-  const fields = useMemo(() => {
-    const schema = JSON.parse(text) as Schema;
-    return Object.keys((schema.properties as object | undefined) ?? {}).length === 0 ? [] : fieldsOf(schema);
-  }, [text]);
+  const form = useMemo(() => formOf(JSON.parse(text) as Schema), [text]);
   const [kept, change] = useState<DraftObject>({});
+  const { fields } = form;
   const drafts = useMemo(() => ({ ...draftsOf(fields, {}), ...kept }), [fields, kept]);
-  const read = useMemo(() => readAll(fields, drafts), [fields, drafts]);
-  return { fields, drafts, change, take: (values) => change(draftsOf(fields, values)), read };
+  const read = useMemo(() => valuesOf(form, drafts), [form, drafts]);
+  return { fields, drafts, change, take: (values) => change(draftsOf(fields, taken(form, values))), read };
 }
 
 /** Those that are needed and have nothing in them, or something that does not fit. */
