@@ -22,9 +22,10 @@ export type PromptTab = (typeof PROMPT_TABS)[number];
 /** What a path below the mount, with its query, shows. */
 export function parse(address: string): Route {
   const url = new URL(address, "http://x/");
-  const [first = "", second, ...more] = url.pathname.slice(1).split("/").map(decoded);
+  const [first = "", ...rest] = url.pathname.slice(1).split("/").map(decoded);
+  const [second, ...more] = rest;
   const query = url.searchParams.get("q") ?? "";
-  if (first === "prompts" && second) return promptRoute([second, ...more].join("/"), url.searchParams.get("tab"));
+  if (first === "prompts") return promptsRoute(rest, url);
   if (more.length > 0 || second === null) return { page: "unknown", path: url.pathname };
   switch (first) {
     case "":
@@ -36,11 +37,9 @@ export function parse(address: string): Route {
     case "grants":
       return { page: "approval-grants" };
     case "audit":
-      return { page: "approval-audit", query: url.searchParams.get("q") ?? "" };
+      return { page: "approval-audit", query };
     case "tasks":
       return second ? { page: "task", name: second, thread: url.searchParams.get("thread") } : { page: "tasks" };
-    case "prompts":
-      return { page: "prompts", query };
     case "workers":
       return { page: "workers" };
     default:
@@ -49,8 +48,11 @@ export function parse(address: string): Route {
 }
 
 /** Names of prompts may have slashes. */
-function promptRoute(name: string, tab: string | null): Route {
-  return { page: "prompt", name, tab: PROMPT_TABS.find((one) => one === tab) ?? "editor" };
+function promptsRoute(name: readonly (string | null)[], { pathname, searchParams }: URL): Route {
+  if (name.includes(null)) return { page: "unknown", path: pathname };
+  if (name.every((part) => part === "")) return { page: "prompts", query: searchParams.get("q") ?? "" };
+  const tab = PROMPT_TABS.find((one) => one === searchParams.get("tab"));
+  return { page: "prompt", name: name.join("/"), tab: tab ?? "editor" };
 }
 
 /** Null for what is no text at all. */

@@ -204,6 +204,8 @@ describe("a draft", () => {
 test("addresses of prompts keep the slashes of their names", () => {
   expect(parse(`/${paths.prompt("mail/greeting", "pins")}`)).toEqual({ page: "prompt", name: "mail/greeting", tab: "pins" });
   expect(parse("/prompts/a%2Fb?tab=nothing")).toEqual({ page: "prompt", name: "a/b", tab: "editor" });
+  expect(parse("/prompts/a/%ff")).toEqual({ page: "unknown", path: "/prompts/a/%ff" });
+  expect(parse("/prompts/")).toEqual({ page: "prompts", query: "" });
   expect(parse("/prompts?q=code")).toEqual({ page: "prompts", query: "code" });
 });
 
