@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -121,20 +123,30 @@ class Letter(BaseModel):
     issue: Untrusted[str]
 
 
-letter = prompt(
-    "desk/letter",
-    vars=Letter,
-    model="anthropic:claude-sonnet-4-6",
-    params={"temperature": 0.2},
-    description="Answers a customer's letter.",
-    fence=True,
-    messages=[
-        system("You answer letters for the support desk.\nThe customer's plan is {{plan}}. {{> tone}}"),
-        slot("history"),
-        user("{{name}} writes: {{issue}}"),
-    ],
-    partials={"tone": "Be brief, and never promise a refund."},
-)
+letter: Any = None
+"""Held while a desk is open: of a prompt that nobody holds any more, nothing is registered by other tests."""
+
+
+@contextmanager
+def lettered() -> Generator[None]:
+    """While the desk has its prompt."""
+    global letter
+    letter = prompt(
+        "desk/letter",
+        vars=Letter,
+        model="anthropic:claude-sonnet-4-6",
+        params={"temperature": 0.2},
+        description="Answers a customer's letter.",
+        fence=True,
+        messages=[
+            system("You answer letters for the support desk.\nThe customer's plan is {{plan}}. {{> tone}}"),
+            slot("history"),
+            user("{{name}} writes: {{issue}}"),
+        ],
+        partials={"tone": "Be brief, and never promise a refund."},
+    )
+    yield
+    letter = None
 
 
 @step(kind="llm")
