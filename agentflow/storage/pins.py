@@ -366,7 +366,8 @@ def start(new: NewRun, holding: Holding, now: int) -> Transaction[Started]:
     held: dict[tuple[str, str], Choice] = {}
     if holding.of is not None:
         for row in (yield SQL.pins.of_scope(scope=f"run:{holding.of}")):
-            held[row["prompt"], row["label"]] = yield from _pinned(row)
+            if row["prompt"]:
+                held[row["prompt"], row["label"]] = yield from _pinned(row)
     for prompt, number in holding.versions.items():
         held[prompt, LIVE] = Choice((yield from prompts.find(prompt, number)))
     run = started.run.key
