@@ -9,7 +9,7 @@ from agentflow.clock import SECOND, Clock
 from agentflow.database.port import Database
 from agentflow.errors import GenerationNotFound
 from agentflow.records import UsageRecord
-from agentflow.storage import generations, measuring, prompts, usage
+from agentflow.storage import generations, measuring, prompts, runs, usage
 from agentflow.storage.generations import GenerationRecord, Which
 from agentflow.storage.measuring import Grouping, Lately, Measured, Metrics
 from agentflow.storage.statements import SQL
@@ -69,6 +69,14 @@ class Measuring:
         which = Which(prompt=name, version=version, variant=variant, since=-1 if since is None else since, after=cursor)
         found = await self._database.read(generations.each(which, limit + 1))
         return GenerationPage(found[:limit], found[limit - 1].id if len(found) > limit else None)
+
+    async def spoken(self, run_id: str) -> list[GenerationRecord]:
+        """The model calls of a run that versions of prompts spoke, in their order; the first 1,000. Raises `RunNotFound`.
+
+        >>> [(one.step, one.prompt, one.version) for one in await app.prompts.spoken("run_0192…")]
+        """
+        run = await self._database.read(runs.get(run_id))
+        return await self._database.read(generations.of_run(run.key, run_id))
 
     async def generation(self, name: str, id: str) -> GenerationRecord:
         """One call, with the variables that the prompt was filled with, for as long as its run is there.

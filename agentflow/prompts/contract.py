@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
     from pydantic_core import core_schema
 
-__all__ = ["UNTRUSTED", "Untrusted", "check", "implied", "untrusted", "unused"]
+__all__ = ["UNTRUSTED", "Untrusted", "check", "implied", "problems", "untrusted", "unused"]
 
 T = TypeVar("T")
 UNTRUSTED = "x-untrusted"
@@ -32,7 +32,7 @@ Untrusted = Annotated[T, _FromOutside()]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong at one place; `message` counts the prompt's messages from 0, `where` names a partial or a message."""
+    """What is wrong at one place; `where` names a partial or a message."""
 
     where: str
     spot: Spot
@@ -56,9 +56,8 @@ def check(body: Body, schema: Mapping[str, Any], *, trusting: bool = False) -> N
 
     `trusting` lets text from outside stand in system messages.
     """
-    found = list(_problems(body, schema, trusting=trusting))
-    if found:
-        told = [str(one) for one in found]
+    told = [str(one) for one in problems(body, schema, trusting=trusting)]
+    if told:
         raise ContractError("; ".join(told) + ".", hint="Declare the variable, or take it out of the template.", problems=told)
 
 
@@ -86,7 +85,8 @@ def implied(*bodies: Body) -> dict[str, Any]:
     return {"type": "object", "properties": {name: {} for name in found}, "required": found}
 
 
-def _problems(body: Body, schema: Mapping[str, Any], *, trusting: bool) -> Iterator[Problem]:
+def problems(body: Body, schema: Mapping[str, Any], *, trusting: bool = False) -> Iterator[Problem]:
+    """What is wrong with a body as `check` says it, place by place. Raises `TemplateError`."""
     scope = _Scope(cast("Mapping[str, Any]", schema.get("properties", {})), schema.get("$defs", {}))
     for number, (message, template) in enumerate(zip(body.messages, body.templates, strict=True)):
         if isinstance(message, Message) and isinstance(template, Template):

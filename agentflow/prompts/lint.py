@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from agentflow.errors import ContractError, TemplateError
+from agentflow.errors import TemplateError
 from agentflow.prompts import contract
 from agentflow.prompts.body import Body, Message
-from agentflow.prompts.template import Include, Node, Template
+from agentflow.prompts.template import Include, Node, Template, parse
 
 CACHEABLE = 4_096
 """Bytes of text after which providers begin to cache: 1,024 tokens."""
@@ -58,19 +58,24 @@ def lint(body: Body, schema: Mapping[str, Any] | None = None, *, trusting: bool 
     >>> [one.code for one in lint(Body((user("TODO {{name}}"),)), {"properties": {"name": {}, "plan": {}}, "required": ["plan"]})]
     ['unused_variable', 'todo']
     """
-    try:
-        _ = body.partials
-    except TemplateError as error:
-        return [Finding("template", "template", error.message, error.details.get("line"), error.details.get("column"))]
+    broken = list(_broken(body))
+    if broken:
+        return broken
     held = () if schema is None else _held(body, schema, trusting=trusting)
     return [*held, *_texts(body), *_caching(body), *_length(body), *_model(body)]
 
 
+def _broken(body: Body) -> Iterator[Finding]:
+    for where, text in _named(body):
+        try:
+            parse(text)
+        except TemplateError as error:
+            yield Finding("template", where, error.message, error.details.get("line"), error.details.get("column"))
+
+
 def _held(body: Body, schema: Mapping[str, Any], *, trusting: bool) -> Iterator[Finding]:
-    try:
-        contract.check(body, schema, trusting=trusting)
-    except ContractError as error:
-        yield from (Finding("contract", "variables", told) for told in error.details["problems"])
+    for one in contract.problems(body, schema, trusting=trusting):
+        yield Finding("contract", one.where, one.text, one.spot.line, one.spot.column)
     for name in contract.unused(body, schema):
         yield Finding("unused_variable", "variables", f"{name} is asked of every caller, and no template uses it")
 

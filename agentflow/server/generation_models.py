@@ -43,6 +43,18 @@ class Generation(BaseModel):
     rendered: str
 
 
+class RunGeneration(Generation):
+    """A model call of a run, with the prompt whose version spoke it."""
+
+    prompt: str
+
+
+class RunGenerationPage(BaseModel):
+    """The model calls of a run that prompts spoke, in their order; 1,000 at most."""
+
+    generations: list[RunGeneration]
+
+
 class GenerationDetail(Generation):
     """One call. `variables` are what the prompt was filled with: null where the run is deleted, or the caller may not read it."""
 

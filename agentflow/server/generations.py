@@ -16,6 +16,8 @@ from agentflow.server.generation_models import (
     GenerationQuery,
     MetricsPage,
     MetricsQuery,
+    RunGeneration,
+    RunGenerationPage,
     VersionMetrics,
 )
 from agentflow.server.prompts import name_of
@@ -42,6 +44,12 @@ async def get_generation(call: Call[Nothing, Nothing]) -> Response:
     found = await call.app.prompts.generation(name_of(call), call.id)
     told = found.variables if await needs.may_read(call.app, call.caller, found.run_id) else None
     return answer(GenerationDetail(variables=None if told is None else loads(told), **generation_view(found).model_dump()))
+
+
+async def list_run_generations(call: Call[Nothing, Nothing]) -> Response:
+    """The model calls of a run that versions of prompts spoke, in their order: which version, which variant."""
+    found = await call.app.prompts.spoken(call.id)
+    return answer(RunGenerationPage(generations=[RunGeneration(prompt=one.prompt, **generation_view(one).model_dump()) for one in found]))
 
 
 async def get_prompt_metrics(call: Call[Nothing, MetricsQuery]) -> Response:
@@ -95,6 +103,15 @@ def _millis(micros: int | None) -> float | None:
 
 _PROMPT = "/v1/prompts/{name}"
 OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/v1/runs/{id}/generations",
+        handler=list_run_generations,
+        needs=needs.READ_ONE,
+        summary="See which prompts spoke in a run",
+        answer=RunGenerationPage,
+        problems=(404,),
+    ),
     Operation(
         method="GET",
         path=f"{_PROMPT}/generations",

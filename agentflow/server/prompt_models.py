@@ -208,10 +208,10 @@ class DiffValue(BaseModel):
 
 
 class PromptDiff(BaseModel):
-    """Two versions side by side: all messages, and what differs beside them."""
+    """Two versions side by side: all messages, and what differs beside them. `after` is null for a body that is no version yet."""
 
     before: int
-    after: int
+    after: int | None
     same: bool
     messages: list[DiffText]
     partials: list[DiffText]
@@ -287,6 +287,13 @@ class DiffQuery(Strict):
 
     before: str
     after: str
+
+
+class DiffBody(Strict):
+    """A body that nobody may have kept yet, and the version that it is laid beside, by number or hash."""
+
+    before: int | str
+    body: PromptBody
 
 
 class SaveVersion(Strict):

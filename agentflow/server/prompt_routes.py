@@ -6,6 +6,7 @@ from agentflow.server import governing, needs, prompt_archive, prompts, releases
 from agentflow.server.calls import Operation
 from agentflow.server.models import RunDetail
 from agentflow.server.prompt_models import (
+    DiffBody,
     DiffQuery,
     EnvQuery,
     LintBody,
@@ -173,6 +174,16 @@ OPERATIONS = (
         needs=needs.PROMPTS,
         summary="See what differs between two versions of a prompt",
         query=DiffQuery,
+        answer=PromptDiff,
+        problems=(400, 404),
+    ),
+    Operation(
+        method="POST",
+        path=f"{_PROMPT}/diff",
+        handler=prompts.diff_body,
+        needs=needs.PROMPTS,
+        summary="See what a body changes in a version of a prompt",
+        body=DiffBody,
         answer=PromptDiff,
         problems=(400, 404),
     ),

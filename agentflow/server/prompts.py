@@ -9,7 +9,7 @@ from typing import Any
 from starlette.responses import Response
 
 from agentflow.app.prompts import PromptRecord
-from agentflow.errors import PromptNotFound
+from agentflow.errors import PromptNotFound, VersionNotFound
 from agentflow.prompts.body import Body
 from agentflow.prompts.diff import compare
 from agentflow.prompts.filled import Version
@@ -21,6 +21,7 @@ from agentflow.server.errors import RequestError
 from agentflow.server.generation_models import PromptDay
 from agentflow.server.prompt_feed import PromptReading
 from agentflow.server.prompt_models import (
+    DiffBody,
     DiffQuery,
     EnvQuery,
     LintBody,
@@ -97,6 +98,18 @@ async def diff_versions(call: Call[Nothing, DiffQuery]) -> Response:
     sides = [await call.app.prompts.version(name_of(call), which(one)) for one in (call.query.before, call.query.after)]
     found = compare(*(Body.from_json(one.body) for one in sides))
     return answer(PromptDiff(before=sides[0].number, after=sides[1].number, same=found.same, **asdict(found)))
+
+
+async def diff_body(call: Call[DiffBody, Nothing]) -> Response:
+    """A version beside a body, before that is kept. `after` is the version that has just this content, where there is one."""
+    name, body = name_of(call), body_of(call.body.body)
+    before = await call.app.prompts.version(name, which(call.body.before))
+    found = compare(Body.from_json(before.body), body)
+    try:
+        kept = (await call.app.prompts.version(name, body.hash)).number
+    except VersionNotFound:
+        kept = None
+    return answer(PromptDiff(before=before.number, after=kept, same=found.same, **asdict(found)))
 
 
 async def lint_prompt(call: Call[LintBody, Nothing]) -> Response:

@@ -17,6 +17,8 @@ from agentflow.storage.statements import SQL
 
 KEPT = 90 * 86_400 * SECOND
 """For how long calls are kept, in microseconds."""
+OF_RUN = 1_000
+"""Calls of a run that are told of."""
 _SMALL = 1_024
 """Characters of variables that a row holds: those of forty turns of an agent are one blob, else."""
 
@@ -138,6 +140,11 @@ def each(which: Which, limit: int) -> Transaction[list[GenerationRecord]]:
     else:
         found = yield SQL.generations.of_version(number=which.version, **told)
     return [_record(row) for row in found]
+
+
+def of_run(run: int, run_id: str) -> Transaction[list[GenerationRecord]]:
+    """The calls of one run, in their order; `OF_RUN` at most."""
+    return [_record(row) for row in (yield SQL.generations.of_run(run=run, run_id=run_id, limit=OF_RUN))]
 
 
 def get(prompt: str, id: str) -> Transaction[GenerationRecord | None]:

@@ -343,7 +343,7 @@ def repin(run_id: str, prompt: str, to: int | str, said: Happening, now: int) ->
         raise PromptError(f"v{version.number} of {prompt} is revoked.", hint="Take another version.", prompt=prompt)
     if not (yield from _repinned(f"run:{run.key}", version, said.actor, now)):
         yield from _kept_as(f"run:{run.key}", run.key, (prompt, LIVE), Choice(version), now)
-    told = Happening(type="run.repinned", actor=said.actor, reason=said.reason, before=dumps(run_id), after=str(version.number))
+    told = Happening(type="run.repinned", actor=said.actor, reason=said.reason, before=dumps(run_id), after=dumps(version.number))
     yield from prompts.tell(prompt, told, now)
     return version
 

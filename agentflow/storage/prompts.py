@@ -8,6 +8,7 @@ from typing import Any
 
 from agentflow.database.port import Row, Transaction, transaction
 from agentflow.errors import PromptError, PromptNotFound, VersionNotFound
+from agentflow.serde import dumps
 from agentflow.storage.statements import SQL
 
 EVENTS = 200
@@ -152,7 +153,7 @@ def keep(new: NewVersion, now: int) -> Transaction[VersionRecord]:
     [counted] = yield SQL.prompts.count(name=new.prompt)
     columns: dict[str, Any] = {field.name: getattr(new, field.name) for field in fields(NewVersion)}
     [row] = yield SQL.prompts.add(number=counted["versions"], now=now, **columns)
-    yield from tell(new.prompt, Happening(type="version.created", actor=new.actor, reason=new.note, after=str(row["number"])), now)
+    yield from tell(new.prompt, Happening(type="version.created", actor=new.actor, reason=new.note, after=dumps(row["number"])), now)
     return version_of(row)
 
 
@@ -185,7 +186,7 @@ def revoke(prompt: str, number: int, policy: str, said: Happening, now: int) -> 
     elif policy not in ("pause", "fail"):
         raise PromptError(f"{policy!r} is no policy.", hint="Say repin:<number>, pause or fail.", prompt=prompt)
     [row] = yield SQL.prompts.revoke(prompt=prompt, number=number, policy=policy, now=now)
-    kind = Happening(type="version.revoked", actor=said.actor, reason=said.reason, before=str(before.number), after=policy)
+    kind = Happening(type="version.revoked", actor=said.actor, reason=said.reason, before=dumps(before.number), after=dumps(policy))
     yield from tell(prompt, kind, now)
     return version_of(row)
 

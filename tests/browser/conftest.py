@@ -18,7 +18,7 @@ from agentflow import Agent, Agentflow
 from agentflow.channels import Console
 from agentflow.dashboard import BUILD, bundle
 from agentflow.server import create_asgi
-from tests.browser.desk import TASKS, Prompter, speaker_of
+from tests.browser.desk import TASKS, Prompter, lettered, speaker_of
 from tests.gates.sources import ROOT
 from tests.server.site import served
 
@@ -105,6 +105,8 @@ def browser() -> None:
 async def desk(browser: None, tmp_path: Path, stream_server: str) -> AsyncIterator[Desk]:
     prompter = Prompter()
     speaker = speaker_of(prompter)
-    async with Agentflow([*TASKS, speaker], directory=tmp_path, redis=stream_server, channels=[Console(stream=io.StringIO())]) as app:
-        yield Desk(app, speaker, prompter)
-        prompter.told.set()
+    tasks, told = [*TASKS, speaker], [Console(stream=io.StringIO())]
+    with lettered():
+        async with Agentflow(tasks, directory=tmp_path, redis=stream_server, channels=told) as app:
+            yield Desk(app, speaker, prompter)
+            prompter.told.set()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from agentflow import Agent, Approval, ai, approve, ask, step, task
+from agentflow import Agent, Approval, Untrusted, ai, approve, ask, current_step, prompt, slot, step, system, task, user
 from agentflow.engine.task import Task
+from agentflow.streams.events import Usage
 from agentflow.testing import scripted_model
 from agentflow.testing.models import call, text
 from cookbook.support import follow_up, refund, support
@@ -112,4 +115,55 @@ clerk = Agent(
 )
 
 
-TASKS: tuple[Task[..., Any], ...] = (follow_up, refund, support, publish, wipe, ship, cashier, clerk)
+class Letter(BaseModel):
+    """What a letter is written from."""
+
+    name: str
+    plan: Literal["free", "pro"]
+    issue: Untrusted[str]
+
+
+letter: Any = None
+"""Held while a desk is open: of a prompt that nobody holds any more, nothing is registered by other tests."""
+
+
+@contextmanager
+def lettered() -> Generator[None]:
+    """While the desk has its prompt."""
+    global letter
+    letter = prompt(
+        "desk/letter",
+        vars=Letter,
+        model="anthropic:claude-sonnet-4-6",
+        params={"temperature": 0.2},
+        description="Answers a customer's letter.",
+        fence=True,
+        messages=[
+            system("You answer letters for the support desk.\nThe customer's plan is {{plan}}. {{> tone}}"),
+            slot("history"),
+            user("{{name}} writes: {{issue}}"),
+        ],
+        partials={"tone": "Be brief, and never promise a refund."},
+    )
+    yield
+    letter = None
+
+
+@step(kind="llm")
+async def compose(said: str) -> str:
+    """Ask a model for a letter."""
+    current_step().publish(Usage(provider="anthropic", model="claude-sonnet-4-6", input=210, output=80, cost=0.0018))
+    return "We look for it."
+
+
+@task
+async def reply(name: str) -> str:
+    """Answer a letter, once a person has read the answer."""
+    said = await letter.get(name=name, plan="pro", issue="My parcel never came.")
+    with said.counting():
+        text = await compose(said.messages[-1]["content"])
+    await approve(f"Send the letter to {name}?", body={"text": text})
+    return said.ref
+
+
+TASKS: tuple[Task[..., Any], ...] = (follow_up, refund, support, publish, wipe, ship, cashier, clerk, reply)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from agentflow.errors import RunCancelled
+from agentflow.handle import RunHandle
 from agentflow.records import WaitpointRecord
 from agentflow.serde import loads
 from agentflow.storage.policy import Voter
 from cookbook.support import follow_up, refund, support
 from tests.browser.conftest import Desk, driving
-from tests.browser.desk import cashier, clerk, publish, ship, wipe
+from tests.browser.desk import cashier, clerk, publish, reply, ship, wipe
 
 
 async def test_a_task_is_started_asks_is_answered_in_place_and_is_done(desk: Desk) -> None:
@@ -166,6 +168,33 @@ async def test_a_server_that_is_away_is_missed_and_found_again(desk: Desk) -> No
     async with desk.served(port):
         driver.go_on()
         await away.__aexit__(None, None, None)
+
+
+async def asleep(run: RunHandle[Any]) -> None:
+    """Return once the run waits for somebody."""
+    while (await run.get()).state != "waiting":
+        await asyncio.sleep(0)
+
+
+async def test_a_prompt_is_edited_wrong_first_and_then_right_saved_with_a_note_and_released(desk: Desk) -> None:
+    async with desk.served() as url, driving("promptToRelease", url) as driver:
+        await driver.told("start")
+        await asleep(await reply.start("Maria"))
+        driver.go_on()
+    [newest, _] = await desk.app.prompts.versions("desk/letter")
+    assert newest.note == "It is kinder."
+    last = (await desk.app.prompts.events("desk/letter"))[-1]
+    assert (last.type, last.actor, last.reason) == ("released", "maria", "Customers like it.")
+
+
+async def test_a_release_that_came_second_looks_again_and_is_rolled_out_and_back(desk: Desk) -> None:
+    async with desk.served() as url, driving("promptMoved", url) as driver:
+        await driver.told("start")
+        await asleep(await reply.start("Maria"))
+        driver.go_on()
+        await driver.told("bo")
+        await desk.app.prompts.release("desk/letter", to=1, actor="bo", reason="As it was.")
+        driver.go_on()
 
 
 async def test_every_page_fits_a_phone_has_names_for_its_controls_and_is_readable_in_light_and_dark(desk: Desk) -> None:

@@ -61,6 +61,7 @@ WORKING: dict[str, Callable[[], Query]] = {
         prompt="p7", number=1, variant=None, since=-1, after="gen_8", limit=50
     ),
     "what prompts did of late": lambda: SQL.generations.lately(env="prod", since=NOW + 19_900),
+    "the calls of a run": lambda: SQL.generations.of_run(run=7, run_id="run_7", limit=1_000),
     "a call by its id": lambda: SQL.generations.get(prompt="p7", id="gen_8"),
     "each call of a key in a window": lambda: SQL.usage.each(scope="key:k5", run=None, since=NOW),
     "the budgets above a run": lambda: SQL.budgets.above(run=8),

@@ -23,12 +23,13 @@ def test_a_good_prompt_has_nothing_to_look_at() -> None:
 def test_a_variable_that_nobody_uses_and_one_that_is_not_there() -> None:
     found = lint(Body((user("{{name}} {{nmae}}"),)), SCHEMA)
     assert [(one.code, one.wrong) for one in found] == [("contract", True), ("unused_variable", False)]
-    assert "no variable nmae" in str(found[0])
+    assert str(found[0]) == "message 1 (user), line 1, column 10: there is no variable nmae [contract]"
 
 
 def test_a_template_that_is_none_is_told_with_its_place() -> None:
-    (found,) = lint(Body((user("a\n {{#if"),)))
-    assert (found.code, found.line, found.column, found.wrong) == ("template", 2, 2, True)
+    first, second = lint(Body((user("Fine."), user("a\n {{#if")), includes={"rules": "{{/each}}"}))
+    assert (first.code, first.where, first.line, first.column, first.wrong) == ("template", "message 2 (user)", 2, 2, True)
+    assert (second.where, second.line, second.column) == ("partial rules", 1, 1)
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,9 @@ async def test_calls_are_listed_and_measured(site: Site) -> None:
     assert measured["first_token_p95_ms"] <= measured["latency_p95_ms"]
     [listed] = [one for one in (await site.client.get("/v1/prompts")).json()["prompts"] if one["name"] == "mail/entitled"]
     assert listed["day"] == {"calls": 3, "errors": 1, "usd": "0.5"}
+    spoke = (await site.client.get(f"/v1/runs/{first}/generations")).json()
+    assert spoke == {"generations": [{**rest["generations"][0], "prompt": "mail/entitled"}]}
+    assert refusal(await site.client.get("/v1/runs/run_nobody/generations")) == (404, "run_not_found")
     async with Client(site.url, KEY) as client:
         assert (await client.prompts.metrics("mail/entitled", env="prod"))["metrics"] == [measured]
         found = await client.prompts.generations("mail/entitled", version=1, limit=1)

@@ -207,6 +207,18 @@ async def test_two_versions_are_compared_word_by_word(site: Site) -> None:
     assert (await get(site, "/diff", before="1", after="1"))["same"] is True
 
 
+async def test_a_draft_is_compared_before_it_is_kept(site: Site) -> None:
+    draft = {"before": 1, "body": body("Hi {{name}}.", params={"temperature": 0.2})}
+    found = (await post(site, "/diff", draft)).json()
+    assert (found["before"], found["after"], found["same"]) == (1, None, False)
+    assert [one["kind"] for one in found["messages"]] == ["same", "changed"]
+    assert found["values"] == [{"path": "params.temperature", "before": None, "after": 0.2}]
+    await saved(site, "Hi {{name}}.")
+    assert (await post(site, "/diff", {"before": 1, "body": body("Hi {{name}}.")})).json()["after"] == 2
+    assert (await post(site, "/diff", {"before": 2, "body": body("Hi {{name}}.")})).json()["same"] is True
+    assert refusal(await post(site, "/diff", {"before": 9, "body": body("Hi")})) == (404, "version_not_found")
+
+
 async def test_a_draft_is_looked_at_and_filled_in_before_it_is_kept(site: Site) -> None:
     found = (await post(site, "/lint", {"body": body("TODO {{nmae}}")})).json()["findings"]
     assert [(one["code"], one["wrong"]) for one in found] == [("contract", True), ("unused_variable", False), ("todo", False)]
@@ -243,6 +255,8 @@ async def test_who_holds_a_version_is_seen_before_it_is_revoked(site: Site) -> N
     assert (revoked["revoke_policy"], revoked["revoked_at"] is None) == ("repin:2", False)
     assert refusal(await post(site, "/versions/2/revoke", {"policy": "shrug"})) == (400, "prompt")
     assert refusal(await post(site, "/bindings/prod/live", {"version": 1})) == (400, "prompt")
+    told = (await get(site, "/events"))["events"][-1]
+    assert (told["type"], told["before"], told["after"], told["reason"]) == ("version.revoked", 1, "repin:2", "unsafe")
 
 
 async def test_a_run_is_moved_and_a_thread_upgraded(site: Site) -> None:
@@ -255,7 +269,7 @@ async def test_a_run_is_moved_and_a_thread_upgraded(site: Site) -> None:
     assert refusal(await post(site, "/repin", {"run": "run_nobody", "version": 2})) == (404, "run_not_found")
     assert (await post(site, "/upgrade", {"thread": "t-nobody"})).json() == {"upgraded": False}
     told = (await get(site, "/events"))["events"][-1]
-    assert (told["type"], told["before"], told["after"]) == ("run.repinned", run, 2)
+    assert (told["type"], told["actor"], told["before"], told["after"]) == ("run.repinned", "maria", run, 2)
 
 
 async def test_what_is_not_there_is_told_as_such(site: Site) -> None:

@@ -7,6 +7,7 @@ import { QueuesApi, TasksApi, WorkersApi } from "./fleet.ts";
 import type { Health } from "./generated/index.ts";
 import { GrantsApi } from "./grants.ts";
 import { type IndexFilter, IndexStore } from "./index-store.ts";
+import { PromptsApi } from "./prompts.ts";
 import { ReleasesApi } from "./releases.ts";
 import { Requester, type RequesterOptions } from "./request.ts";
 import { RunStore, type RunStoreOptions } from "./run-store.ts";
@@ -44,6 +45,7 @@ export class AgentflowClient {
   readonly workers: WorkersApi;
   readonly queues: QueuesApi;
   readonly threads: ThreadsApi;
+  readonly prompts: PromptsApi;
   readonly releases: ReleasesApi;
   readonly tokens: TokensApi;
   readonly grants: GrantsApi;
@@ -67,6 +69,7 @@ export class AgentflowClient {
     this.workers = new WorkersApi(requester);
     this.queues = new QueuesApi(requester);
     this.threads = new ThreadsApi(requester);
+    this.prompts = new PromptsApi(requester);
     this.releases = new ReleasesApi(requester);
     this.tokens = new TokensApi(requester);
     this.grants = new GrantsApi(requester);

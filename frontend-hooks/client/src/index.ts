@@ -14,6 +14,7 @@ export type * from "./generated/index.ts";
 export type { GrantsApi } from "./grants.ts";
 export { type IndexFilter, type IndexSnapshot, IndexStore } from "./index-store.ts";
 export { type Duration, type StartOptions, threadTag } from "./options.ts";
+export type { Binding, GenerationFilter, MetricsFilter, PromptsApi, Stoppable } from "./prompts.ts";
 export { isRequest, type ReleasesApi } from "./releases.ts";
 export type { Ask, GetToken, Requester, TokenReason } from "./request.ts";
 export { type EventListener, isLogged, type RunSnapshot, RunStore, type RunStoreOptions } from "./run-store.ts";

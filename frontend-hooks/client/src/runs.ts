@@ -1,7 +1,7 @@
 /** Runs over HTTP. */
 
 import type { Entry, RunEvent, SyncEvent } from "./events.ts";
-import type { Journal, MovedRun, RunDetail, RunPage, RunState } from "./generated/index.ts";
+import type { Journal, MovedRun, RunDetail, RunGenerationPage, RunPage, RunState } from "./generated/index.ts";
 import { type Duration, defined, runOptions, type StartOptions, threadTag } from "./options.ts";
 import type { Requester } from "./request.ts";
 import type { JsonObject } from "./view.ts";
@@ -99,6 +99,11 @@ export class RunsApi {
   /** What a run has recorded, in order. */
   journal(id: string): Promise<Journal> {
     return this.#requester.json({ run: id, path: `${this.#path(id)}/journal` });
+  }
+
+  /** The model calls that versions of prompts spoke in a run, in their order. */
+  generations(id: string): Promise<RunGenerationPage> {
+    return this.#requester.json({ run: id, path: `${this.#path(id)}/generations` });
   }
 
   /** A page of a run's events after a cursor. */

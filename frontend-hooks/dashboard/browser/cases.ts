@@ -4,6 +4,7 @@ import { contrast, names, width } from "./audit.ts";
 import type { Stage } from "./drive.ts";
 import { equal, shows } from "./expect.ts";
 import { GRANTING } from "./granting.ts";
+import { PROMPTS } from "./prompts.ts";
 
 type Case = (stage: Stage) => Promise<void>;
 
@@ -233,7 +234,7 @@ const away: Case = async ({ page, open, tell, shot, forgive }) => {
   await page.getByText("The server does not answer.").waitFor({ state: "detached" });
 };
 
-const PAGES = ["/runs", "/approvals", "/tasks", "/tasks/refund", "/tasks/support", "/workers"];
+const PAGES = ["/runs", "/approvals", "/tasks", "/tasks/refund", "/tasks/support", "/prompts", "/prompts/desk/letter", "/workers"];
 
 /** Every page fits a phone, has a name for whatever can be used, and can be read in light and in dark. */
 const everywhere: Case = async (stage) => {
@@ -290,4 +291,5 @@ export const CASES: Readonly<Record<string, Case>> = {
   everywhere,
   ...ASKING,
   ...GRANTING,
+  ...PROMPTS,
 };

@@ -4,6 +4,8 @@ import { ApprovalPage } from "./pages/approval.tsx";
 import { ApprovalsPage } from "./pages/approvals.tsx";
 import { AuditPage } from "./pages/audit.tsx";
 import { GrantsPage } from "./pages/grants.tsx";
+import { PromptPage } from "./pages/prompt.tsx";
+import { PromptsPage } from "./pages/prompts.tsx";
 import { RunPage } from "./pages/run.tsx";
 import { RunsPage } from "./pages/runs.tsx";
 import { TaskPage } from "./pages/task.tsx";
@@ -43,6 +45,10 @@ function Page({ route }: { route: Route }) {
       return <TasksPage />;
     case "task":
       return <TaskPage name={route.name} thread={route.thread} />;
+    case "prompts":
+      return <PromptsPage query={route.query} />;
+    case "prompt":
+      return <PromptPage key={route.name} name={route.name} tab={route.tab} />;
     case "workers":
       return <WorkersPage />;
     case "unknown":

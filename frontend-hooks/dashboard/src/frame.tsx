@@ -1,7 +1,7 @@
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { useKeys } from "./live/keys.ts";
 import { useHealth, useInbox } from "./live/server.ts";
-import { AgentsIcon, ApprovalsIcon, BrandMark, HelpIcon, LeaveIcon, RunsIcon, SunIcon, WorkersIcon } from "./parts/icons.tsx";
+import { AgentsIcon, ApprovalsIcon, BrandMark, HelpIcon, LeaveIcon, PromptsIcon, RunsIcon, SunIcon, WorkersIcon } from "./parts/icons.tsx";
 import { Link } from "./parts/link.tsx";
 import { Dialog } from "./parts/said.tsx";
 import { go, paths, type Route } from "./router.ts";
@@ -15,6 +15,7 @@ export function Frame({ route, children }: { route: Route; children: ReactNode }
     "g r": () => go(paths.runs()),
     "g a": () => go(paths.approvals()),
     "g t": () => go(paths.tasks()),
+    "g p": () => go(paths.prompts()),
     "g w": () => go(paths.workers()),
     t: toggleTheme,
     "?": () => setHelps(true),
@@ -64,6 +65,7 @@ function Places({ route }: { route: Route }) {
     { name: "Runs", to: paths.runs(), on: route.page === "runs" || route.page === "run", icon: <RunsIcon /> },
     { name: "Approvals", to: paths.approvals(), on: route.page.startsWith("approval"), icon: <ApprovalsIcon />, count: waiting },
     { name: "Agents", to: paths.tasks(), on: route.page === "tasks" || route.page === "task", icon: <AgentsIcon /> },
+    { name: "Prompts", to: paths.prompts(), on: route.page.startsWith("prompt"), icon: <PromptsIcon /> },
     { name: "Workers", to: paths.workers(), on: route.page === "workers", icon: <WorkersIcon /> },
   ];
   return (
@@ -152,6 +154,7 @@ const SHORTCUTS = [
   ["g r", "runs"],
   ["g a", "approvals"],
   ["g t", "agents and tasks"],
+  ["g p", "prompts"],
   ["g w", "workers and queues"],
   ["t", "light and dark"],
 ] as const;
@@ -189,13 +192,15 @@ const TITLES: Record<Route["page"], string> = {
   "approval-audit": "Audit",
   tasks: "Agents and tasks",
   task: "Start",
+  prompts: "Prompts",
+  prompt: "Prompt",
   workers: "Workers and queues",
   unknown: "Not here",
 };
 
 function useTitle(route: Route): void {
   const waiting = useInbox().data?.length ?? 0;
-  const name = route.page === "task" ? route.name : TITLES[route.page];
+  const name = route.page === "task" || route.page === "prompt" ? route.name : TITLES[route.page];
   useEffect(() => {
     document.title = `${waiting > 0 ? `(${waiting}) ` : ""}${name} · agentflow`;
   }, [name, waiting]);

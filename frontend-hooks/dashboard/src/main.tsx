@@ -18,6 +18,8 @@ import "./styles/story.css";
 import "./styles/values.css";
 import "./styles/rooms.css";
 import "./styles/pages.css";
+import "./styles/prompts.css";
+import "./styles/editor.css";
 
 const client = new AgentflowClient({ baseUrl: location.origin + mount(), getToken: keyring.token });
 

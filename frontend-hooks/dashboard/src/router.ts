@@ -11,25 +11,33 @@ export type Route =
   | { page: "approval-audit"; query: string }
   | { page: "tasks" }
   | { page: "task"; name: string; thread: string | null }
+  | { page: "prompts"; query: string }
+  | { page: "prompt"; name: string; tab: PromptTab }
   | { page: "workers" }
   | { page: "unknown"; path: string };
+
+export const PROMPT_TABS = ["editor", "versions", "events", "pins", "compare"] as const;
+export type PromptTab = (typeof PROMPT_TABS)[number];
 
 /** What a path below the mount, with its query, shows. */
 export function parse(address: string): Route {
   const url = new URL(address, "http://x/");
-  const [first = "", second, ...more] = url.pathname.slice(1).split("/").map(decoded);
+  const [first = "", ...rest] = url.pathname.slice(1).split("/").map(decoded);
+  const [second, ...more] = rest;
+  const query = url.searchParams.get("q") ?? "";
+  if (first === "prompts") return promptsRoute(rest, url);
   if (more.length > 0 || second === null) return { page: "unknown", path: url.pathname };
   switch (first) {
     case "":
-      return { page: "runs", query: url.searchParams.get("q") ?? "" };
+      return { page: "runs", query };
     case "runs":
-      return second ? { page: "run", id: second } : { page: "runs", query: url.searchParams.get("q") ?? "" };
+      return second ? { page: "run", id: second } : { page: "runs", query };
     case "approvals":
       return second ? { page: "approval", id: second } : { page: "approvals" };
     case "grants":
       return { page: "approval-grants" };
     case "audit":
-      return { page: "approval-audit", query: url.searchParams.get("q") ?? "" };
+      return { page: "approval-audit", query };
     case "tasks":
       return second ? { page: "task", name: second, thread: url.searchParams.get("thread") } : { page: "tasks" };
     case "workers":
@@ -37,6 +45,14 @@ export function parse(address: string): Route {
     default:
       return { page: "unknown", path: url.pathname };
   }
+}
+
+/** Names of prompts may have slashes. */
+function promptsRoute(name: readonly (string | null)[], { pathname, searchParams }: URL): Route {
+  if (name.includes(null)) return { page: "unknown", path: pathname };
+  if (name.every((part) => part === "")) return { page: "prompts", query: searchParams.get("q") ?? "" };
+  const tab = PROMPT_TABS.find((one) => one === searchParams.get("tab"));
+  return { page: "prompt", name: name.join("/"), tab: tab ?? "editor" };
 }
 
 /** Null for what is no text at all. */
@@ -58,6 +74,9 @@ export const paths = {
   tasks: () => "tasks",
   task: (name: string, thread?: string) =>
     `tasks/${encodeURIComponent(name)}${thread === undefined ? "" : `?thread=${encodeURIComponent(thread)}`}`,
+  prompts: (query = "") => (query ? `prompts?q=${encodeURIComponent(query)}` : "prompts"),
+  prompt: (name: string, tab: PromptTab = "editor") =>
+    `prompts/${name.split("/").map(encodeURIComponent).join("/")}${tab === "editor" ? "" : `?tab=${tab}`}`,
   workers: () => "workers",
 };
 

@@ -67,6 +67,16 @@ export interface PromptDay {
   usd: string | null;
 }
 
+/** A model call of a run, with the prompt whose version spoke it. */
+export interface RunGeneration extends Generation {
+  prompt: string;
+}
+
+/** The model calls of a run that prompts spoke, in their order; 1,000 at most. */
+export interface RunGenerationPage {
+  generations: readonly RunGeneration[];
+}
+
 /** What was measured of a version, or of a variant of a rollout. Intervals are of 95 %. */
 export interface VersionMetrics {
   version: number | null;

@@ -11,6 +11,12 @@ export interface Conditions {
   variables?: Readonly<Record<string, readonly unknown[]>>;
 }
 
+/** A body that nobody may have kept yet, and the version that it is laid beside, by number or hash. */
+export interface DiffBody {
+  before: number | string;
+  body: PromptBody;
+}
+
 /** A passage that both versions have, or one of them. */
 export interface DiffPiece {
   op: "same" | "removed" | "added";
@@ -122,10 +128,10 @@ export interface PromptBody {
   fenced?: readonly string[];
 }
 
-/** Two versions side by side: all messages, and what differs beside them. */
+/** Two versions side by side: all messages, and what differs beside them. `after` is null for a body that is no version yet. */
 export interface PromptDiff {
   before: number;
-  after: number;
+  after: number | null;
   same: boolean;
   messages: readonly DiffText[];
   partials: readonly DiffText[];

@@ -21,6 +21,8 @@ class Poll<T> {
   readonly #listeners = new Set<() => void>();
   #timer: number | undefined;
   #asking = false;
+  /** The answer that is on its way may be older than what it is asked for. */
+  #outdated = false;
 
   constructor(ask: () => Promise<T>, every: number, unseen: number | null) {
     this.#ask = ask;
@@ -46,6 +48,7 @@ class Poll<T> {
 
   refresh = (): void => {
     clearTimeout(this.#timer);
+    this.#outdated = this.#asking;
     if (this.#asking || (document.hidden && this.#unseen === null)) return;
     this.#asking = true;
     this.#ask()
@@ -60,6 +63,7 @@ class Poll<T> {
   };
 
   #pause(): number {
+    if (this.#outdated) return 0;
     if (document.hidden && this.#unseen !== null) return this.#unseen;
     return this.state.error === undefined ? this.#every : Math.min(this.#every, AGAIN);
   }

@@ -1,4 +1,16 @@
-import type { DeliveryInfo, Health, QueueInfo, RunDetail, TaskInfo, ThreadInfo, VoteInfo, Waitpoint, WorkerInfo } from "@agentflow/client";
+import type {
+  DeliveryInfo,
+  Health,
+  QueueInfo,
+  RunDetail,
+  RunGeneration,
+  RunView,
+  TaskInfo,
+  ThreadInfo,
+  VoteInfo,
+  Waitpoint,
+  WorkerInfo,
+} from "@agentflow/client";
 import { useAgentflow } from "@agentflow/react";
 import { useEffect } from "react";
 import { type Polled, refresh, usePolled } from "./polled.ts";
@@ -62,6 +74,19 @@ export function useRunDetail(id: string, status: string): Asked<RunDetail> {
     if (status !== "") refresh(key);
   }, [key, status]);
   return usePolled(key, () => client.runs.get(id), 10_000);
+}
+
+const NONE: readonly RunGeneration[] = [];
+
+/** The model calls of a run that prompts spoke; anew when it has asked a model again. */
+export function useRunGenerations(id: string, view: RunView | null): readonly RunGeneration[] {
+  const client = useAgentflow();
+  const key = `generations:${id}`;
+  const requests = view?.usage.requests ?? 0;
+  useEffect(() => {
+    if (requests > 0) refresh(key);
+  }, [key, requests]);
+  return usePolled(key, async () => (await client.runs.generations(id)).generations, 15_000).data ?? NONE;
 }
 
 /** The conversations that something happened in last. */

@@ -1,12 +1,12 @@
-import type { RunDetail, RunView } from "@agentflow/client";
+import type { RunDetail, RunGeneration, RunView } from "@agentflow/client";
 import { useAgentflow, useRun } from "@agentflow/react";
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useMemo, useState } from "react";
 import { ApprovalCard } from "../asking/card.tsx";
 import { length, moment, short } from "../format.ts";
 import { useKeys } from "../live/keys.ts";
 import { refresh } from "../live/polled.ts";
 import { useSeen } from "../live/seen.ts";
-import { useRunDetail } from "../live/server.ts";
+import { useRunDetail, useRunGenerations } from "../live/server.ts";
 import { useAct } from "../parts/act.ts";
 import { Link } from "../parts/link.tsx";
 import { Age, Bones, Dialog, Id, Trouble } from "../parts/said.tsx";
@@ -14,6 +14,8 @@ import { Status } from "../parts/status.tsx";
 import { Value } from "../parts/value.tsx";
 import { go, paths } from "../router.ts";
 import { Journal } from "../run/journal.tsx";
+import { byStep } from "../run/prompts.ts";
+import { Speakers } from "../run/speakers.tsx";
 import { storyOf } from "../run/story.ts";
 import { Story } from "../run/story.tsx";
 import { useTimeline } from "../run/use-timeline.ts";
@@ -23,6 +25,7 @@ import { Took } from "./runs.tsx";
 export function RunPage({ id }: { id: string }) {
   const { run: view, connection, connectionError } = useRun(id, { enabled: useSeen() });
   const detail = useRunDetail(id, view?.status ?? "");
+  const spoken = useRunGenerations(id, view);
   const run = detail.data;
   useKeys({ u: () => go(paths.runs()) });
   if (run === undefined || view === null) {
@@ -45,7 +48,7 @@ export function RunPage({ id }: { id: string }) {
       <Waits run={run} status={status} />
       <div className="run-columns">
         <div className="run-main">
-          <TimelineSection id={id} />
+          <TimelineSection id={id} generations={spoken} />
           <StorySection view={view} />
           <Journal id={id} done={view.steps.filter((step) => step.state === "completed").length} />
         </div>
@@ -60,6 +63,7 @@ export function RunPage({ id }: { id: string }) {
             </Section>
           ) : null}
           <Spent run={run} view={view} />
+          <Prompts generations={spoken} />
         </aside>
       </div>
     </article>
@@ -264,12 +268,13 @@ export function Section({ name, children }: { name: string; children: ReactNode 
   );
 }
 
-function TimelineSection({ id }: { id: string }) {
+function TimelineSection({ id, generations }: { id: string; generations: readonly RunGeneration[] }) {
   const line = useTimeline(id);
+  const spoken = useMemo(() => byStep(generations), [generations]);
   if (line.spans.length === 0) return null;
   return (
     <Section name="Timeline">
-      <Waterfall line={line} />
+      <Waterfall line={line} spoken={spoken} />
       <Turns turns={line.turns} />
     </Section>
   );
@@ -311,6 +316,15 @@ function Outcome({ run, view, status }: { run: RunDetail; view: RunView; status:
         {error.hint ? <p>{error.hint}</p> : null}
         {error.details !== null && Object.keys(error.details).length > 0 ? <Value value={error.details} /> : null}
       </div>
+    </Section>
+  );
+}
+
+function Prompts({ generations }: { generations: readonly RunGeneration[] }) {
+  if (generations.length === 0) return null;
+  return (
+    <Section name="Prompts">
+      <Speakers generations={generations} />
     </Section>
   );
 }

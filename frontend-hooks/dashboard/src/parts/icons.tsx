@@ -51,6 +51,13 @@ export const AgentsIcon = () => (
   </Icon>
 );
 
+export const PromptsIcon = () => (
+  <Icon>
+    <path d="M5.500 3h6.700L16 6.800v8A2.2 2.200 0 0 1 13.800 17H5.500A1.5 1.500 0 0 1 4 15.500v-11A1.5 1.500 0 0 1 5.500 3z" />
+    <path d="M12 3v4h4M7 10.500h6M7 13.500h3.5" />
+  </Icon>
+);
+
 export const WorkersIcon = () => (
   <Icon>
     <rect x="3" y="3.5" width="14" height="5" rx="1.5" />

@@ -78,15 +78,29 @@ export function Id({ id, whole = false }: { id: string; whole?: boolean }) {
   );
 }
 
+interface DialogProps {
+  title: string;
+  onClose: () => void;
+  /** As wide as two texts side by side need. */
+  wide?: boolean;
+  children: ReactNode;
+}
+
 /** A dialog while it is shown. */
-export function Dialog({ title, onClose, children }: { title: string; onClose: () => void; children: ReactNode }) {
+export function Dialog({ title, onClose, wide = false, children }: DialogProps) {
   const box = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     box.current?.showModal();
   }, []);
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the key for it is Escape, and the browser's own
-    <dialog ref={box} onClose={onClose} aria-label={title} onClick={(event) => event.target === box.current && onClose()}>
+    <dialog
+      ref={box}
+      data-wide={wide || undefined}
+      onClose={onClose}
+      aria-label={title}
+      onClick={(event) => event.target === box.current && onClose()}
+    >
       <h3 className="dialog-title">{title}</h3>
       {children}
     </dialog>

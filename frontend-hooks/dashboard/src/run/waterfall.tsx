@@ -1,3 +1,4 @@
+import type { RunGeneration } from "@agentflow/client";
 import { useMemo } from "react";
 import { clock, length, lived, plainName } from "../format.ts";
 import { useNow } from "../live/now.ts";
@@ -6,6 +7,7 @@ import { Link } from "../parts/link.tsx";
 import { Mark, toneOf } from "../parts/status.tsx";
 import { paths } from "../router.ts";
 import { nested } from "./nested.ts";
+import { speakerName } from "./prompts.ts";
 import { type Scale, scaleOf, ticks } from "./scale.ts";
 import { isOpen, type Span, type Timeline, type Turn } from "./timeline.ts";
 
@@ -17,8 +19,14 @@ const REASONS: Record<string, string> = {
 
 const MOST = 60;
 
+interface WaterfallProps {
+  line: Timeline;
+  /** The versions of prompts that spoke, by the steps in which they did. */
+  spoken: ReadonlyMap<string, RunGeneration>;
+}
+
 /** When everything happened. Long waits are folded, so that what was worked on can be seen. */
-export function Waterfall({ line }: { line: Timeline }) {
+export function Waterfall({ line, spoken }: WaterfallProps) {
   const now = useNow(!line.ended);
   const end = line.ended ? line.last : Math.max(now, line.last);
   const { shown, more } = useCapped(line.spans, MOST);
@@ -29,7 +37,7 @@ export function Waterfall({ line }: { line: Timeline }) {
       <div className="waterfall">
         <ol className="bars">
           {nested(shown).map(([span, depth]) => (
-            <Row key={span.id} span={span} depth={depth} scale={scale} end={end} />
+            <Row key={span.id} span={span} depth={depth} scale={scale} end={end} spoken={spoken.get(span.id)} />
           ))}
         </ol>
         <Under scale={scale} turns={line.turns} />
@@ -40,7 +48,15 @@ export function Waterfall({ line }: { line: Timeline }) {
 
 const KINDS: Record<string, string> = { llm: "model", code: "step", queue: "", wait: "" };
 
-function Row({ span, depth, scale, end }: { span: Span; depth: number; scale: Scale; end: number }) {
+interface RowProps {
+  span: Span;
+  depth: number;
+  scale: Scale;
+  end: number;
+  spoken: RunGeneration | undefined;
+}
+
+function Row({ span, depth, scale, end, spoken }: RowProps) {
   const took = (span.end ?? end) - span.start;
   const told = span.note?.startsWith("until:") ? "" : span.note;
   const kind = KINDS[span.kind] ?? span.kind;
@@ -51,7 +67,13 @@ function Row({ span, depth, scale, end }: { span: Span; depth: number; scale: Sc
       <span className="bar-name clip" title={told ? `${span.name}: ${told}` : span.name}>
         <Mark state={span.state} title={span.state} />
         {name}
-        <span className="bar-kind">{kind === label ? "" : kind}</span>
+        {spoken === undefined ? (
+          <span className="bar-kind">{kind === label ? "" : kind}</span>
+        ) : (
+          <Link to={paths.prompt(spoken.prompt, "versions")} className="bar-kind link" title={`by ${speakerName(spoken)}`}>
+            {speakerName(spoken)}
+          </Link>
+        )}
       </span>
       <Track span={span} scale={scale} end={end} />
       <span className="bar-took">{isOpen(span) ? lived(took) : length(took)}</span>
