@@ -197,6 +197,19 @@ async def test_a_release_that_came_second_looks_again_and_is_rolled_out_and_back
         driver.go_on()
 
 
+async def test_a_release_waits_for_two_people_where_a_policy_says_so(desk: Desk) -> None:
+    prompts = desk.app.prompts
+    await prompts.policies.set("desk/letter", actor="boss", people=2, users=["ana", "bo"])
+    async with desk.served() as url, driving("promptAsked", url) as driver:
+        await driver.told("agree")
+        [asked] = await prompts.requests.of("desk/letter")
+        for person in ("ana", "bo"):
+            await desk.app.waitpoints.approve(asked.waitpoint or "", by=person)
+        while (await prompts.requests.get(asked.id)).state == "asked":
+            await asyncio.sleep(0)
+        driver.go_on()
+
+
 async def test_every_page_fits_a_phone_has_names_for_its_controls_and_is_readable_in_light_and_dark(desk: Desk) -> None:
     async with desk.served() as url, driving("everywhere", url) as driver:
         await driver.told("start")

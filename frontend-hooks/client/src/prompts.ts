@@ -15,6 +15,7 @@ import type {
   PromptInfo,
   PromptPage,
   PromptPinPage,
+  PromptRequest,
   PromptSnapshot,
   PromptVersion,
   PromptVersionPage,
@@ -142,8 +143,11 @@ export class PromptsApi {
     return this.#requester.json({ path: "/v1/prompt-snapshot", query });
   }
 
-  /** Have a version hold, or several, or the one that the code has. The server answers 409 with the binding as it is when its `rev` is another. */
-  move(name: string, binding: Binding, to: MoveBinding): Promise<PromptBinding> {
+  /**
+   * Have a version hold, or several, or the one that the code has. The server answers 409 with the binding as it is when its `rev` is
+   * another. Where a policy has others agree first, nothing is moved yet, and this gives the request: see `isRequest`.
+   */
+  move(name: string, binding: Binding, to: MoveBinding): Promise<PromptBinding | PromptRequest> {
     return this.#moved(name, binding, "", to);
   }
 

@@ -146,9 +146,11 @@ const promptMoved: Case = async (stage) => {
   await dialog(page).getByRole("button", { name: "Look again" }).click();
   await dialog(page).getByLabel("Share of version 1").fill("50");
   await dialog(page).getByLabel("Share of version 2").fill("50");
+  await dialog(page).getByLabel("v1 takes all when others are worse in").selectOption("error_rate");
   await everyLook(stage, "prompt-rollout");
   await dialog(page).getByRole("button", { name: "Release", exact: true }).click();
   await shows(live.getByText("rollout 50·50"));
+  await shows(live.getByText("errors watched: v1 takes all"));
 
   await live.getByRole("button", { name: "Roll back…" }).click();
   await shows(dialog(page).getByText("It goes back to what held before the last move: v1."));
@@ -195,4 +197,30 @@ const promptMoved: Case = async (stage) => {
   await shows(page.locator('[data-version="1"]'));
 };
 
-export const PROMPTS: Readonly<Record<string, Case>> = { promptToRelease, promptMoved };
+/** Where a policy says so, a release is asked for, and waits for two people. */
+const promptAsked: Case = async (stage) => {
+  const { page, open, tell } = stage;
+  await open("/approvals");
+  await answersAs(page, "maria");
+  await open("/prompts/desk/letter");
+  const live = page.locator('[data-binding="prod"]');
+  await live.getByRole("button", { name: "Release…" }).click();
+  await shows(dialog(page).getByText("2 people have to agree (ana, bo)"));
+  await dialog(page).getByLabel("Reason").fill("It stays as it is.");
+  await dialog(page).getByRole("button", { name: "Release", exact: true }).click();
+  await dialog(page).waitFor({ state: "detached" });
+  const asked = page.getByRole("list", { name: "Releases that were asked for" });
+  await shows(asked.getByText("asks to have v1 hold in prod"));
+  await shows(asked.getByText("It stays as it is."));
+  await shows(live.getByText("code", { exact: true }));
+  await everyLook(stage, "prompt-asked");
+  await asked.getByRole("link", { name: "waits for 2 people" }).click();
+  await shows(page.getByRole("heading", { name: "Approval", exact: true }));
+  await tell("agree");
+  await open("/prompts/desk/letter?tab=events");
+  await shows(live.getByText("pinned", { exact: true }));
+  equal(await asked.count(), 0, "nothing waits any more");
+  await shows(page.getByRole("listitem").filter({ hasText: "maria asks to have hold v1" }).getByRole("link", { name: "its approval" }));
+};
+
+export const PROMPTS: Readonly<Record<string, Case>> = { promptToRelease, promptMoved, promptAsked };

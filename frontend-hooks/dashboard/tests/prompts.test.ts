@@ -1,10 +1,10 @@
-import type { LintFinding, PromptBinding, PromptEventInfo, PromptVersion, RunGeneration } from "@agentflow/client";
+import type { LintFinding, PromptBinding, PromptEventInfo, PromptRollout, PromptVersion, RunGeneration } from "@agentflow/client";
 import { describe, expect, test } from "vitest";
 import { bodyOf, draftOf, findingsAt, isChanged, message, moved, offsetOf } from "../src/prompts/editing.ts";
 import { formOf, taken, valuesOf } from "../src/prompts/filling.ts";
 import { heldWords } from "../src/prompts/pins.tsx";
 import { brought, moveOf, planFor } from "../src/prompts/releasing.ts";
-import { holdsWord, inOrder, isFound, modeWord, placeOf, sharesOf, toldBy, undone, wasBefore } from "../src/prompts/words.ts";
+import { holdsWord, inOrder, isFound, modeWord, placeOf, rolloutWords, sharesOf, toldBy, undone, wasBefore } from "../src/prompts/words.ts";
 import { parse, paths } from "../src/router.ts";
 import { byStep, speakerName, speakersOf } from "../src/run/prompts.ts";
 
@@ -16,6 +16,7 @@ const binding = (over: Partial<PromptBinding> = {}): PromptBinding => ({
   code: 3,
   code_ahead: false,
   weights: {},
+  rollout: null,
   expires_at: null,
   protected: false,
   rev: 7,
@@ -61,6 +62,32 @@ describe("what holds", () => {
       false,
     ]);
   });
+});
+
+test("a rollout says for whom it is, how it grows and what stops it", () => {
+  const rollout: PromptRollout = {
+    id: "r",
+    weights: { "5": 1 },
+    sticky: "run",
+    baseline: 3,
+    conditions: { tags: ["vip", "beta"], tasks: null } as never,
+    ramp: [
+      { after_ms: 0, share: 0.1 },
+      { after_ms: 7_200_000, share: 0.5 },
+    ],
+    guards: [
+      { metric: "error_rate", on_breach: "pause" },
+      { metric: "cost", on_breach: "rollback" },
+    ],
+    begun_at: 1_000,
+  };
+  expect(rolloutWords(rollout, 2_000)).toEqual([
+    "for tags vip or beta only",
+    "50 % in 1 h",
+    "errors watched: v3 takes all",
+    "the cost watched: it goes back",
+  ]);
+  expect(rolloutWords({ ...rollout, conditions: {}, ramp: [], guards: [] }, 2_000)).toEqual([]);
 });
 
 describe("what happened", () => {
@@ -112,6 +139,10 @@ describe("a release", () => {
     const rollout = { ...plan, mode: "rollout" as const };
     expect(moveOf(rollout)).toEqual({ mode: "rollout", weights: { 3: 0.9, 5: 0.1 }, sticky: "run", reason: "cites the policy" });
     expect(moveOf({ ...rollout, parts: [{ version: 3, share: "nine" }] })).toMatch(/number/);
+    expect(moveOf({ ...rollout, watched: "error_rate" })).toMatchObject({
+      baseline: 3,
+      guards: [{ metric: "error_rate", max_increase: 0.02 }],
+    });
     const twice = [
       { version: 3, share: "1" },
       { version: 3, share: "1" },

@@ -1,4 +1,14 @@
-import type { AgentflowClient, Generation, PromptEventInfo, PromptInfo, PromptPin, PromptVersion, VersionMetrics } from "@agentflow/client";
+import type {
+  AgentflowClient,
+  Generation,
+  PromptEventInfo,
+  PromptInfo,
+  PromptPin,
+  PromptPolicy,
+  PromptRequest,
+  PromptVersion,
+  VersionMetrics,
+} from "@agentflow/client";
 import { useAgentflow } from "@agentflow/react";
 import { type Polled, refresh, usePolled } from "./polled.ts";
 
@@ -46,9 +56,22 @@ export function usePins(name: string): Asked<readonly PromptPin[]> {
   return usePolled(`prompt-pins:${name}`, async () => (await client.prompts.pins(name)).pins, 5_000);
 }
 
+/** What was asked for and waits for others, the newest first. */
+export function useRequests(name: string): Asked<readonly PromptRequest[]> {
+  const client = useAgentflow();
+  const ask = async () => (await client.releases.requests(name)).requests.filter((one) => one.status === "asked");
+  return usePolled(`prompt-requests:${name}`, ask, 5_000);
+}
+
+/** What has to be before a prompt is moved there; null for nothing. */
+export function usePolicy(name: string, env: string): Asked<PromptPolicy | null> {
+  const client = useAgentflow();
+  return usePolled(`prompt-policy:${name} ${env}`, async () => (await client.releases.policy(name, env)).policy, 15_000);
+}
+
 /** Ask anew for all of a prompt that this page has just changed. */
 export function refreshPrompt(name: string): void {
-  for (const key of ["prompt", "prompt-versions", "prompt-events", "prompt-pins"]) refresh(`${key}:${name}`);
+  for (const key of ["prompt", "prompt-versions", "prompt-events", "prompt-pins", "prompt-requests"]) refresh(`${key}:${name}`);
   refresh("prompts");
 }
 

@@ -5,6 +5,7 @@ import { useAnswer } from "../live/answer.ts";
 import { usePins } from "../live/prompts.ts";
 import { Bones, Trouble } from "../parts/said.tsx";
 import { Mark } from "../parts/status.tsx";
+import { Rule } from "./asked.tsx";
 import { Difference } from "./difference.tsx";
 import { brought, type Plan } from "./releasing.ts";
 import { holdsWord, modeWord } from "./words.ts";
@@ -30,6 +31,7 @@ export function Consequences({ prompt, versions, plan, seen }: ConsequencesProps
           It is protected: only whoever may release in {seen.env} moves it (<code>prompt:release:{seen.env}</code>).
         </p>
       ) : null}
+      {plan.env.trim() === "" ? null : <Rule name={prompt.name} env={plan.env.trim()} />}
       <Fits name={prompt.name} version={versions.find((one) => one.number === next)} />
       <Keep name={prompt.name} version={seen?.version ?? null} />
       <Change name={prompt.name} before={seen?.version ?? null} after={next} />

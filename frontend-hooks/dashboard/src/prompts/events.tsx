@@ -55,11 +55,23 @@ function Event({ event }: { event: PromptEventInfo }) {
           </>
         ) : null}
       </div>
+      <Approval of={event.after} />
       {event.reason === "" ? null : <div className="event-reason">{event.reason}</div>}
       <div className="small faint">
         <Age at={event.at} />
       </div>
     </li>
+  );
+}
+
+/** Where others agree to it. */
+function Approval({ of }: { of: unknown }) {
+  const waitpoint = (of as { waitpoint?: unknown } | null)?.waitpoint;
+  if (typeof waitpoint !== "string") return null;
+  return (
+    <Link to={paths.approval(waitpoint)} className="link small">
+      its approval
+    </Link>
   );
 }
 

@@ -1,14 +1,16 @@
-import type { PromptBinding, PromptInfo, PromptVersion } from "@agentflow/client";
+import type { PromptBinding, PromptInfo, PromptRollout, PromptVersion } from "@agentflow/client";
 import { useAgentflow } from "@agentflow/react";
 import { type FormEvent, useState } from "react";
+import { useNow } from "../live/now.ts";
 import { refreshPrompt, usePromptEvents } from "../live/prompts.ts";
 import { useAct } from "../parts/act.ts";
 import { Age, Dialog, Trouble } from "../parts/said.tsx";
 import { useName } from "../session.ts";
+import { Requests } from "./asked.tsx";
 import { Chip } from "./chips.tsx";
 import { Line } from "./plan.tsx";
 import { isConflict, Moved, ReleaseDialog, type Wish } from "./release.tsx";
-import { inOrder, placeOf, wasBefore } from "./words.ts";
+import { inOrder, placeOf, rolloutWords, wasBefore } from "./words.ts";
 
 interface HoldingProps {
   prompt: PromptInfo;
@@ -26,7 +28,10 @@ export function Holding({ prompt, versions, wish, onWish }: HoldingProps) {
       <ul className="rows">
         {inOrder(prompt).map((one) => (
           <li key={`${one.env}/${one.label}`} className="holding-row" data-binding={placeOf(one)}>
-            <Chip binding={one} />
+            <span>
+              <Chip binding={one} />
+              {one.rollout === null ? null : <RolloutLine rollout={one.rollout} />}
+            </span>
             <span className="small quiet">
               {one.protected ? "protected · " : ""}
               <Age at={one.updated_at} />
@@ -61,10 +66,16 @@ export function Holding({ prompt, versions, wish, onWish }: HoldingProps) {
           </li>
         ) : null}
       </ul>
+      <Requests name={prompt.name} />
       {wish === null ? null : <ReleaseDialog prompt={prompt} versions={versions} wish={wish} onClose={() => onWish(null)} />}
       {undoes === null ? null : <RollbackDialog prompt={prompt} binding={undoes} onClose={() => setUndoes(null)} />}
     </section>
   );
+}
+
+function RolloutLine({ rollout }: { rollout: PromptRollout }) {
+  const words = rolloutWords(rollout, useNow());
+  return words.length === 0 ? null : <span className="small quiet holding-rollout">{words.join(" · ")}</span>;
 }
 
 function Protect({ name, binding }: { name: string; binding: PromptBinding }) {

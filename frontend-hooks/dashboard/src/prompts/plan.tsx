@@ -1,6 +1,7 @@
 import type { PromptInfo, PromptVersion } from "@agentflow/client";
 import { type ReactNode, useId } from "react";
-import type { Mode, Part, Plan, Sticky } from "./releasing.ts";
+import type { Metric, Mode, Part, Plan, Sticky } from "./releasing.ts";
+import { metricWord } from "./words.ts";
 
 interface PlanProps {
   plan: Plan;
@@ -37,9 +38,7 @@ export function PlanFields({ plan, prompt, versions, onChange }: PlanProps) {
           <Expiry value={plan.expires} onChange={(expires) => change({ expires })} />
         </div>
       ) : null}
-      {plan.mode === "rollout" ? (
-        <Rollout plan={plan} versions={versions} onChange={(parts) => change({ parts })} onSticky={(sticky) => change({ sticky })} />
-      ) : null}
+      {plan.mode === "rollout" ? <Rollout plan={plan} versions={versions} onChange={change} /> : null}
       <Line label="Reason" value={plan.reason} onChange={(reason) => change({ reason })} />
     </>
   );
@@ -150,13 +149,15 @@ function Choice({ label, value, onChange, children }: ChoiceProps) {
 interface RolloutProps {
   plan: Plan;
   versions: readonly PromptVersion[];
-  onChange: (parts: readonly Part[]) => void;
-  onSticky: (sticky: Sticky) => void;
+  onChange: (change: Partial<Plan>) => void;
 }
 
-function Rollout({ plan, versions, onChange, onSticky }: RolloutProps) {
+const WATCHED: readonly Metric[] = ["error_rate", "cost", "latency", "first_token"];
+
+function Rollout({ plan, versions, onChange }: RolloutProps) {
   const { parts } = plan;
-  const change = (at: number, part: Partial<Part>) => onChange(parts.map((one, place) => (place === at ? { ...one, ...part } : one)));
+  const put = (next: readonly Part[]) => onChange({ parts: next });
+  const change = (at: number, part: Partial<Part>) => put(parts.map((one, place) => (place === at ? { ...one, ...part } : one)));
   const next = versions.find((one) => one.revoked_at === null && parts.every((part) => part.version !== one.number));
   return (
     <fieldset className="field">
@@ -183,7 +184,7 @@ function Rollout({ plan, versions, onChange, onSticky }: RolloutProps) {
             className="icon-button"
             aria-label={`Remove version ${at + 1}`}
             disabled={parts.length === 1}
-            onClick={() => onChange(parts.filter((_, place) => place !== at))}
+            onClick={() => put(parts.filter((_, place) => place !== at))}
           >
             ×
           </button>
@@ -191,14 +192,26 @@ function Rollout({ plan, versions, onChange, onSticky }: RolloutProps) {
       ))}
       <div className="row">
         {next === undefined ? null : (
-          <button type="button" className="button" onClick={() => onChange([...parts, { version: next.number, share: "10" }])}>
+          <button type="button" className="button" onClick={() => put([...parts, { version: next.number, share: "10" }])}>
             Add a version
           </button>
         )}
-        <Choice label="A version is kept by" value={plan.sticky} onChange={(value) => onSticky(value as Sticky)}>
+        <Choice label="A version is kept by" value={plan.sticky} onChange={(value) => onChange({ sticky: value as Sticky })}>
           <option value="run">its run</option>
           <option value="thread">its thread</option>
           <option value="key">the key that code gives</option>
+        </Choice>
+        <Choice
+          label={`v${parts[0]?.version} takes all when others are worse in`}
+          value={plan.watched}
+          onChange={(value) => onChange({ watched: value as Metric | "" })}
+        >
+          <option value="">nothing</option>
+          {WATCHED.map((one) => (
+            <option key={one} value={one}>
+              {metricWord(one)}
+            </option>
+          ))}
         </Choice>
       </div>
     </fieldset>

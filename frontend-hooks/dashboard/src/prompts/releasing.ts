@@ -1,10 +1,12 @@
 // A release while it is thought over: what is to hold, and the request that says so. Pure.
 
-import type { MoveBinding, PromptBinding } from "@agentflow/client";
+import type { Guarding, MoveBinding, PromptBinding } from "@agentflow/client";
 import { sharesOf } from "./words.ts";
 
 export type Mode = PromptBinding["mode"];
 export type Sticky = NonNullable<MoveBinding["sticky"]>;
+
+export type Metric = Guarding["metric"];
 
 /** A version of a rollout, with its share as it is typed. */
 export interface Part {
@@ -20,13 +22,15 @@ export interface Plan {
   readonly version: number;
   readonly parts: readonly Part[];
   readonly sticky: Sticky;
+  /** What stops a rollout where the other versions are worse; empty for nothing. */
+  readonly watched: Metric | "";
   readonly expires: string;
   readonly reason: string;
 }
 
 /** The plan to have one version hold where a binding is. */
 export function planFor(at: Pick<PromptBinding, "env" | "label">, mode: Mode, version: number, seen: PromptBinding | null): Plan {
-  return { ...at, mode, version, parts: partsFor(version, seen), sticky: "run", expires: "", reason: "" };
+  return { ...at, mode, version, parts: partsFor(version, seen), sticky: "run", watched: "", expires: "", reason: "" };
 }
 
 /** A rollout begins with what holds, and a tenth of the other. */
@@ -49,7 +53,14 @@ export function moveOf(plan: Plan): MoveBinding | string {
   if (plan.mode === "pinned")
     return { mode: "pinned", version: plan.version, reason, ...(plan.expires === "" ? {} : { expires: plan.expires }) };
   const weights = weightsOf(plan.parts);
-  return typeof weights === "string" ? weights : { mode: "rollout", weights, sticky: plan.sticky, reason };
+  return typeof weights === "string" ? weights : { mode: "rollout", weights, sticky: plan.sticky, reason, ...guardOf(plan) };
+}
+
+/** The first version of a rollout takes all where the others are worse: in errors by two points, in all else by a fifth. */
+function guardOf({ parts, watched }: Plan): Pick<MoveBinding, "baseline" | "guards"> {
+  const baseline = parts[0]?.version;
+  if (watched === "" || baseline === undefined) return {};
+  return { baseline, guards: [{ metric: watched, max_increase: watched === "error_rate" ? 0.02 : 0.2 }] };
 }
 
 function weightsOf(parts: readonly Part[]): Readonly<Record<string, number>> | string {

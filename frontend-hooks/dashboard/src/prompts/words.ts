@@ -1,7 +1,7 @@
 // How what holds of a prompt, and what happened to it, is written. Pure.
 
-import type { PromptBinding, PromptEventInfo, PromptInfo } from "@agentflow/client";
-import { short } from "../format.ts";
+import type { Guarding, PromptBinding, PromptEventInfo, PromptInfo, PromptRollout } from "@agentflow/client";
+import { distance, short } from "../format.ts";
 
 /** A version of a rollout, and its share in whole percent. */
 export interface Share {
@@ -80,7 +80,10 @@ const MOVES: Readonly<Record<string, string>> = {
   "follows.code": "has the code hold again",
   rollout: "rolled out",
   "rolled.back": "rolled back",
+  "guard.paused": "stopped the rollout",
+  "guard.rolled.back": "took the rollout back",
 };
+const BACK = new Set(["rolled.back", "guard.rolled.back"]);
 
 /** The event in words; whoever did it is said before them. */
 export function toldBy(event: Pick<PromptEventInfo, "type" | "before" | "after">): Told {
@@ -127,6 +130,34 @@ export function targetWord(target: unknown): string {
     .join(", ");
 }
 
+const METRICS: Readonly<Record<Guarding["metric"], string>> = {
+  error_rate: "errors",
+  cost: "the cost",
+  latency: "the time",
+  first_token: "the time to the first token",
+};
+
+export function metricWord(metric: Guarding["metric"]): string {
+  return METRICS[metric];
+}
+
+/** What is said of a rollout besides its shares: for whom it is, how it grows, and what stops it. */
+export function rolloutWords({ baseline, conditions, ramp, guards, begun_at }: PromptRollout, now: number): readonly string[] {
+  const meets = Object.entries(conditions).flatMap(([name, value]) => (value == null ? [] : [`${name} ${conditionWord(value)}`]));
+  const next = ramp.find((one) => begun_at + one.after_ms > now);
+  return [
+    ...(meets.length === 0 ? [] : [`for ${meets.join(" and ")} only`]),
+    ...(next === undefined ? [] : [`${Math.round(next.share * 100)} % ${distance(begun_at + next.after_ms, now)}`]),
+    ...guards.map(
+      ({ metric, on_breach }) => `${metricWord(metric)} watched: ${on_breach === "pause" ? `v${baseline} takes all` : "it goes back"}`,
+    ),
+  ];
+}
+
+function conditionWord(value: unknown): string {
+  return Array.isArray(value) ? value.join(" or ") : JSON.stringify(value);
+}
+
 /** How a binding was, as an event tells it. */
 function stateWord(state: unknown): string | null {
   const { mode, number } = (state ?? {}) as { mode?: unknown; number?: unknown };
@@ -141,7 +172,7 @@ export function undone(events: readonly PromptEventInfo[], at: Pick<PromptBindin
   let skipped = 0;
   for (const one of events.toReversed()) {
     if (one.env !== at.env || one.label !== at.label || MOVES[one.type] === undefined) continue;
-    if (one.type === "rolled.back") skipped += 1;
+    if (BACK.has(one.type)) skipped += 1;
     else if (skipped > 0) skipped -= 1;
     else return one.before === null ? null : one;
   }
