@@ -206,7 +206,7 @@ async def test_no_more_than_so_many_messages_are_kept_for_a_run_that_does_not_as
     await send(database, 1)
     digest = message(0).digest
     await database.execute(
-        SQL.inputs.put(run=lease.run, name="inbox", seq=MOST, data="0", idempotency_key=None, digest=digest, now=NOW),
+        SQL.inputs.put(run=lease.run, name="inbox", seq=MOST, data="0", idempotency_key=None, digest=digest, sent_by=None, now=NOW),
     )
     with pytest.raises(InputFull):
         await send(database, 2)

@@ -144,7 +144,9 @@ async def test_a_run_that_ends_at_that_very_moment_either_hears_it_or_leaves_it_
 async def test_a_run_that_hears_nothing_is_told_no_more_than_any_input_stream_holds(database: Database) -> None:
     lease = await at_work(database)
     await steer(database, message(2, "one"))
-    await database.execute(SQL.inputs.put(run=lease.run, name=steering.STEER, seq=MOST, data="0", idempotency_key=None, digest="", now=NOW))
+    await database.execute(
+        SQL.inputs.put(run=lease.run, name=steering.STEER, seq=MOST, data="0", idempotency_key=None, digest="", sent_by=None, now=NOW)
+    )
     before = await database.read(threads.find("t-7"))
     with pytest.raises(InputFull, match="did not receive") as full:
         await steer(database, message(3, "too much", idempotency_key="k"))
