@@ -13,6 +13,7 @@ import pytest
 
 from agentflow import Agentflow
 from agentflow.server.pulse import Pace
+from agentflow.streams.embedded import EmbeddedServer
 from agentflow.streams.wire import Remote, Wire
 from tests.foreign.npm import NODE, environment, installed
 from tests.foreign.reader import Reader, kinds
@@ -67,7 +68,7 @@ async def test_the_conformance_suite_of_the_protocol_passes(tmp_path: Path, pack
 
 async def forgotten(app: Agentflow) -> list[str]:
     """Keys of durable streams that nothing would ever delete."""
-    wire = Wire(Remote(f"unix://{app.directory / 'valkey.sock'}"))
+    wire = Wire(Remote(f"unix://{EmbeddedServer(app.directory).socket}"))
     try:
         keys: list[bytes] = await wire.call("KEYS", "af:ds:*")
         assert keys
