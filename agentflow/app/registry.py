@@ -27,6 +27,10 @@ class Served(Mapping[str, Task[..., Any]]):
         self._tasks = tasks
         self._ours = {task.name: task for task in ours}
 
+    def values(self) -> Any:
+        """All of them. Some may vanish meanwhile: their owner knows how to go through them."""
+        return [*{**{task.name: task for task in self._tasks.values()}, **self._ours}.values()]
+
     def __getitem__(self, name: str) -> Task[..., Any]:
         return self._ours[name] if name in self._ours else self._tasks[name]
 

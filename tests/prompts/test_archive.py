@@ -24,6 +24,7 @@ from tests.server.bearers import KEY, bearer, guarded, holding, refusal
 from tests.server.site import Site
 
 HOUR = 3_600 * SECOND
+MOST = 4_000_000
 GUARD = Guard("error_rate", max_increase=0.1)
 coded: Any = None
 """Held here: of a prompt that nobody holds any more, nothing is registered."""
@@ -44,7 +45,7 @@ async def site(tmp_path: Path, stream_server: str) -> AsyncIterator[Site]:
 @pytest.fixture
 async def empty(tmp_path: Path, stream_server: str) -> AsyncIterator[Site]:
     """A server whose registry has no prompt."""
-    async with Agentflow(directory=tmp_path / "there", redis=stream_server, worker=False) as app, guarded(app, max_body=50_000) as made:
+    async with Agentflow(directory=tmp_path / "there", redis=stream_server, worker=False) as app, guarded(app, max_body=MOST) as made:
         yield made
 
 
@@ -100,7 +101,7 @@ async def test_only_what_is_a_prompt_is_taken_and_only_by_whom_it_may(empty: Sit
     }
     assert refusal(await sent(b"no tar")) == (400, "prompt")
     assert refusal(await sent(pack([], "{no"))) == (400, "prompt")
-    assert refusal(await sent(b"x" * 60_000)) == (413, "body_too_large")
+    assert refusal(await sent(b"x" * (MOST + 1))) == (413, "body_too_large")
     assert refusal(await sent(pack(odd, told), media="text/plain")) == (415, "unsupported_media_type")
     link = io.BytesIO()
     with tarfile.open(fileobj=link, mode="w") as tar:
