@@ -62,6 +62,12 @@ FUSSY = {
     "POST /v1/prompts/{name}/bindings/{env}/{label}": TOGETHER,
     "POST /v1/prompts/{name}/bindings/{env}/{label}/rollback": REVS,
     "POST /v1/prompts/{name}/bindings/{env}/{label}/protect": REVS,
+    "POST /v1/prompt-import": "bytes that are a tar",
+    "DELETE /v1/prompts/{name}/versions/{version}": VERSIONS,
+    "POST /v1/prompts/{name}/diff": TOGETHER,
+    "GET /v1/prompts/{name}/generations": CURSORS,
+    "GET /v1/prompts/{name}/metrics": "durations",
+    "POST /v1/prompts/{name}/policies/{env}": TOGETHER,
     "GET /agui/{agent}/{thread}/stream": "this test asks it for a stream that ends, as no client does",
 }
 """Operations that refuse more than a schema says, each with what they refuse. All others take whatever fits their description."""
