@@ -69,7 +69,7 @@ def check(prompt: str, target: Target) -> Transaction[None]:
 
 def put(how: Move, target: Target, before: BindingRecord, now: int) -> Transaction[BindingRecord]:
     """Have something hold of what is locked, whatever policies say."""
-    cleared = replace(before, mode=target.mode, rollout=None, expires_at=None, weights={}, rolled=None)
+    cleared = replace(_cleared(before), mode=target.mode)
     if target.mode == CODE:
         return (yield from bindings.moved(how, "follows.code", before, replace(cleared, number=before.code), now))
     yield from check(how.prompt, target)
@@ -79,6 +79,10 @@ def put(how: Move, target: Target, before: BindingRecord, now: int) -> Transacti
     version = yield from bindings.good(how.prompt, target.version or 0)
     until = None if target.lasts is None else now + target.lasts
     return (yield from bindings.moved(how, "released", before, replace(cleared, number=version.number, expires_at=until), now))
+
+
+def _cleared(before: BindingRecord) -> BindingRecord:
+    return replace(before, rollout=None, expires_at=None, weights={}, rolled=None)
 
 
 def _begun(how: Move, plan: Plan, cleared: BindingRecord, now: int) -> Transaction[BindingRecord]:
@@ -117,17 +121,19 @@ def back(how: Move, kind: str, before: BindingRecord, now: int) -> Transaction[B
         hint = "Release a version that is good."
         raise PromptError(f"{how.prompt} has no earlier state in {how.env}.", hint=hint, prompt=how.prompt)
     said: dict[str, Any] = loads(event.before)
-    # To go back behind a deploy is to hold the version that code had then.
-    mode = PINNED if event.type == "deployed" else said["mode"]
-    number = before.code if mode == CODE else said.get("number")
-    begun: Rollout | None = None
-    if mode == ROLLOUT:
-        begun = yield from rollouts.get(how.prompt, said["rollout"])
-    for one in begun.plan.versions if begun is not None else [] if number is None or mode == CODE else [number]:
-        yield from bindings.good(how.prompt, one)
-    held: dict[str, Any] = {"rollout": said.get("rollout"), "expires_at": said.get("expires_at"), "rolled": begun, "weights": {}}
-    after = replace(before, mode=mode, number=number, **held)
-    after = after.at(now) if begun is not None else after
+    number: int | None = said.get("number")
+    if said["mode"] == ROLLOUT:
+        # Begun anew: while it did not hold its ramp did not grow, and its guards saw nothing.
+        plan = (yield from rollouts.get(how.prompt, said["rollout"])).plan
+        yield from check(how.prompt, Target(mode=ROLLOUT, plan=plan))
+        return (yield from bindings.moved(how, kind, before, (yield from _begun(how, plan, _cleared(before), now)), now))
+    # To go back behind a deploy is to hold the version that code had then: today's is one that nobody may have agreed to.
+    same = number is None or (event.type != "deployed" and number == before.code)
+    mode = CODE if said["mode"] == CODE and same else PINNED
+    if mode == PINNED:
+        yield from bindings.good(how.prompt, number or 0)
+    number = before.code if mode == CODE else number
+    after = replace(_cleared(before), mode=mode, number=number, expires_at=said.get("expires_at"))
     _check_back(event, before, after, now)
     return (yield from bindings.moved(how, kind, before, after, now))
 
@@ -182,14 +188,34 @@ def revoke(prompt: str, number: int, policy: str, said: Happening, now: int) -> 
     """
     yield from prompts.lock(prompt)
     target = prompts.repinned(policy) if policy.startswith("repin:") else None
+    # Readers go from a revoked version to the one that stands for it: whatever leads to this one is moved by it.
+    moved = yield from _led_over(prompt, number)
     for one in (yield from bindings.of_prompt(prompt)) if target is not None else ():
         rule = yield from policies.of(prompt, one.env)
-        if rule is None or not rule.asks or number not in one.at(now).versions:
+        if rule is None or not rule.asks or moved.isdisjoint(_to_hold(one.at(now))):
             continue
         if target not in (yield from _held_before(prompt, one)):
             hint = "Name a version that was live there, say pause or fail, or have a release agreed to first."
             raise PromptError(f"v{target} of {prompt} was never live in {one.env}, where others have to agree.", hint=hint, prompt=prompt)
     return (yield from prompts.revoke(prompt, number, policy, said, now))
+
+
+def _led_over(prompt: str, number: int) -> Transaction[set[int]]:
+    """A version, and those that were taken back and have it stand for them, over others or at once."""
+    stands: dict[int, set[int]] = {}
+    for one in (yield from prompts.of_prompt(prompt)):
+        if one.revoked_at is not None and (one.revoke_policy or "").startswith("repin:"):
+            stands.setdefault(prompts.repinned(one.revoke_policy or ""), set()).add(one.number)
+    found, ahead = set[int](), {number}
+    while ahead:
+        found |= ahead
+        ahead = {before for one in ahead for before in stands.get(one, ())} - found
+    return found
+
+
+def _to_hold(one: BindingRecord) -> set[int]:
+    """The versions that a binding names now, and the one that it names once its release ends by itself."""
+    return {*one.versions, *(() if one.expires_at is None or one.code is None else (one.code,))}
 
 
 def _held_before(prompt: str, one: BindingRecord) -> Transaction[set[int]]:

@@ -226,6 +226,33 @@ async def test_protection_revocation_and_rollback_under_a_policy(engine: Engine)
     assert (await prompts.rollback("headline", **MARIA)).number == 1
     await prompts.revoke("headline", 1, policy=f"repin:{two}", actor="ops")
     assert (await headline.get(topic="owls")).text == "Two owls"
+    # What stands for a revoked version is live, too: no chain of revocations leads around the policy.
+    four = await saved(engine, "Four {{topic}}")
+    with pytest.raises(PromptError, match="v4 of headline was never live in prod"):
+        await prompts.revoke("headline", two, policy=f"repin:{four}", actor="ops")
+    assert (await headline.get(topic="owls")).text == "Two owls"
+
+
+async def test_no_revocation_leads_around_a_policy_to_what_holds_once_a_release_has_ended(engine: Engine) -> None:
+    prompts = engine.app.prompts
+    two, three = await saved(engine, "Two {{topic}}"), await saved(engine, "Three {{topic}}")
+    await prompts.release("headline", to=two, expires="1h", **MARIA)
+    await prompts.policies.set("headline", people=1, **OPS)
+    with pytest.raises(PromptError, match="v3 of headline was never live in prod"):
+        await prompts.revoke("headline", 1, policy=f"repin:{three}", actor="ops")
+
+
+async def test_going_back_to_the_code_asks_no_policy_and_holds_the_version_that_held_then(engine: Engine) -> None:
+    global headline
+    prompts = engine.app.prompts
+    two = await saved(engine, "Two {{topic}}")
+    await prompts.release("headline", to=two, **MARIA)
+    await prompts.policies.set("headline", people=1, **OPS)
+    headline = prompt("headline", vars=Topic, text="New code has {{topic}}.")
+    await prompts.deploy("ci")
+    assert (await prompts.rollback("headline", **MARIA)).number == 1
+    assert await live(engine) == ("pinned", 1)
+    assert (await headline.get(topic="owls")).text == "A headline about owls."
 
 
 async def test_only_the_run_of_a_request_carries_it_out(engine: Engine) -> None:
