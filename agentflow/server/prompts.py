@@ -52,6 +52,7 @@ from agentflow.storage.fallbacks import Fallback
 from agentflow.storage.holders import HolderRecord
 from agentflow.storage.measuring import Lately
 from agentflow.storage.prompts import PromptEvent
+from agentflow.storage.rollouts import NUMBERS
 
 
 async def list_prompts(call: Call[Nothing, EnvQuery]) -> Response:
@@ -194,13 +195,9 @@ def name_of(call: Call[Any, Any]) -> str:
     return str(call.request.path_params["name"])
 
 
-_MOST = 10**9
-"""No prompt has so many versions, and a database no number that is much larger."""
-
-
 def which(given: int | str) -> int | str:
     """A version as people say it: 5, v5, or a hash. Raises `RequestError`."""
-    if isinstance(given, int) and abs(given) < _MOST:
+    if isinstance(given, int) and abs(given) < NUMBERS:
         return given
     number = str(given).removeprefix("v")
     if number.isascii() and number.isdigit() and len(number) < 10:

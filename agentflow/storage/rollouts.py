@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from math import inf, log
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 from agentflow.database.port import Row, Transaction
 from agentflow.errors import PromptError, RegistryUnreadable
@@ -18,6 +18,8 @@ STICKY = ("run", "thread", "key")
 METRICS = ("error_rate", "cost", "latency", "first_token")
 CONDITIONS = ("tasks", "tags", "keys", "threads")
 """What the runs are asked for that take part, beside the variables of the prompt."""
+NUMBERS = 10**9
+"""No prompt has so many versions, and a database no number that is much larger."""
 Metric = Literal["error_rate", "cost", "latency", "first_token"]
 
 
@@ -56,7 +58,7 @@ class Guard:
     `metric` is error_rate, cost, latency or first_token, of the model calls that the versions made since the rollout began. `max_increase`
     is what they may be worse: for the error rate in points (0.02: 4 % for 2 %), else as a share of the baseline's mean (0.2: a fifth).
     Nothing is said before each side has `min_calls`. On a breach the baseline is pinned (pause), or what held before the rollout holds
-    again (rollback). Raises `PromptError` for what cannot be.
+    again (rollback). On a ramp that ends with 1 it ends, too: nobody is left to compare with. Raises `PromptError` for what cannot be.
 
     >>> await app.prompts.rollout("support", weights={3: 0.9, 5: 0.1}, baseline=3, guard=Guard("error_rate", max_increase=0.02), actor="ci")
     """
@@ -95,12 +97,17 @@ class Plan:
         weights = self.weights.values()
         if not weights or any(not 0 <= one < inf for one in weights) or sum(weights) <= 0:
             raise PromptError(f"{dict(self.weights)} are no weights.", hint="Give a number for each version: {3: 0.9, 5: 0.1}.")
+        if odd := [one for one in self.versions if not 0 < one < NUMBERS]:
+            raise PromptError(f"{odd[0]} is no version.", hint="Say its number: {3: 0.9, 5: 0.1}.")
         if self.sticky not in STICKY:
             raise PromptError(f"sticky={self.sticky!r} is not understood.", hint="Say run, thread or key.")
         if self.baseline is None and (self.conditions or self.ramp or self.guards):
             raise PromptError("There is no baseline.", hint="Say which version all others get: baseline=3.")
         _check_conditions(self.conditions)
         _check_ramp(self)
+        if self.guards and all(self.at(after).get(self.baseline or 0, 0) <= 0 for after in (0, *(after for after, _ in self.ramp))):
+            hint = "Give it a weight, {3: 0.9, 5: 0.1} with baseline=3, or a ramp."
+            raise PromptError("A guard can never speak where the baseline has no share.", hint=hint)
 
     @property
     def versions(self) -> Sequence[int]:
@@ -189,10 +196,14 @@ def get(prompt: str, id: str) -> Transaction[Rollout]:
 def _check_conditions(conditions: Mapping[str, Any]) -> None:
     if unknown := conditions.keys() - {*CONDITIONS, "variables"}:
         raise PromptError(f"There is no condition {sorted(unknown)[0]!r}.", hint=f"Say one of {', '.join(CONDITIONS)}, variables.")
-    lists = {**{name: wanted for name, wanted in conditions.items() if name != "variables"}, **conditions.get("variables", {})}
-    for name, wanted in lists.items():
-        if isinstance(wanted, str) or not wanted:
-            raise PromptError(f"The condition {name} names nothing.", hint='Give a list: {"tags": ["beta"]}.')
+    variables = conditions.get("variables", {})
+    if not isinstance(variables, Mapping):
+        raise PromptError("The condition variables names nothing.", hint='Give a list for each: {"variables": {"plan": ["pro"]}}.')
+    told = cast("Mapping[str, Any]", variables)
+    texts = {name: wanted for name, wanted in conditions.items() if name != "variables"}
+    odd = [name for name, wanted in (*texts.items(), *told.items()) if not isinstance(wanted, list | tuple) or not wanted]
+    if odd := odd or [name for name, wanted in texts.items() if any(not isinstance(one, str) for one in wanted)]:
+        raise PromptError(f"The condition {odd[0]} names nothing.", hint='Give a list: {"tags": ["beta"]}.')
 
 
 def _check_ramp(plan: Plan) -> None:

@@ -10,7 +10,7 @@ import pytest
 from agentflow import prompt, sleep, task
 from agentflow.errors import ContractError, PromptError
 from agentflow.prompts.prompt import Prompt
-from agentflow.storage.rollouts import Plan
+from agentflow.storage.rollouts import Guard, Plan
 from agentflow.testing import Engine
 from tests.prompts.saving import Topic, save
 
@@ -67,6 +67,20 @@ async def test_a_ramp_grows_by_the_clock_moves_nobody_back_and_leaves_pins_alone
     assert await run.result() == [held, held] == [1, 1]
 
 
+async def test_going_back_to_a_ramp_begins_it_anew_for_the_same_keys(engine: Engine) -> None:
+    two = await saved(engine, "Two {{topic}}")
+    ramp: Any = [("0h", 0.25), ("1d", 1)]
+    begun = await engine.app.prompts.rollout("slogan", weights={two: 1}, baseline=1, ramp=ramp, sticky="key", **MARIA)
+    first = {key for key in KEYS if await holding(key) == two}
+    await engine.app.prompts.release("slogan", to=1, **MARIA)
+    await engine.clock.advance("3d")
+    again = await engine.app.prompts.rollback("slogan", **MARIA)
+    assert (again.mode, again.weights, again.rollout != begun.rollout) == ("rollout", {1: 0.75, two: 0.25}, True)
+    assert {key for key in KEYS if await holding(key) == two} == first
+    await engine.clock.advance("1d")
+    assert {await holding(key) for key in KEYS} == {two}
+
+
 async def test_only_those_who_meet_the_conditions_take_part(engine: Engine) -> None:
     two = await saved(engine, "Two {{topic}}")
     only: Any = {"tags": ["beta", "staff"], "tasks": ["ramp_asks"], "variables": {"topic": ["owls", "cats"]}}
@@ -93,6 +107,18 @@ async def test_rollouts_that_cannot_be_are_refused_and_change_nothing(engine: En
         ("no ramp", {"baseline": 1, "ramp": [("2h", 0.5), ("1h", 0.7)]}),
         ("no condition 'colour'", {"baseline": 1, "conditions": {"colour": ["red"]}}),
         ("names nothing", {"baseline": 1, "conditions": {"tags": "beta"}}),
+        ("names nothing", {"baseline": 1, "conditions": {"tags": []}}),
+        ("names nothing", {"baseline": 1, "conditions": {"tags": [5]}}),
+        ("names nothing", {"baseline": 1, "conditions": {"keys": 5}}),
+        ("names nothing", {"baseline": 1, "conditions": {"variables": {"topic": True}}}),
+        ("names nothing", {"baseline": 1, "conditions": {"variables": ["topic"]}}),
+        ("can never speak", {"baseline": 1, "guard": Guard("cost")}),
+        ("can never speak", {"baseline": 1, "guard": Guard("cost"), "conditions": {"tags": ["beta"]}}),
+        ("can never speak", {"baseline": 1, "guard": Guard("cost"), "ramp": [("0h", 1)]}),
+        ("can never speak", {"weights": {1: 0, two: 1}, "baseline": 1, "guard": Guard("cost")}),
+        ("is no version", {"weights": {10**30: 1}}),
+        ("is no version", {"baseline": -1}),
+        ("is no version", {"baseline": 10**9}),
     ]
     for message, options in wrong:
         with pytest.raises(PromptError, match=message):
