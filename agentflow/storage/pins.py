@@ -375,7 +375,8 @@ def start(new: NewRun, holding: Holding, now: int) -> Transaction[Started]:
     if holding.of is not None:
         for row in (yield SQL.pins.of_scope(scope=f"run:{holding.of}")):
             if row["prompt"]:
-                held[row["prompt"], row["label"]] = yield from _pinned(row)
+                # Nobody chose it anew: what it says is no word on the rollout that did.
+                held[row["prompt"], row["label"]] = Choice((yield from _pinned(row)).version)
     for prompt, number in holding.versions.items():
         held[prompt, LIVE] = Choice((yield from prompts.find(prompt, number)))
     run = started.run.key

@@ -143,6 +143,9 @@ async def test_what_a_rollout_chose_is_told_apart_and_what_a_crash_cuts_off_is_o
     prompts = engine.app.prompts
     [group] = await prompts.metrics("measured_desk", group="variant", rollout=one.rollout)
     assert (group.version, group.variant, group.calls, group.errors) == (2, "v2", 1, 0)
+    # Tried again it says nothing of the rollout: nobody chose between versions.
+    await (await prompts.replay(run.id)).result()
+    assert [(each.version, each.variant, each.rollout) for each in await made(engine)] == [(2, None, None), (2, "v2", one.rollout)]
     with pytest.raises(GenerationNotFound):
         await prompts.generation("measured_desk", "gen_none")
     with pytest.raises(PromptNotFound):
