@@ -20,7 +20,7 @@ BEGUN = "guards"
 ACTOR = "system:guard"
 EVERY = 60 * SECOND
 LEASE = 60 * SECOND
-SELDOM = 3_600 * SECOND
+SELDOM = 300 * SECOND
 """How often somebody looks whether there is anything to guard, where no signal came."""
 
 
@@ -49,7 +49,7 @@ class Guarding:
         now = self._clock.now()
         if watched and await self._database.transact(guards.elect(owner, now + LEASE, now)):
             for one in watched:
-                await self._watch(one, now)
+                await self._tried(one, now)
             await self._database.transact(guards.dismiss(owner, now + EVERY, now))
         return bool(watched)
 
@@ -64,6 +64,12 @@ class Guarding:
             _log.exception("the guards broke off, they look again")
             every = EVERY
         return self._clock.now() + every
+
+    async def _tried(self, one: BindingRecord, now: int) -> None:
+        try:
+            await self._watch(one, now)
+        except Exception:  # noqa: BLE001 - an odd row must not end the guards of those after it
+            _log.exception("The guards of %s under %s in %s broke off, they look again", one.prompt, one.label, one.env)
 
     async def _watch(self, one: BindingRecord, now: int) -> None:
         if one.rolled is None or one.rollout is None:

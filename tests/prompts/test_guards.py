@@ -10,15 +10,17 @@ import pytest
 
 from agentflow import prompt
 from agentflow.database.port import Transaction, transaction
+from agentflow.database.statements import make_statement
 from agentflow.errors import PromptError, ReleaseRequested
 from agentflow.prompts.prompt import Prompt
 from agentflow.records import EntryKind, JournalEntry
 from agentflow.serde import loads
-from agentflow.storage import generations
-from agentflow.storage.bindings import BindingRecord
+from agentflow.storage import bindings, generations, releases
+from agentflow.storage.bindings import BindingRecord, Move
 from agentflow.storage.generations import Generated, Spoken
 from agentflow.storage.prompts import PromptEvent
-from agentflow.storage.rollouts import Guard, Metric
+from agentflow.storage.releases import Target
+from agentflow.storage.rollouts import Guard, Metric, Plan
 from agentflow.testing import Engine
 from tests.prompts.saving import Topic, save
 
@@ -103,8 +105,12 @@ async def test_a_version_that_fails_more_often_loses_to_the_baseline_once_and_sa
     assert told == {"version": 2, "baseline": 1, "value": 0.3, "against": 0.02, "calls": 200, "baseline_calls": 300}
     assert figures["sure"] > 3
     assert [record.getMessage() for record in caplog.records if "v1 takes all" in record.getMessage()] != []
-    # People may go back to it, if they will: the guard looks anew, and takes it back again.
+    # People may go back to it, if they will: it begins anew, and the guard looks anew, and takes it back again.
     assert (await engine.app.prompts.rollback("ballad", **MARIA)).mode == "rollout"
+    await minutes(engine)
+    assert (await held(engine)).mode == "rollout"
+    await calls(engine, 1, 200)
+    await calls(engine, two, 200, failed=60)
     await minutes(engine)
     assert ((await held(engine)).mode, len(await breaches(engine))) == ("pinned", 2)
 
@@ -159,6 +165,35 @@ async def test_a_guard_asks_no_policy_and_people_who_roll_out_do(engine: Engine)
     assert ((await held(engine)).mode, (await held(engine)).number) == ("pinned", 1)
     with pytest.raises(ReleaseRequested):
         await guarded(engine, Guard("cost"))
+
+
+# PostgreSQL takes no row that is so odd.
+@pytest.mark.parametrize("engine_database", [None], ids=["sqlite"])
+async def test_a_rollout_that_cannot_be_looked_at_stops_no_guard_of_another(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    two = await guarded(engine, Guard("cost", min_calls=20))
+    other = await engine.app.prompts.rollout("ballad", weights={1: 0.5, two: 0.5}, baseline=1, guard=Guard("cost"), label="beta", **MARIA)
+    await calls(engine, 1, 30)
+    await calls(engine, two, 30, cost=90)
+    # It is looked at before that of the label live.
+    damage = f"UPDATE prompt_rollouts SET created_at = 'odd' WHERE id = '{other.rollout}' RETURNING id"
+    await engine.app.database.execute(make_statement("tests/odd", {"sqlite": damage, "postgres": damage})())
+    await minutes(engine)
+    live = next(one for one in await engine.app.database.read(bindings.of_prompt("ballad")) if one.label == "live")
+    assert (live.mode, live.number) == ("pinned", 1)
+    assert "The guards of ballad under beta in prod broke off" in caplog.text
+
+
+async def test_a_guard_begins_within_minutes_where_no_signal_came(engine: Engine) -> None:
+    two = await saved(engine, "Two {{topic}}")
+    await minutes(engine)
+    # Another process says that it begins, and its word is lost.
+    plan = Plan(weights={1: 0.5, two: 0.5}, baseline=1, guards=(Guard("cost", min_calls=20),))
+    how = Move(prompt="ballad", env="prod", actor="maria")
+    await engine.app.database.transact(releases.move(how, Target(mode="rollout", plan=plan), engine.clock.now()))
+    await calls(engine, 1, 30)
+    await calls(engine, two, 30, cost=90)
+    await minutes(engine, 6)
+    assert ((await held(engine)).mode, (await held(engine)).number) == ("pinned", 1)
 
 
 def test_guards_that_cannot_be_are_refused() -> None:
