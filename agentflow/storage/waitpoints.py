@@ -117,7 +117,7 @@ def insert(lease: Lease, new: NewWaitpoint, ending: Ending | None, now: int) -> 
         yield from runs.hold(lease)
         found = yield SQL.waitpoints.get(id=new.id)
     elif ending is None:
-        yield from _tell_of(rows.waitpoint(found[0]), lease, new.most, now)
+        found = yield from _tell_of(found, lease, new.most, now)
     if not found:
         raise LeaseLost(lease.run_id)
     if new.kind is WaitKind.APPROVAL:
@@ -125,14 +125,16 @@ def insert(lease: Lease, new: NewWaitpoint, ending: Ending | None, now: int) -> 
     return (yield from _whole(found))[0]
 
 
-def _tell_of(one: WaitpointRecord, lease: Lease, most: int | None, now: int) -> Transaction[None]:
-    """Have people told of a new question, unless it is held back; of what is no question, at once."""
+def _tell_of(found: Rows, lease: Lease, most: int | None, now: int) -> Transaction[Rows]:
+    """Have people told of a new question, unless it is held back; of what is no question, at once. Returns it as it is then."""
+    one = rows.waitpoint(found[0])
     if one.kind in asking.QUESTIONS:
         same = asking.equals(one.subject, one.schema, one.kind, lease.run_id)
-        if not (yield from asking.enter(one.id, lease.run, same, most, now)):
-            return
+        if not (yield from asking.enter(one, lease.run, same, most, now)):
+            return (yield SQL.waitpoints.get(id=one.id))
     if outbox.is_told(one.subject):
         yield from outbox.begin(one, lease.run, now)
+    return found
 
 
 def _ended_target(target: str) -> Transaction[Ending | None]:

@@ -221,6 +221,24 @@ async def test_no_more_than_so_many_are_open_at_once_and_nobody_hears_of_the_oth
     assert await engine.app.database.execute(LEFT()) == []
 
 
+@pytest.mark.worker(max_open_questions=1)
+async def test_silence_about_what_nobody_was_shown_means_nothing(engine: Engine) -> None:
+    run = await engine.start(asks, ["a", "b", "b"], {"expires": "1h", "on_timeout": "approve"})
+    await open_ones(engine, 3)
+    await engine.waiting(run, 3)
+    [first], most = await shown(engine), {"a": 1, "b": 2}
+    later = [one for one in await engine.app.waitpoints.list() if _about(one) != first]
+    # Nor is it too late for them.
+    assert {one.due_at for one in later} == {None}
+    await engine.clock.advance("1h")
+    [second] = {"a", "b"} - {first}
+    assert await shown(engine) == {second: most[second]}
+    await engine.clock.advance("59m")
+    assert await shown(engine) == {second: most[second]}
+    await engine.app.waitpoints.deny(next(one.id for one in later), by="maria")
+    assert await run.result() == [title == first for title in ("a", "b", "b")]
+
+
 @task(name="fatigue-step")
 async def one_of(digest: str) -> bool:
     run = within_run("fatigue")
