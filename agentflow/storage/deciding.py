@@ -15,7 +15,7 @@ from agentflow.database.port import Row, Transaction, transaction
 from agentflow.errors import IdempotencyConflict, InvalidAnswer, WaitpointError, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, encode_failure, loads
-from agentflow.storage import audit, outbox, waitpoints
+from agentflow.storage import audit, outbox, showing, waitpoints
 from agentflow.storage.audit import Note
 from agentflow.storage.policy import NotEligible, Policy, Said, SubjectChanged, Tally, TooManyDecisions, Voter
 from agentflow.storage.runs import Lessee
@@ -75,6 +75,7 @@ class Decided:
 def decide(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None = None) -> Transaction[Decided]:
     """Count a ballot, and end the waitpoint if that decides it. Raises `WaitpointNotFound` and `IdempotencyConflict`."""
     one, equal = yield from locked_with_equals(waitpoint_id)
+    equal = yield from within_reach(ballot.voter, equal)
     return (yield from decide_locked(one, replace(ballot, covers=[other.id for other in equal]), now, lessee, equal))
 
 
@@ -227,6 +228,18 @@ def locked_with_equals(waitpoint_id: str) -> Transaction[tuple[WaitpointRecord, 
     [one] = [other for other in equal if other.id == waitpoint_id]
     open = [other for other in equal if other is not one and other.state is WaitState.PENDING]
     return one, open if one.state is WaitState.PENDING else []
+
+
+def within_reach(voter: Voter, equal: Sequence[WaitpointRecord]) -> Transaction[list[WaitpointRecord]]:
+    """Those of equal questions that a voter may answer with the one that they were asked."""
+    if voter.reach is None:
+        return list(equal)
+    found: list[WaitpointRecord] = []
+    for other in equal:
+        runs = [other.run_id, *(sight.run_id for sight in (yield from showing.sights(other.id)))]
+        if voter.reach.covers(other.id, runs):
+            found.append(other)
+    return found
 
 
 def _refused(one: WaitpointRecord, ballot: Ballot, policy: Policy, now: int) -> WaitpointError | None:
