@@ -7,3 +7,12 @@ WHERE state = 'pending' AND id IN (
     SELECT 1 FROM asking AS shown WHERE shown.family = asking.family AND shown.same = asking.same AND shown.held IS NULL
   )
 );
+
+-- In whose name a run works from its beginning, besides whoever starts it: the requesters of the run that it repeats. `started` is 1 for
+-- those who started that.
+CREATE TABLE requesters (
+  run BIGINT NOT NULL,
+  name TEXT NOT NULL,
+  started INTEGER NOT NULL,
+  PRIMARY KEY (run, name)
+);
