@@ -6,7 +6,7 @@ whoever ends one of those at this very moment begins anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,8 +39,13 @@ def enter(one: WaitpointRecord, run: int, same: str | None, most: int | None, no
     return held is None
 
 
-def leave(waitpoint_id: str, now: int) -> Transaction[None]:
-    """A question has ended, as a part of the transaction that ends it: what it has held up takes its place."""
+def leave(ended: Iterable[WaitpointRecord], now: int) -> Transaction[None]:
+    """These have ended, questions or not, as the last thing in the transaction that ends them: what they have held up takes their place."""
+    for waitpoint_id in sorted(one.id for one in ended if one.kind in QUESTIONS):
+        yield from _leave(waitpoint_id, now)
+
+
+def _leave(waitpoint_id: str, now: int) -> Transaction[None]:
     held = yield SQL.asking.hold_of(waitpoint=waitpoint_id)
     if not held:
         return

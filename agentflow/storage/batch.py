@@ -9,7 +9,7 @@ from agentflow.database.port import Transaction, transaction
 from agentflow.errors import WaitpointError
 from agentflow.records import RunRecord, WaitKind, WaitpointRecord
 from agentflow.serde import loads
-from agentflow.storage import deciding
+from agentflow.storage import asking, deciding
 from agentflow.storage.deciding import Ballot, Decided
 from agentflow.storage.runs import Lessee
 
@@ -85,4 +85,5 @@ def decide(ballots: Sequence[tuple[str, Ballot]], whole: bool, now: int, lessee:
         # A worker has one slot for the run: what wakes it leases it.
         lessee = None if decided.leased else lessee
         done.append(decided)
+    yield from asking.leave([ended for one in done for ended in one.ended], now)
     return DecidedAll(done)

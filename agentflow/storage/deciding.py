@@ -15,7 +15,7 @@ from agentflow.database.port import Row, Transaction, transaction
 from agentflow.errors import IdempotencyConflict, InvalidAnswer, WaitpointError, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, encode_failure, loads
-from agentflow.storage import audit, outbox, showing, waitpoints
+from agentflow.storage import asking, audit, outbox, showing, waitpoints
 from agentflow.storage.audit import Note
 from agentflow.storage.policy import NotEligible, Policy, Said, SubjectChanged, Tally, TooManyDecisions, Voter
 from agentflow.storage.runs import Lessee
@@ -70,19 +70,29 @@ class Decided:
         """Whether the waitpoint has ended."""
         return self.waitpoint.state is not WaitState.PENDING
 
+    @property
+    def ended(self) -> Sequence[WaitpointRecord]:
+        """What has ended by now."""
+        return [*([self.waitpoint] if self.resolved else []), *(one.waitpoint for one in self.others)]
+
 
 @transaction
 def decide(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None = None) -> Transaction[Decided]:
     """Count a ballot, and end the waitpoint if that decides it. Raises `WaitpointNotFound` and `IdempotencyConflict`."""
     one, equal = yield from locked_with_equals(waitpoint_id)
     equal = yield from within_reach(ballot.voter, equal)
-    return (yield from decide_locked(one, replace(ballot, covers=[other.id for other in equal]), now, lessee, equal))
+    done = yield from decide_locked(one, replace(ballot, covers=[other.id for other in equal]), now, lessee, equal)
+    yield from asking.leave(done.ended, now)
+    return done
 
 
 def decide_locked(
     one: WaitpointRecord, ballot: Ballot, now: int, lessee: Lessee | None, equal: Sequence[WaitpointRecord] = ()
 ) -> Transaction[Decided]:
-    """As `decide`, for one whose run and row are locked, as are those of its `equal` ones, which end with it. A part of a transaction."""
+    """As `decide`, for one whose run and row are locked, as are those of its `equal` ones, which end with it.
+
+    A part of a transaction that goes on to `asking.leave`.
+    """
     votes = yield SQL.votes.of_waitpoint(waitpoint=one.id)
     policy, said = Policy.of(loads(one.subject)), _said(_standing(votes))
     refused = _too_often(one, ballot.voter, votes, now) or _refused(one, ballot, policy, now)
@@ -98,7 +108,6 @@ def decide_locked(
     tally = policy.tally([*said, _word(ballot.voter.name, ballot.choice, ballot.answer)])
     if tally.end is None:
         return Decided(one, tally.need, len(tally.by))
-    # The others first: none of them comes to stand for what has ended.
     followed = yield from _follow(equal, replace(ballot, key=None, covers=(), follows=one.id), now)
     done = yield from _end(one, Ending(WaitState.ANSWERED, ballot.answer, ", ".join(tally.by)), tally, now, lessee)
     done = replace(done, others=followed)
@@ -144,7 +153,9 @@ def withdraw(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None 
     reason = loads(ballot.answer).get("reason")
     why = f"It was {word} by {ballot.voter.name}{f': {reason}' if reason else '.'}"
     ending = Ending(WaitState.CANCELLED, encode_failure(Failure(code=word, type="WaitpointTimedOut", message=why)), ballot.voter.name)
-    return (yield from _end(one, ending, None, now, lessee))
+    done = yield from _end(one, ending, None, now, lessee)
+    yield from asking.leave(done.ended, now)
+    return done
 
 
 @transaction

@@ -214,6 +214,7 @@ def end(waitpoint_id: str, ending: Ending, now: int, lessee: Lessee | None = Non
     done = yield from end_locked(one, ending, now, lessee)
     if is_question(locked[0]):
         yield from audit.tell(_told(one, ending), now)
+    yield from asking.leave([one], now)
     return done
 
 
@@ -235,7 +236,7 @@ def _told(one: WaitpointRecord, ending: Ending) -> Note:
 
 
 def end_locked(one: WaitpointRecord, ending: Ending, now: int, lessee: Lessee | None) -> Transaction[Woken]:
-    """As `end`, for one whose run and row are locked, as a part of a transaction."""
+    """As `end`, for one whose run and row are locked, as a part of a transaction that goes on to `asking.leave`."""
     woken: list[RunRecord] = []
     leased: list[RunRecord] = []
     wake = 0
@@ -247,8 +248,6 @@ def end_locked(one: WaitpointRecord, ending: Ending, now: int, lessee: Lessee | 
     found = yield SQL.waitpoints.end(id=one.id, state=ending.state.value, answer=answer, by=ending.by, now=now, wake=wake)
     if not found:
         raise refusal(rows.waitpoint((yield SQL.waitpoints.get(id=one.id))[0]))
-    if one.kind in asking.QUESTIONS:
-        yield from asking.leave(one.id, now)
     if outbox.is_told(one.subject):
         yield from outbox.end(one.id, now)
     more_woken, more_leased = yield from end_targets(one.id, ending, now, lessee)
