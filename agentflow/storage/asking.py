@@ -66,6 +66,12 @@ def _leave(waitpoint_id: str, now: int) -> Transaction[None]:
     yield SQL.asking.forget_family(family=family)
 
 
+def reseal(one: WaitpointRecord) -> Transaction[None]:
+    """An open question and its equals were changed alike, as the last thing in a transaction: what is asked as it was is no equal."""
+    if (yield SQL.asking.hold_of(waitpoint=one.id)):
+        yield SQL.asking.reseal(waitpoint=one.id, same=equals(one.subject, one.schema, one.kind, one.run_id or ""))
+
+
 def equals(subject: str, schema: str | None, kind: WaitKind, run_id: str) -> str | None:
     """What equal questions have in common; None for what is asked each time.
 

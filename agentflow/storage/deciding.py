@@ -79,7 +79,7 @@ class Decided:
 @transaction
 def decide(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None = None) -> Transaction[Decided]:
     """Count a ballot, and end the waitpoint if that decides it. Raises `WaitpointNotFound` and `IdempotencyConflict`."""
-    one, equal = yield from locked_with_equals(waitpoint_id)
+    [(one, equal)] = yield from locked_with_equals(waitpoint_id)
     equal = yield from within_reach(ballot.voter, equal)
     done = yield from decide_locked(one, replace(ballot, covers=[other.id for other in equal]), now, lessee, equal)
     yield from asking.leave(done.ended, now)
@@ -164,10 +164,12 @@ def reassign(waitpoint_id: str, ballot: Ballot, now: int) -> Transaction[Decided
 
     Raises `WaitpointNotFound`, and `InvalidAnswer` where they could not decide it.
     """
-    one, equal = yield from locked_with_equals(waitpoint_id)
+    [(one, equal)] = yield from locked_with_equals(waitpoint_id)
     done = yield from _reassign(one, replace(ballot, covers=[other.id for other in equal]), now)
     for other in equal if done.refused is None else ():
         yield from _reassign(other, replace(ballot, follows=one.id), now)
+    if done.refused is None:
+        yield from asking.reseal(done.waitpoint)
     return done
 
 
@@ -225,20 +227,33 @@ def locked(waitpoint_id: str) -> Transaction[WaitpointRecord]:
     return (yield from waitpoints.get(waitpoint_id))
 
 
-def locked_with_equals(waitpoint_id: str) -> Transaction[tuple[WaitpointRecord, list[WaitpointRecord]]]:
-    """As `locked`, with the equal questions that are open, if it is. Their runs are locked as others lock several: later ones first."""
-    found = yield SQL.asking.equal(waitpoint=waitpoint_id)
-    if len(found) < 2 or waitpoint_id not in {row["waitpoint"] for row in found}:
-        return (yield from locked(waitpoint_id)), []
-    for run in sorted({row["run"] for row in found}, reverse=True):
+def locked_with_equals(*waitpoint_ids: str) -> Transaction[list[tuple[WaitpointRecord, list[WaitpointRecord]]]]:
+    """As `locked`, each with the equal questions that are open, if it is.
+
+    Runs are locked as others lock several: later ones first. Raises `WaitpointNotFound`.
+    """
+    if len(waitpoint_ids) == 1 and len((yield SQL.asking.equal(waitpoint=waitpoint_ids[0]))) < 2:
+        return [((yield from locked(waitpoint_ids[0])), [])]
+    runs, rows = set[int](), set[str](waitpoint_ids)
+    equal: dict[str, list[str]] = {}
+    for waitpoint_id in waitpoint_ids:
+        runs.update(row["run"] for row in (yield SQL.waitpoints.get(id=waitpoint_id)) if row["run"] is not None)
+        group = yield SQL.asking.equal(waitpoint=waitpoint_id)
+        runs.update(row["run"] for row in group)
+        equal[waitpoint_id] = [row["waitpoint"] for row in group]
+    for run in sorted(runs, reverse=True):
         yield SQL.runs.lock_key(key=run)
-    equal: list[WaitpointRecord] = []
-    for row in sorted(found, key=lambda one: one["waitpoint"]):
-        yield SQL.waitpoints.lock(id=row["waitpoint"])
-        equal.append((yield from waitpoints.get(row["waitpoint"])))
-    [one] = [other for other in equal if other.id == waitpoint_id]
-    open = [other for other in equal if other is not one and other.state is WaitState.PENDING]
-    return one, open if one.state is WaitState.PENDING else []
+    known: dict[str, WaitpointRecord] = {}
+    for waitpoint_id in sorted(rows.union(*equal.values())):
+        yield SQL.waitpoints.lock(id=waitpoint_id)
+        known[waitpoint_id] = yield from waitpoints.get(waitpoint_id)
+    return [(known[one], _open_beside(known[one], [known[other] for other in equal[one]])) for one in waitpoint_ids]
+
+
+def _open_beside(one: WaitpointRecord, equal: Sequence[WaitpointRecord]) -> list[WaitpointRecord]:
+    if one.state is not WaitState.PENDING:
+        return []
+    return [other for other in equal if other is not one and other.state is WaitState.PENDING]
 
 
 def within_reach(voter: Voter, equal: Sequence[WaitpointRecord]) -> Transaction[list[WaitpointRecord]]:

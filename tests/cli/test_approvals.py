@@ -74,7 +74,7 @@ def test_a_form_is_filled_in_and_what_does_not_fit_is_refused(folder: Path, star
 
 
 def test_a_question_is_listed_however_many_newer_ones_people_are_not_asked(folder: Path, start: Start, run: Call) -> None:
-    run_id = asked(folder, start, run, "crowd", "--payload", '{"many": 501}')
+    asked(folder, start, run, "crowd", "--payload", '{"many": 501}')
     for _ in range(500):
         [listed] = as_json(run("approvals", "list", "--json"))
         if listed["times"] == 501:
