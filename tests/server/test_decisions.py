@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from agentflow import Agentflow, approve, ask, mint_token, task
 from agentflow.engine.waits import ask_approval, within_run
+from agentflow.records import WaitState
 from tests.server.reviewer import Browser
 from tests.server.site import Site, site_of
 
@@ -38,7 +39,7 @@ async def book_room() -> int:
 @task(name="decisions.step")
 async def one_of_equals() -> bool:
     run = within_run("decisions.step")
-    subject = {"kind": "tool", "title": "Pay?", "tool": "t", "call": run.run_id, "body": {}, "digest": "d-1"}
+    subject: dict[str, Any] = {"kind": "tool", "title": "Pay?", "tool": "t", "call": run.run_id, "body": {}, "digest": "d-1"}
     return (await ask_approval(run, run.key("approve"), subject, "3d")).approved
 
 
@@ -152,7 +153,7 @@ async def test_equal_questions_end_only_with_a_word_that_may_end_them(site: Site
     path = (await site.client.post(f"{linked}/links", json={"actor": "maria"})).json()["path"]
     async with Browser(site.url) as browser:
         assert (await browser.send(await browser.open(path), choice="approve")).status_code == 200
-    assert [one.state for one in [await app.waitpoints.get(one.id) for one in found]].count("pending") == 4
+    assert [one.state for one in [await app.waitpoints.get(one.id) for one in found]].count(WaitState.PENDING) == 4
 
     async def said(path: str, scope: str) -> list[str]:
         token = mint_token(KEY, scopes=[f"waitpoint:answer:{scope}"], subject="maria")
