@@ -17,7 +17,7 @@ from agentflow.records import WaitpointRecord, WaitState
 from agentflow.serde import dumps
 from agentflow.storage import waitpoints
 from agentflow.storage.deciding import Decided
-from agentflow.storage.policy import Voter
+from agentflow.storage.policy import Reach, Voter
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ async def _approved(app: Agentflow, one: WaitpointRecord, form: Sent, voter: Vot
 async def _voter(app: Agentflow, slack: Slack, user: str) -> Voter | None:
     """Who that is; None for whom nobody here knows. What Slack says of somebody vouches for no group: only what is known here does."""
     actor = await app.people.actor(slack.name, user)
-    return None if actor is None else Voter(actor, await app.people.groups(actor), "slack")
+    return None if actor is None else Voter(actor, await app.people.groups(actor), "slack", Reach())
 
 
 def _unlinked(user: str, what: str) -> str:

@@ -15,7 +15,7 @@ from agentflow.app.measuring import Measuring
 from agentflow.app.releasing import Releases
 from agentflow.app.rolling import MoveOptions, RolloutOptions, planned
 from agentflow.clock import Clock, Duration, microseconds
-from agentflow.database.port import Database, Row, Transaction
+from agentflow.database.port import Database, Row, Transaction, transaction
 from agentflow.errors import PromptError
 from agentflow.handle import RunHandle
 from agentflow.prompts import contract
@@ -24,7 +24,7 @@ from agentflow.prompts.pinning import body_of
 from agentflow.prompts.registry import known
 from agentflow.prompts.report import Report
 from agentflow.serde import loads
-from agentflow.storage import bindings, deleting, fallbacks, holders, pins, prompts, releases, runs, snapshots
+from agentflow.storage import bindings, deleting, fallbacks, holders, pins, prompts, releases, requesters, runs, snapshots
 from agentflow.storage.bindings import CODE, LIVE, ROLLOUT, BindingRecord, Move
 from agentflow.storage.fallbacks import Fallback
 from agentflow.storage.holders import HolderRecord
@@ -32,6 +32,7 @@ from agentflow.storage.pins import Holding
 from agentflow.storage.policies import PolicyRecord
 from agentflow.storage.prompts import Happening, NewVersion, Own, PromptEvent, VersionRecord
 from agentflow.storage.releases import Target
+from agentflow.storage.runs import NewRun, Started
 from agentflow.storage.snapshots import Snapshot
 from agentflow.storage.statements import SQL
 
@@ -243,17 +244,24 @@ class Prompts(Measuring):
         said = Happening(type="", actor=actor, reason=reason)
         return await self._change(pins.upgrade(thread, name, said, self._clock.now()))
 
-    async def replay(self, run_id: str, prompts: Mapping[str, int] | Literal["current"] | None = None) -> RunHandle[Any]:
+    async def replay(
+        self, run_id: str, prompts: Mapping[str, int] | Literal["current"] | None = None, *, by: str | None = None
+    ) -> RunHandle[Any]:
         """Start a run as one was started, with the same input: by the versions which that held, by these instead, or by what is live now.
+
+        It is started `by` a person. Neither they nor whoever had asked the repeated run for something may decide about what it asks, where
+        requesters are excluded.
 
         Raises `RunNotFound`, `UnknownTask` and `VersionNotFound`.
 
-        >>> run = await app.prompts.replay("run_0192…", prompts={"support": 5})
+        >>> run = await app.prompts.replay("run_0192…", prompts={"support": 5}, by="maria")
         """
         record = await self._database.read(runs.get(run_id))
         held = Holding(None if prompts == "current" else record.key, {} if prompts is None or prompts == "current" else prompts)
         options = {"tags": [one for one in record.tags if not one.startswith("thread:")], "metadata": loads(record.metadata)}
-        return await self._start(record.task, record.input, options, lambda new, now: pins.start(new, held, now))
+        if by is not None:
+            options["started_by"] = by
+        return await self._start(record.task, record.input, options, lambda new, now: _repeated(record.key, new, held, now))
 
     async def fell_back(self, told: Sequence[Fallback], *, actor: str, env: str | None = None) -> int:
         """Write an event for each reason why a prompt was filled without the registry; returns how many were written."""
@@ -339,3 +347,10 @@ class Prompts(Measuring):
             expect_rev=move.get("expect_rev"),
             allowed=move.get("allowed", True),
         )
+
+
+@transaction
+def _repeated(source: int, new: NewRun, held: Holding, now: int) -> Transaction[Started]:
+    started = yield from pins.start(new, held, now)
+    yield from requesters.take_over(source, started.run.key)
+    return started

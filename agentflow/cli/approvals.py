@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from agentflow.app.waitpoints import Vote
     from agentflow.records import WaitpointRecord
 
+_PAGE = 500
 approvals = typer.Typer(no_args_is_help=True, help="What waits for people.")
 
 
@@ -65,15 +66,27 @@ def _row(one: WaitpointRecord, now: int) -> tuple[Any, ...]:
 
 
 async def _list(app: Agentflow, state: str | None, limit: int) -> tuple[list[WaitpointRecord], int]:
-    # The most urgent of all that is open, not of the newest.
-    most = 500 if state else limit
-    found = [one for kind in ("approval", "input") for one in await app.waitpoints.list(kind=kind, state=state, limit=most)]
-    found = [one for one in found if one.held is None]
+    found: list[WaitpointRecord] = []
+    for kind in ("approval", "input"):
+        found += await (_open(app, kind) if state else app.waitpoints.list(kind=kind, state=None, limit=limit))
     if state is None:
         found.sort(key=lambda one: one.id, reverse=True)
     else:
         found.sort(key=urgency)
     return found[:limit], app.clock.now()
+
+
+async def _open(app: Agentflow, kind: str) -> list[WaitpointRecord]:
+    """All that people are asked: the most urgent may be the oldest."""
+    # The database is loaded with the first question.
+    from agentflow.storage.inbox import Inbox
+
+    found: list[WaitpointRecord] = []
+    page = await app.waitpoints.inbox(Inbox(kind=kind, limit=_PAGE))
+    while page.next is not None:
+        found += page.waitpoints
+        page = await app.waitpoints.inbox(Inbox(kind=kind, limit=_PAGE, before=page.next))
+    return [*found, *page.waitpoints]
 
 
 @approvals.command("show")

@@ -194,14 +194,16 @@ class ClientPrompts:
         said = {"thread": thread, "by": by, "reason": reason}
         return (await self._client.ask("POST", f"{_path(name)}/upgrade", said))["upgraded"]
 
-    async def replay(self, run_id: str, prompts: Mapping[str, int] | Literal["current"] | None = None) -> RunHandle[Any]:
-        """Start a run as one was started, by the versions that it held, by these instead, or by what is live now.
+    async def replay(
+        self, run_id: str, prompts: Mapping[str, int] | Literal["current"] | None = None, *, by: str | None = None
+    ) -> RunHandle[Any]:
+        """Start a run as one was started, by the versions that it held, by these instead, or by what is live now; `by` is in whose name.
 
         What it does to the world is done again. Raises `RunNotFound`, `UnknownTask`, `VersionNotFound`.
 
-        >>> run = await client.prompts.replay("run_0192…", {"support": 5})
+        >>> run = await client.prompts.replay("run_0192…", {"support": 5}, by="maria")
         """
-        told = await self._client.ask("POST", f"/v1/runs/{quote(run_id, safe='')}/replay", {"prompts": prompts})
+        told = await self._client.ask("POST", f"/v1/runs/{quote(run_id, safe='')}/replay", {"prompts": prompts, "by": by})
         return RunHandle(told["id"], self._client.runs, ANY)
 
     async def _move(self, name: str, env: str, verb: str, said: Mapping[str, Any], expect_rev: int | None) -> BindingRecord:

@@ -367,11 +367,15 @@ class RepinRun(Moving):
 
 
 class ReplayRun(Strict):
-    """By which versions of prompts it is repeated: those that it held, these instead (by their numbers), or with "current" what is live."""
+    """By which versions of prompts it is repeated: those that it held, these instead (by their numbers), or with "current" what is live.
+
+    `by` is in whose name it is started.
+    """
 
     model_config = ConfigDict(strict=True)
 
     prompts: dict[str, int] | Literal["current"] | None = None
+    by: str | None = Field(None, min_length=1, max_length=256)
 
 
 class UpgradeThread(Moving):

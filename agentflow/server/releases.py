@@ -11,6 +11,7 @@ from agentflow.errors import ReleaseRequested
 from agentflow.server.calls import Call, answer
 from agentflow.server.errors import RequestError
 from agentflow.server.governing import request_view
+from agentflow.server.persons import person
 from agentflow.server.prompt_models import (
     MoveBinding,
     Moving,
@@ -108,7 +109,7 @@ async def repin_run(call: Call[RepinRun, Nothing]) -> Response:
 
 async def replay_run(call: Call[ReplayRun, Nothing]) -> Response:
     """Start a run as one was started, with the same input. What it does to the world is done again."""
-    handle = await call.app.prompts.replay(call.id, call.body.prompts)
+    handle = await call.app.prompts.replay(call.id, call.body.prompts, by=person(call, call.body.by))
     return answer(await seen(call.app, handle.id), 201)
 
 

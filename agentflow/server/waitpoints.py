@@ -23,7 +23,7 @@ from agentflow.server.views import delivery_view, vote_view, waitpoint_view
 from agentflow.storage import blobs
 from agentflow.storage.deciding import Decided
 from agentflow.storage.inbox import Inbox, Spot
-from agentflow.storage.policy import Voter
+from agentflow.storage.policy import Reach, Voter
 
 
 async def create_waitpoint(call: Call[CreateWaitpoint, Nothing]) -> Response:
@@ -210,13 +210,15 @@ async def list_votes(call: Call[Nothing, Nothing]) -> Response:
 
 
 def decider(call: Call[Any, Any], said: str | None, otherwise: str) -> Voter:
-    """Who decides: the subject of a token, else whom the call names, for whom its key vouches.
+    """Who decides: the subject of a token, about what it may answer, else whom the call names, for whom its key vouches.
 
     Raises `Forbidden` when a token names somebody else.
     """
     name = person(call, said)
     grant = call.caller.grant
-    return Voter(name or otherwise, via="http") if grant is None else Voter(grant.who, grant.groups, "http")
+    if grant is None:
+        return Voter(name or otherwise, via="http")
+    return Voter(grant.who, grant.groups, "http", Reach(grant.scopes.waitpoints, grant.scopes.waiting))
 
 
 def _only(body: Decide, name: str, value: object, one: WaitpointRecord) -> object:

@@ -6,7 +6,7 @@ whoever ends one of those at this very moment begins anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,31 +23,53 @@ _EACH = frozenset({"call"})
 """What tells apart what people would see as one question."""
 
 
-def enter(waitpoint_id: str, run: int, same: str | None, most: int | None, now: int) -> Transaction[bool]:
-    """A question was created, as a part of the transaction that does so. Returns whether people are to be told of it now."""
+def enter(one: WaitpointRecord, run: int, same: str | None, most: int | None, now: int) -> Transaction[bool]:
+    """A question was created, as a part of the transaction that does so. Returns whether people are to be told of it now.
+
+    Silence about what nobody is shown means nothing: until they are, its time does not pass.
+    """
     family = (yield SQL.asking.family(run=run))[0]["family"]
     yield SQL.asking.hold(family=family)
     [there] = yield SQL.asking.open(family=family, same=same, most=1 if most is None else most)
     held = "same" if there["equal"] else "full" if most is not None and there["shown"] >= most else None
-    yield SQL.asking.put(waitpoint=waitpoint_id, run=run, family=family, same=same, held=held, now=now)
+    span = None if one.due_at is None else one.due_at - now
+    yield SQL.asking.put(waitpoint=one.id, run=run, family=family, same=same, held=held, now=now, span=span)
+    if held is not None and not there["seen"]:
+        yield SQL.asking.pause(waitpoint=one.id)
     return held is None
 
 
-def leave(waitpoint_id: str, now: int) -> Transaction[None]:
-    """A question has ended, as a part of the transaction that ends it: what it has held up takes its place."""
+def leave(ended: Iterable[WaitpointRecord], now: int) -> Transaction[None]:
+    """These have ended, questions or not, as the last thing in the transaction that ends them: what they have held up takes their place."""
+    for waitpoint_id in sorted(one.id for one in ended if one.kind in QUESTIONS):
+        yield from _leave(waitpoint_id, now)
+
+
+def _leave(waitpoint_id: str, now: int) -> Transaction[None]:
     held = yield SQL.asking.hold_of(waitpoint=waitpoint_id)
     if not held:
         return
     family = held[0]["id"]
     gone = yield SQL.asking.clear(family=family)
+    following: set[str] = set()
     for same in sorted({row["same"] for row in gone if row["same"] is not None and row["held"] != "same"}):
-        yield SQL.asking.follow(family=family, same=same)
+        following |= {row["waitpoint"] for row in (yield SQL.asking.follow(family=family, same=same))}
     for row in (yield SQL.asking.next(family=family, limit=sum(row["held"] is None for row in gone))):
+        following.discard(row["waitpoint"])
         yield SQL.asking.show(waitpoint=row["waitpoint"])
+        yield SQL.asking.resume(waitpoint=row["waitpoint"], now=now)
         one = rows.waitpoint((yield SQL.waitpoints.lock(id=row["waitpoint"]))[0])
         if one.state is WaitState.PENDING and outbox.is_told(one.subject):
             yield from outbox.begin(one, row["run"], now)
+    for waitpoint_id in sorted(following):
+        yield SQL.asking.pause(waitpoint=waitpoint_id)
     yield SQL.asking.forget_family(family=family)
+
+
+def reseal(one: WaitpointRecord) -> Transaction[None]:
+    """An open question and its equals were changed alike, as the last thing in a transaction: what is asked as it was is no equal."""
+    if (yield SQL.asking.hold_of(waitpoint=one.id)):
+        yield SQL.asking.reseal(waitpoint=one.id, same=equals(one.subject, one.schema, one.kind, one.run_id or ""))
 
 
 def equals(subject: str, schema: str | None, kind: WaitKind, run_id: str) -> str | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agentflow.database.port import Transaction, transaction
 from agentflow.errors import WaitpointError
 from agentflow.records import RunRecord, WaitKind, WaitpointRecord
 from agentflow.serde import loads
-from agentflow.storage import deciding
+from agentflow.storage import asking, deciding
 from agentflow.storage.deciding import Ballot, Decided
 from agentflow.storage.runs import Lessee
 
@@ -68,21 +68,23 @@ def check_one_turn(asked: Sequence[WaitpointRecord]) -> None:
 
 @transaction
 def decide(ballots: Sequence[tuple[str, Ballot]], whole: bool, now: int, lessee: Lessee | None = None) -> Transaction[DecidedAll]:
-    """Count ballots, one after the other; with `whole` all of them, or none.
+    """Count ballots, one after the other; with `whole` all of them, or none. Each ends the equals of its question, too.
 
     Raises `NotOneTurn`, `WaitpointNotFound`, `IdempotencyConflict`, and `OneRefused` where none was counted for that.
     """
-    locked: dict[str, WaitpointRecord] = {}
-    # In the order of their ids: two batches never wait for each other.
-    for waitpoint_id in sorted({waitpoint_id for waitpoint_id, _ in ballots}):
-        locked[waitpoint_id] = yield from deciding.locked(waitpoint_id)
-    check_one_turn([locked[waitpoint_id] for waitpoint_id, _ in ballots])
-    done: list[Decided] = []
+    named = dict.fromkeys(waitpoint_id for waitpoint_id, _ in ballots)
+    locked = {one.id: (one, equal) for one, equal in (yield from deciding.locked_with_equals(*named))}
+    check_one_turn([locked[waitpoint_id][0] for waitpoint_id, _ in ballots])
+    done, decided_about = list[Decided](), set(named)
     for waitpoint_id, ballot in ballots:
-        decided = yield from deciding.decide_locked(locked[waitpoint_id], ballot, now, lessee)
+        one, equal = locked[waitpoint_id]
+        equal = [other for other in (yield from deciding.within_reach(ballot.voter, equal)) if other.id not in decided_about]
+        decided = yield from deciding.decide_locked(one, replace(ballot, covers=[other.id for other in equal]), now, lessee, equal)
+        decided_about |= {ended.id for ended in decided.ended}
         if whole and decided.refused is not None:
             raise OneRefused(waitpoint_id, decided.refused)
         # A worker has one slot for the run: what wakes it leases it.
         lessee = None if decided.leased else lessee
         done.append(decided)
+    yield from asking.leave([ended for one in done for ended in one.ended], now)
     return DecidedAll(done)

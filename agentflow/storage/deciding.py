@@ -15,7 +15,7 @@ from agentflow.database.port import Row, Transaction, transaction
 from agentflow.errors import IdempotencyConflict, InvalidAnswer, WaitpointError, WaitpointTimedOut
 from agentflow.records import Failure, RunRecord, WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, encode_failure, loads
-from agentflow.storage import audit, outbox, waitpoints
+from agentflow.storage import asking, audit, outbox, showing, waitpoints
 from agentflow.storage.audit import Note
 from agentflow.storage.policy import NotEligible, Policy, Said, SubjectChanged, Tally, TooManyDecisions, Voter
 from agentflow.storage.runs import Lessee
@@ -70,18 +70,29 @@ class Decided:
         """Whether the waitpoint has ended."""
         return self.waitpoint.state is not WaitState.PENDING
 
+    @property
+    def ended(self) -> Sequence[WaitpointRecord]:
+        """What has ended by now."""
+        return [*([self.waitpoint] if self.resolved else []), *(one.waitpoint for one in self.others)]
+
 
 @transaction
 def decide(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None = None) -> Transaction[Decided]:
     """Count a ballot, and end the waitpoint if that decides it. Raises `WaitpointNotFound` and `IdempotencyConflict`."""
-    one, equal = yield from locked_with_equals(waitpoint_id)
-    return (yield from decide_locked(one, replace(ballot, covers=[other.id for other in equal]), now, lessee, equal))
+    [(one, equal)] = yield from locked_with_equals(waitpoint_id)
+    equal = yield from within_reach(ballot.voter, equal)
+    done = yield from decide_locked(one, replace(ballot, covers=[other.id for other in equal]), now, lessee, equal)
+    yield from asking.leave(done.ended, now)
+    return done
 
 
 def decide_locked(
     one: WaitpointRecord, ballot: Ballot, now: int, lessee: Lessee | None, equal: Sequence[WaitpointRecord] = ()
 ) -> Transaction[Decided]:
-    """As `decide`, for one whose run and row are locked, as are those of its `equal` ones, which end with it. A part of a transaction."""
+    """As `decide`, for one whose run and row are locked, as are those of its `equal` ones, which end with it.
+
+    A part of a transaction that goes on to `asking.leave`.
+    """
     votes = yield SQL.votes.of_waitpoint(waitpoint=one.id)
     policy, said = Policy.of(loads(one.subject)), _said(_standing(votes))
     refused = _too_often(one, ballot.voter, votes, now) or _refused(one, ballot, policy, now)
@@ -97,7 +108,6 @@ def decide_locked(
     tally = policy.tally([*said, _word(ballot.voter.name, ballot.choice, ballot.answer)])
     if tally.end is None:
         return Decided(one, tally.need, len(tally.by))
-    # The others first: none of them comes to stand for what has ended.
     followed = yield from _follow(equal, replace(ballot, key=None, covers=(), follows=one.id), now)
     done = yield from _end(one, Ending(WaitState.ANSWERED, ballot.answer, ", ".join(tally.by)), tally, now, lessee)
     done = replace(done, others=followed)
@@ -143,7 +153,9 @@ def withdraw(waitpoint_id: str, ballot: Ballot, now: int, lessee: Lessee | None 
     reason = loads(ballot.answer).get("reason")
     why = f"It was {word} by {ballot.voter.name}{f': {reason}' if reason else '.'}"
     ending = Ending(WaitState.CANCELLED, encode_failure(Failure(code=word, type="WaitpointTimedOut", message=why)), ballot.voter.name)
-    return (yield from _end(one, ending, None, now, lessee))
+    done = yield from _end(one, ending, None, now, lessee)
+    yield from asking.leave(done.ended, now)
+    return done
 
 
 @transaction
@@ -152,10 +164,12 @@ def reassign(waitpoint_id: str, ballot: Ballot, now: int) -> Transaction[Decided
 
     Raises `WaitpointNotFound`, and `InvalidAnswer` where they could not decide it.
     """
-    one, equal = yield from locked_with_equals(waitpoint_id)
+    [(one, equal)] = yield from locked_with_equals(waitpoint_id)
     done = yield from _reassign(one, replace(ballot, covers=[other.id for other in equal]), now)
     for other in equal if done.refused is None else ():
         yield from _reassign(other, replace(ballot, follows=one.id), now)
+    if done.refused is None:
+        yield from asking.reseal(done.waitpoint)
     return done
 
 
@@ -213,20 +227,45 @@ def locked(waitpoint_id: str) -> Transaction[WaitpointRecord]:
     return (yield from waitpoints.get(waitpoint_id))
 
 
-def locked_with_equals(waitpoint_id: str) -> Transaction[tuple[WaitpointRecord, list[WaitpointRecord]]]:
-    """As `locked`, with the equal questions that are open, if it is. Their runs are locked as others lock several: later ones first."""
-    found = yield SQL.asking.equal(waitpoint=waitpoint_id)
-    if len(found) < 2 or waitpoint_id not in {row["waitpoint"] for row in found}:
-        return (yield from locked(waitpoint_id)), []
-    for run in sorted({row["run"] for row in found}, reverse=True):
+def locked_with_equals(*waitpoint_ids: str) -> Transaction[list[tuple[WaitpointRecord, list[WaitpointRecord]]]]:
+    """As `locked`, each with the equal questions that are open, if it is.
+
+    Runs are locked as others lock several: later ones first. Raises `WaitpointNotFound`.
+    """
+    if len(waitpoint_ids) == 1 and len((yield SQL.asking.equal(waitpoint=waitpoint_ids[0]))) < 2:
+        return [((yield from locked(waitpoint_ids[0])), [])]
+    runs, rows = set[int](), set[str](waitpoint_ids)
+    equal: dict[str, list[str]] = {}
+    for waitpoint_id in waitpoint_ids:
+        runs.update(row["run"] for row in (yield SQL.waitpoints.get(id=waitpoint_id)) if row["run"] is not None)
+        group = yield SQL.asking.equal(waitpoint=waitpoint_id)
+        runs.update(row["run"] for row in group)
+        equal[waitpoint_id] = [row["waitpoint"] for row in group]
+    for run in sorted(runs, reverse=True):
         yield SQL.runs.lock_key(key=run)
-    equal: list[WaitpointRecord] = []
-    for row in sorted(found, key=lambda one: one["waitpoint"]):
-        yield SQL.waitpoints.lock(id=row["waitpoint"])
-        equal.append((yield from waitpoints.get(row["waitpoint"])))
-    [one] = [other for other in equal if other.id == waitpoint_id]
-    open = [other for other in equal if other is not one and other.state is WaitState.PENDING]
-    return one, open if one.state is WaitState.PENDING else []
+    known: dict[str, WaitpointRecord] = {}
+    for waitpoint_id in sorted(rows.union(*equal.values())):
+        yield SQL.waitpoints.lock(id=waitpoint_id)
+        known[waitpoint_id] = yield from waitpoints.get(waitpoint_id)
+    return [(known[one], _open_beside(known[one], [known[other] for other in equal[one]])) for one in waitpoint_ids]
+
+
+def _open_beside(one: WaitpointRecord, equal: Sequence[WaitpointRecord]) -> list[WaitpointRecord]:
+    if one.state is not WaitState.PENDING:
+        return []
+    return [other for other in equal if other is not one and other.state is WaitState.PENDING]
+
+
+def within_reach(voter: Voter, equal: Sequence[WaitpointRecord]) -> Transaction[list[WaitpointRecord]]:
+    """Those of equal questions that a voter may answer with the one that they were asked."""
+    if voter.reach is None:
+        return list(equal)
+    found: list[WaitpointRecord] = []
+    for other in equal:
+        runs = [other.run_id, *(sight.run_id for sight in (yield from showing.sights(other.id)))]
+        if voter.reach.covers(other.id, runs):
+            found.append(other)
+    return found
 
 
 def _refused(one: WaitpointRecord, ballot: Ballot, policy: Policy, now: int) -> WaitpointError | None:

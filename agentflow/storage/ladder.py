@@ -50,13 +50,15 @@ def climb(waitpoint_id: str, seq: int, now: int) -> Transaction[Climbed | None]:
     if not found:
         yield SQL.rungs.take(waitpoint=waitpoint_id, seq=seq)
         return None
-    one = yield from deciding.locked(waitpoint_id)
+    [(one, equal)] = yield from deciding.locked_with_equals(waitpoint_id)
     taken = yield SQL.rungs.take(waitpoint=waitpoint_id, seq=seq)
     if not taken or one.state is not WaitState.PENDING:
         return None
     target: str | None = taken[0]["target"]
     if target is None:
         return (yield from _reminded(one, BY, now))
+    for other in equal:
+        yield from _widen(other, target, {"to": target, "follows": one.id}, now)
     return (yield from _escalated(one, target, now))
 
 
@@ -83,11 +85,16 @@ def _reminded(one: WaitpointRecord, by: str, now: int) -> Transaction[Climbed]:
 
 
 def _escalated(one: WaitpointRecord, target: str, now: int) -> Transaction[Climbed]:
-    subject = widened(loads(one.subject), target)
-    yield SQL.waitpoints.reassign(id=one.id, subject=dumps(subject))
-    yield from _say(one, BY, ESCALATE, {"to": target}, now)
+    subject = yield from _widen(one, target, {"to": target}, now)
     yield from outbox.tell(one.id, subject, "escalated", now, target)
     return Climbed(replace(one, subject=dumps(subject)), BY, target, (yield from _epoch(one)))
+
+
+def _widen(one: WaitpointRecord, target: str, said: Mapping[str, Any], now: int) -> Transaction[Mapping[str, Any]]:
+    subject = widened(loads(one.subject), target)
+    yield SQL.waitpoints.reassign(id=one.id, subject=dumps(subject))
+    yield from _say(one, BY, ESCALATE, said, now)
+    return subject
 
 
 def _epoch(one: WaitpointRecord) -> Transaction[int]:
@@ -98,7 +105,7 @@ def widened(subject: Mapping[str, Any], target: str) -> dict[str, Any]:
     """What is asked, of `target` (`user:maria`, `group:ops`), too. Whom a question is open to in any case stays as it is: all."""
     kind, _, name = target.partition(":")
     field = {"user": "users", "group": "groups"}[kind]
-    escalated = [*(subject.get("escalated") or ()), target]
+    escalated = list(dict.fromkeys([*(subject.get("escalated") or ()), target]))
     if not subject.get("users") and not subject.get("groups"):
         return {**subject, "escalated": escalated}
     return {**subject, field: list(dict.fromkeys([*(subject.get(field) or ()), name])), "escalated": escalated}

@@ -13,7 +13,7 @@ from agentflow.records import WaitKind, WaitpointRecord, WaitState
 from agentflow.serde import dumps, loads
 from agentflow.storage import audit, deciding, tries, waitpoints
 from agentflow.storage.audit import Note
-from agentflow.storage.policy import Policy, Voter
+from agentflow.storage.policy import Policy, Reach, Voter
 from agentflow.storage.statements import SQL
 
 ID = 12
@@ -56,7 +56,7 @@ class LinkRecord:
         return cls(
             id=row["id"],
             waitpoint=row["waitpoint"],
-            actor=Voter(row["actor"], groups, "link"),
+            actor=Voter(row["actor"], groups, "link", Reach()),
             choices=tuple(loads(row["choices"])),
             expires_at=row["expires_at"],
             revoked_at=row["revoked_at"],

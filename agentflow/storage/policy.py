@@ -51,12 +51,28 @@ def is_reserved(name: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """What somebody may answer besides the question that they were asked: these waitpoints, and those shown in these runs."""
+
+    waitpoints: frozenset[str] = frozenset()
+    runs: frozenset[str] = frozenset()
+
+    def covers(self, waitpoint_id: str, runs: Iterable[str | None]) -> bool:
+        """Whether a waitpoint that is shown in these runs is within it."""
+        return waitpoint_id in self.waitpoints or not self.runs.isdisjoint(runs)
+
+
+@dataclass(frozen=True, slots=True)
 class Voter:
-    """Who decides. `groups`: those that they are known to be in; None when whoever lets them in vouches for them. `via`: how they came."""
+    """Who decides. `groups`: those that they are known to be in; None when whoever lets them in vouches for them. `via`: how they came.
+
+    `reach`: which equal questions their word ends, too; None for all. Whoever was told of one alone has none but that.
+    """
 
     name: str
     groups: frozenset[str] | None = None
     via: str = "api"
+    reach: Reach | None = None
 
 
 def named(by: str | Voter) -> Voter:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agentflow.database.port import Transaction
+from agentflow.storage.policy import is_reserved
 from agentflow.storage.statements import SQL
 
 
@@ -38,6 +39,14 @@ def of_run(run: int) -> Transaction[Requesters]:
         for row in (yield SQL.requesters.speaking(run=here)):
             said[row["name"]] = None
     return Requesters(tuple(started), tuple(said))
+
+
+def take_over(source: int, run: int) -> Transaction[None]:
+    """A run repeats another, and so works in the name of whoever asked that for something. A part of the transaction that starts it."""
+    known = yield from of_run(source)
+    for name in known.names():
+        if not is_reserved(name):
+            yield SQL.requesters.put(run=run, name=name, started=int(name in known.started))
 
 
 def spoke(thread: str, run: int) -> Transaction[None]:

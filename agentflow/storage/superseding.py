@@ -48,13 +48,12 @@ def supersede(lease: Lease, entry: JournalEntry | None, dropped: Sequence[str], 
             waits.append(rows.waitpoint(ended))
             if waitpoints.is_question(ended):
                 yield from audit.tell(_told(waits[-1]), now)
-            if waits[-1].kind in asking.QUESTIONS:
-                yield from asking.leave(row["id"], now)
             if outbox.is_told(ended["subject"]):
                 yield from outbox.end(row["id"], now)
             woken += (yield from waitpoints.end_targets(row["id"], SUPERSEDED, now))[0]
     if entry is not None and not (yield SQL.journal.found(run=lease.run, seq=entry.seq)):
         yield from journal.record(lease, entry)
+    yield from asking.leave(waits, now)
     return Superseded(waits, woken)
 
 

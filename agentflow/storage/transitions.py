@@ -91,20 +91,28 @@ def _end(run: RunRecord, end: End, spent: Spent, now: int) -> Transaction[Ended]
     if not found:
         raise LeaseLost(run.id)
     ended = rows.run(found[0])
-    others, unanswered = (yield from _cancel_waits(run, now)) if run.epoch > 0 else ((), ())
+    cancelled = (yield from _cancel_waits(run, now)) if run.epoch > 0 else _Cancelled()
     if run.idempotency_key is not None and end.state in (RunState.FAILED, RunState.EXPIRED):
         yield from _free_key(run)
     woken, leased = yield from waitpoints.end_targets(run.id, waitpoints.ending_of(ended), now, end.lessee)
     if run.thread is not None:
         woken = [*woken, *(yield from steering.go_on(run, now))]
-    return Ended(ended, [*woken, *others], leased, unanswered)
+    yield from asking.leave(cancelled.waits, now)
+    return Ended(ended, [*woken, *cancelled.woken], leased, cancelled.unanswered)
 
 
-def _cancel_waits(run: RunRecord, now: int) -> Transaction[tuple[list[RunRecord], list[tuple[WaitpointRecord, Sequence[Sight]]]]]:
-    """Nobody answers what the run has asked: runs that wait for the same answer are woken, to ask themselves.
+@dataclass(frozen=True, slots=True)
+class _Cancelled:
+    """Waits that ended with their run, runs that this woke, and the approvals among the waits, each with where else it is shown."""
 
-    Returns them, and the questions, each with where else it is shown.
-    """
+    waits: Sequence[WaitpointRecord] = ()
+    woken: Sequence[RunRecord] = ()
+    unanswered: Sequence[tuple[WaitpointRecord, Sequence[Sight]]] = ()
+
+
+def _cancel_waits(run: RunRecord, now: int) -> Transaction[_Cancelled]:
+    """Nobody answers what the run has asked: runs that wait for the same answer are woken, to ask themselves."""
+    waits: list[WaitpointRecord] = []
     woken: list[RunRecord] = []
     unanswered: list[tuple[WaitpointRecord, Sequence[Sight]]] = []
     for row in (yield SQL.waitpoints.cancel_of_run(run=run.key, now=now)):
@@ -113,15 +121,14 @@ def _cancel_waits(run: RunRecord, now: int) -> Transaction[tuple[list[RunRecord]
             yield from audit.tell(
                 Note(type="cancel", waitpoint=row["id"], run_id=run.id, actor="system:run", via="run", detail=detail), now
             )
-        if row["kind"] in asking.QUESTIONS:
-            yield from asking.leave(row["id"], now)
+        waits.append(rows.waitpoint(row))
         if outbox.is_told(row["subject"]):
             yield from outbox.end(row["id"], now)
         if row["kind"] == WaitKind.APPROVAL:
             more, _ = yield from waitpoints.end_targets(row["id"], waitpoints.Ending(WaitState.CANCELLED), now)
             woken += more
-            unanswered.append((rows.waitpoint(row), (yield from showing.sights(row["id"]))))
-    return woken, unanswered
+            unanswered.append((waits[-1], (yield from showing.sights(row["id"]))))
+    return _Cancelled(waits, woken, unanswered)
 
 
 def _free_key(run: RunRecord) -> Transaction[None]:

@@ -136,6 +136,7 @@ def _delete(keys: Sequence[int]) -> Transaction[None]:
     yield SQL.links.forget(runs=named)
     yield SQL.deliveries.forget(runs=named)
     yield SQL.rungs.forget(runs=named)
+    yield SQL.requesters.forget(runs=named)
     yield SQL.remains.add(runs=named)
     gone = {row["key"] for row in (yield SQL.remains.delete(runs=named))}
     for key in keys:

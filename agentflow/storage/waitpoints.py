@@ -117,7 +117,7 @@ def insert(lease: Lease, new: NewWaitpoint, ending: Ending | None, now: int) -> 
         yield from runs.hold(lease)
         found = yield SQL.waitpoints.get(id=new.id)
     elif ending is None:
-        yield from _tell_of(rows.waitpoint(found[0]), lease, new.most, now)
+        found = yield from _tell_of(found, lease, new.most, now)
     if not found:
         raise LeaseLost(lease.run_id)
     if new.kind is WaitKind.APPROVAL:
@@ -125,14 +125,16 @@ def insert(lease: Lease, new: NewWaitpoint, ending: Ending | None, now: int) -> 
     return (yield from _whole(found))[0]
 
 
-def _tell_of(one: WaitpointRecord, lease: Lease, most: int | None, now: int) -> Transaction[None]:
-    """Have people told of a new question, unless it is held back; of what is no question, at once."""
+def _tell_of(found: Rows, lease: Lease, most: int | None, now: int) -> Transaction[Rows]:
+    """Have people told of a new question, unless it is held back; of what is no question, at once. Returns it as it is then."""
+    one = rows.waitpoint(found[0])
     if one.kind in asking.QUESTIONS:
         same = asking.equals(one.subject, one.schema, one.kind, lease.run_id)
-        if not (yield from asking.enter(one.id, lease.run, same, most, now)):
-            return
+        if not (yield from asking.enter(one, lease.run, same, most, now)):
+            return (yield SQL.waitpoints.get(id=one.id))
     if outbox.is_told(one.subject):
         yield from outbox.begin(one, lease.run, now)
+    return found
 
 
 def _ended_target(target: str) -> Transaction[Ending | None]:
@@ -212,6 +214,7 @@ def end(waitpoint_id: str, ending: Ending, now: int, lessee: Lessee | None = Non
     done = yield from end_locked(one, ending, now, lessee)
     if is_question(locked[0]):
         yield from audit.tell(_told(one, ending), now)
+    yield from asking.leave([one], now)
     return done
 
 
@@ -233,7 +236,7 @@ def _told(one: WaitpointRecord, ending: Ending) -> Note:
 
 
 def end_locked(one: WaitpointRecord, ending: Ending, now: int, lessee: Lessee | None) -> Transaction[Woken]:
-    """As `end`, for one whose run and row are locked, as a part of a transaction."""
+    """As `end`, for one whose run and row are locked, as a part of a transaction that goes on to `asking.leave`."""
     woken: list[RunRecord] = []
     leased: list[RunRecord] = []
     wake = 0
@@ -245,8 +248,6 @@ def end_locked(one: WaitpointRecord, ending: Ending, now: int, lessee: Lessee | 
     found = yield SQL.waitpoints.end(id=one.id, state=ending.state.value, answer=answer, by=ending.by, now=now, wake=wake)
     if not found:
         raise refusal(rows.waitpoint((yield SQL.waitpoints.get(id=one.id))[0]))
-    if one.kind in asking.QUESTIONS:
-        yield from asking.leave(one.id, now)
     if outbox.is_told(one.subject):
         yield from outbox.end(one.id, now)
     more_woken, more_leased = yield from end_targets(one.id, ending, now, lessee)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -33,6 +34,11 @@ async def refund(order: str, need: int = 1, deny: Literal["veto", "majority"] = 
     told = ["slack:#ops"]
     decision = await approve(f"Refund {order}?", body={"order": order}, groups=["cash"], need=need, deny=deny, notify=told)
     return f"{decision.approved} by {decision.by}"
+
+
+@task(name="slack.twice")
+async def twice() -> list[bool]:
+    return [one.approved for one in await asyncio.gather(*(approve("Again?", notify=["slack:#ops"]) for _ in range(2)))]
 
 
 @dataclass
@@ -68,7 +74,7 @@ class Stage:
 async def staged(folder: Path, redis: str, slack: Slackish) -> AsyncGenerator[Stage]:
     """An app with a Slack, served."""
     channel = Slack("xoxb-1", SECRET, api_url=f"{slack.url}/api", hooks_url=slack.url)
-    app = Agentflow([refund], directory=folder, redis=redis, channels=[channel], people=PEOPLE)
+    app = Agentflow([refund, twice], directory=folder, redis=redis, channels=[channel], people=PEOPLE)
     async with app, site_of(app, api_key="k" * 32) as site:
         site.client.headers["authorization"] = f"Bearer {'k' * 32}"
         yield Stage(site, slack)
@@ -108,6 +114,20 @@ def test_nobody_approves_in_a_message_what_it_does_not_show_all_of() -> None:
     alone = card(replace(ASKED, about="outcome"), replace(NOTICE, link=None)).blocks
     assert [one["action_id"] for one in alone[-1]["elements"]] == ["deny"]
     assert "To approve it, open your dashboard." in json.dumps(alone)
+
+
+async def test_a_click_decides_about_what_its_message_tells_of_and_an_equal_question_is_told_after_it(stage: Stage) -> None:
+    run = await stage.site.start("slack.twice")
+    done: set[str] = set()
+    for _ in range(2):
+        while not (told := [ts for ts in stage.slack.shown if ts not in done]):
+            await stage.slack.came.until(len(stage.slack.came.all) + 1)
+        [shown] = [one for one in await stage.site.app.waitpoints.list() if one.held is None]
+        await stage.click(stage.slack.pressed(shown.id, told[0]))
+        done.add(told[0])
+        await stage.told(len(done))
+    await stage.site.ended(run)
+    assert (await stage.site.client.get(f"/v1/runs/{run}")).json()["output"] == [True, True]
 
 
 async def test_what_slack_refuses_for_good_is_not_tried_again_and_what_is_too_much_is_tried_later() -> None:

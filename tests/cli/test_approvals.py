@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.cli.conftest import Call, Start, as_json
 
 DESK = '''
 """A desk."""
+import asyncio
 from agentflow import approve, ask, task
 
 @task
@@ -20,6 +22,10 @@ async def sign(users: list[str], need: int) -> str:
     body = {"cents": "12", "note": "pay\\u202e"}
     decision = await approve("Sign it?", body=body, users=users, need=need, risk="high")
     return f"{decision.approved} by {decision.by}"
+
+@task
+async def crowd(many: int) -> int:
+    return sum(one.approved for one in await asyncio.gather(*(approve("Same?") for _ in range(many))))
 
 @task
 async def how_many() -> int:
@@ -66,6 +72,15 @@ def test_a_form_is_filled_in_and_what_does_not_fit_is_refused(folder: Path, star
     wrong = run("approvals", "answer", run_id, '"three"')
     assert (wrong.exit_code, "Should be of type integer" in wrong.stderr, "approvals show" in wrong.stderr) == (7, True, True)
     assert "answered" in run("approvals", "answer", run_id, "3").stdout
+
+
+def test_a_question_is_listed_however_many_newer_ones_people_are_not_asked(folder: Path, start: Start, run: Call) -> None:
+    asked(folder, start, run, "crowd", "--payload", '{"many": 501}')
+    listed: dict[str, Any] = {}
+    while listed.get("times") != 501:
+        [listed] = as_json(run("approvals", "list", "--json"))
+    assert "approved" in run("approve", listed["id"]).stdout
+    assert as_json(run("approvals", "list", "--json")) == []
 
 
 def test_a_question_goes_to_others_and_every_word_is_kept(folder: Path, start: Start, run: Call) -> None:

@@ -81,7 +81,8 @@ async def test_a_run_is_moved_and_repeated_and_a_thread_upgraded(opened: tuple[C
     assert await run.result() == "A title."
     with pytest.raises(RunError):
         await prompts.repin(run.id, "mail/title", to=two.number, by="maria")
-    again = await prompts.replay(run.id, {"mail/title": two.number})
+    again = await prompts.replay(run.id, {"mail/title": two.number}, by="ana")
+    assert (await app.runs.get(again.id)).started_by == "ana"
     assert await again.result() == "A short title."
     await prompts.release("mail/title", to=two.number, env="prod", by="maria")
     assert [await (await prompts.replay(run.id, how)).result() for how in (None, "current")] == ["A title.", "A short title."]

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from agentflow.database import Database
+from agentflow.database import Database, Transaction, transaction
 from agentflow.records import EntryKind, JournalEntry, RunState, WaitKind, WaitState
-from agentflow.storage import deciding, journal, runs, superseding, transitions, upkeep, waitpoints
+from agentflow.storage import batch, deciding, journal, runs, superseding, transitions, upkeep, waitpoints
 from agentflow.storage.deciding import Ballot
 from agentflow.storage.policy import Voter
-from agentflow.storage.waitpoints import NewWaitpoint
+from agentflow.storage.runs import Lessee
+from agentflow.storage.waitpoints import Ending, NewWaitpoint
 from tests.contracts.places import Place
-from tests.contracts.stock import DONE, NOW, SPENT, claim, lease_of, leased
+from tests.contracts.stock import DONE, NOW, SPENT, claim, lease_of, leased, new
 
 ROUNDS = 1_000
 WAYS = {
@@ -120,3 +123,42 @@ async def test_votes_go_with_their_run_and_with_their_token(database: Database) 
         pass
     await database.transact(upkeep.forget_tokens(NOW + 1, 100))
     assert [len(await database.read(deciding.votes(id))) for id in ("wp_1", token.id)] == [0, 0]
+
+
+def recorded(work: Transaction[Any], names: list[str]) -> Transaction[Any]:
+    """A transaction, and the names of its statements."""
+    inner, rows = iter(work), None
+    while True:
+        try:
+            query = next(inner) if rows is None else inner.send(rows)
+        except StopIteration as stop:
+            return stop.value
+        names.append(query.statement.name)
+        rows = yield query
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("way", ["decide", "withdraw", "end", "finish", "supersede", "batch"])
+async def test_the_row_of_a_family_is_the_last_that_is_locked_when_a_question_ends(database: Database, way: str) -> None:
+    above, waiter = await leased(database, "a", 1), await leased(database, "a", 3)
+    wait = NewWaitpoint(id="wp_child", key="t#0", kind=WaitKind.CHILD, attempt=1, target="run_2")
+    child = new(2, lessee=Lessee("a", "run_2"))
+    started, _ = await database.transact(waitpoints.start_child(above, child, wait, NOW))
+    lease = lease_of(started.run)
+    asked = NewWaitpoint(id="wp_1", key="ask#0/", kind=WaitKind.APPROVAL, attempt=1, subject='{"title":"?","call":"c1"}')
+    await database.transact(waitpoints.create(lease, asked, NOW))
+    same = NewWaitpoint(id="wp_3", key="same#0", kind=WaitKind.CALLBACK, attempt=1, target="wp_1")
+    await database.transact(waitpoints.create(waiter, same, NOW))
+    ballot = Ballot(voter=Voter("maria"), choice="approve", answer='{"approved":true}')
+    ways: dict[str, Callable[[], Transaction[Any]]] = {
+        "decide": lambda: deciding.decide("wp_1", ballot, NOW),
+        "withdraw": lambda: deciding.withdraw("wp_1", replace(ballot, choice="cancel", answer="{}"), NOW),
+        "end": lambda: waitpoints.end("wp_1", Ending(WaitState.TIMED_OUT), NOW),
+        "finish": lambda: transitions.finish(lease, DONE, SPENT, NOW),
+        "supersede": lambda: superseding.supersede(lease, None, ["ask#0/"], NOW),
+        "batch": lambda: batch.decide([("wp_1", ballot)], True, NOW),
+    }
+    names: list[str] = []
+    await database.transact(transaction(recorded)(ways[way](), names))
+    locks = [one for one in names if one in ("runs/lock", "runs/wake", "waitpoints/lock", "waitpoints/end", "asking/hold_of")]
+    assert (locks[-1], locks.count("asking/hold_of"), "waitpoints/end" in locks) == ("asking/hold_of", 1, True)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from agentflow import Agent, Approval, ai, approve, task
+from agentflow.app.batch import Choice
 from agentflow.app.doctor import checkup
 from agentflow.channels import Notice
 from agentflow.channels.notice import EVENTS
@@ -219,6 +220,74 @@ async def test_no_more_than_so_many_are_open_at_once_and_nobody_hears_of_the_oth
     await engine.app.waitpoints.deny(found[rest[1]].id, by="maria")
     assert await run.result() == [title in (first[1], rest[2]) for title in titles]
     assert await engine.app.database.execute(LEFT()) == []
+
+
+async def test_several_decided_at_once_each_end_their_equals_but_not_one_another(engine: Engine) -> None:
+    run = await engine.start(cleaner(("c1", "/a"), ("c2", "/a"), ("c3", "/a"), ("c4", "/b"), name="fatigue-batch"), "clean")
+    found = await open_ones(engine, 4)
+    first, second, third = (one.id for one in found if _about(one) == "/a")
+    [other] = (one.id for one in found if _about(one) == "/b")
+    said = {first: True, second: False, other: False}
+    done = await engine.app.waitpoints.decide_many(
+        [Choice(waitpoint_id=id, value={"approved": yes}) for id, yes in said.items()], by="maria"
+    )
+    assert [[one.waitpoint.id for one in each.others] for each in done] == [[third], [], []]
+    assert await run.result() == "done"
+    assert deleted == ["/a", "/a"]
+
+
+async def test_who_is_brought_in_decides_about_the_equals_too(engine: Engine) -> None:
+    run = await engine.start(asks, ["same?", "same?"], {"users": ["maria"], "escalate": [("1h", "user:ops")], "notify": ["fatigue:ops"]})
+    await open_ones(engine, 2)
+    await engine.waiting(run, 2)
+    await engine.clock.advance("1h")
+    [one] = (await engine.app.waitpoints.inbox(Inbox(kind="approval"))).waitpoints
+    assert len((await engine.app.waitpoints.decide(one.id, {"approved": True}, by="ops")).others) == 1
+    assert await run.result() == [True, True]
+
+
+async def test_what_is_asked_after_an_equal_went_to_others_is_asked_by_itself(engine: Engine) -> None:
+    @task(name="fatigue-later")
+    async def later() -> list[bool]:
+        async def second() -> bool:
+            await approve("Go?")
+            return (await approve("Q?", users=["maria"])).approved
+
+        first = approve("Q?", users=["maria"])
+        return [
+            one is True or getattr(one, "approved", False) for one in await asyncio.gather(first, approve("Q?", users=["maria"]), second())
+        ]
+
+    run = await engine.start(later)
+    found = await open_ones(engine, 3)
+    assert await shown(engine) == {"Q?": 2, "Go?": 1}
+    given = next(one.id for one in found if _about(one) == "Q?")
+    await engine.app.waitpoints.reassign(given, by="boss", users=["otto"])
+    await engine.app.waitpoints.approve(next(one.id for one in found if _about(one) == "Go?"), by="maria")
+    await open_ones(engine, 3)
+    pages = [(await engine.app.waitpoints.inbox(Inbox(), name)).waitpoints for name in ("otto", "maria")]
+    assert [[one.times for one in page] for page in pages] == [[2], [1]]
+    for name, [one] in zip(("otto", "maria"), pages, strict=True):
+        await engine.app.waitpoints.approve(one.id, by=name)
+    assert await run.result() == [True] * 3
+
+
+@pytest.mark.worker(max_open_questions=1)
+async def test_silence_about_what_nobody_was_shown_means_nothing(engine: Engine) -> None:
+    run = await engine.start(asks, ["a", "b", "b"], {"expires": "1h", "on_timeout": "approve"})
+    await open_ones(engine, 3)
+    await engine.waiting(run, 3)
+    [first], most = await shown(engine), {"a": 1, "b": 2}
+    later = [one for one in await engine.app.waitpoints.list() if _about(one) != first]
+    # Nor is it too late for them.
+    assert {one.due_at for one in later} == {None}
+    await engine.clock.advance("1h")
+    [second] = {"a", "b"} - {first}
+    assert await shown(engine) == {second: most[second]}
+    await engine.clock.advance("59m")
+    assert await shown(engine) == {second: most[second]}
+    await engine.app.waitpoints.deny(next(one.id for one in later), by="maria")
+    assert await run.result() == [title == first for title in ("a", "b", "b")]
 
 
 @task(name="fatigue-step")

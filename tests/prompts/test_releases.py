@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from agentflow import approve, prompt, task
+from agentflow.database.port import DIALECTS
+from agentflow.database.statements import make_statement
 from agentflow.engine.context import context
 from agentflow.errors import (
     BindingConflict,
@@ -24,9 +26,11 @@ from agentflow.errors import (
 from agentflow.prompts.prompt import Prompt
 from agentflow.records import RunState
 from agentflow.serde import decode_failure, loads
+from agentflow.storage.policy import NotEligible
 from agentflow.testing import Engine
 from tests.prompts.saving import Topic, save
 
+LEFT = make_statement("left", dict.fromkeys(DIALECTS, "SELECT run FROM requesters"))
 title: Prompt[Any] = prompt("title", vars=Topic, text="A title about {{topic}}.")
 MARIA: Any = {"actor": "maria", "reason": "better"}
 
@@ -337,6 +341,29 @@ async def test_a_run_is_tried_again_by_the_versions_that_it_held_by_others_or_by
     assert await (await prompts.replay(run.id, prompts="current")).result() == "Three owls"
     with pytest.raises(VersionNotFound):
         await prompts.replay(run.id, prompts={"title": 9})
+
+
+async def test_who_asked_for_a_run_does_not_decide_about_what_its_repetition_asks(engine: Engine) -> None:
+    @task(name="release_approved")
+    async def approved() -> str | None:
+        return (await approve("Pay?", exclude_requester=True)).by
+
+    run = await engine.start(approved.using(started_by="maria"))
+    [asked] = await engine.waiting(run)
+    await asked.approve(by="otto")
+    assert await run.result() == "otto"
+    again = await engine.app.prompts.replay(run.id, by="ana")
+    # Nobody says who: what was known stays known, also of one that repeats a repetition.
+    last = await engine.app.prompts.replay(again.id)
+    for one, barred in ((again, ("maria", "ana")), (last, ("maria", "ana"))):
+        [asked] = await engine.waiting(one)
+        for name in barred:
+            with pytest.raises(NotEligible):
+                await asked.approve(by=name)
+        await asked.approve(by="otto")
+        assert await one.result() == "otto"
+        await engine.app.runs.delete(one.id)
+    assert await engine.app.database.execute(LEFT()) == []
 
 
 async def test_after_the_first_time_a_run_gets_its_prompt_without_asking_anybody(engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 from pydantic import BaseModel, Field
 
 from agentflow import Agentflow, approve, ask, mint_token, task
+from agentflow.engine.waits import ask_approval, within_run
+from agentflow.records import WaitState
+from tests.server.reviewer import Browser
 from tests.server.site import Site, site_of
 
 KEY = "k" * 32
@@ -32,10 +36,22 @@ async def book_room() -> int:
     return (await ask(RoomForm, title="How long?")).nights
 
 
+@task(name="decisions.step")
+async def one_of_equals() -> bool:
+    run = within_run("decisions.step")
+    subject: dict[str, Any] = {"kind": "tool", "title": "Pay?", "tool": "t", "call": run.run_id, "body": {}, "digest": "d-1"}
+    return (await ask_approval(run, run.key("approve"), subject, "3d")).approved
+
+
+@task(name="decisions.equals")
+async def many_equals(many: int) -> list[bool]:
+    return list(await asyncio.gather(*(one_of_equals() for _ in range(many))))
+
+
 @pytest.fixture
 async def app(tmp_path: Path, stream_server: str, migrated_file: Path) -> AsyncIterator[Agentflow]:
     shutil.copy(migrated_file, tmp_path)
-    async with Agentflow([grant_wish, book_room], directory=tmp_path, redis=stream_server) as opened:
+    async with Agentflow([grant_wish, book_room, one_of_equals, many_equals], directory=tmp_path, redis=stream_server) as opened:
         yield opened
 
 
@@ -126,6 +142,30 @@ async def test_a_form_with_a_wrong_value_first_is_a_422_that_names_the_field(sit
     assert (await decide(site, path, {"approved": True})).status_code == 422
     assert (await decide(site, path, {"value": {"nights": 2}, "by": "maria"})).json()["outcome"] == "resolved"
     assert await output(site, run_id) == 2
+
+
+async def test_equal_questions_end_only_with_a_word_that_may_end_them(site: Site, app: Agentflow) -> None:
+    run_id = await site.start("decisions.equals", many=5)
+    async with asyncio.timeout(30):
+        while len(found := await app.waitpoints.list(kind="approval")) < 5:
+            await asyncio.sleep(0)
+    linked, lone, own, first, second = (f"/v1/waitpoints/{one.id}" for one in found)
+    path = (await site.client.post(f"{linked}/links", json={"actor": "maria"})).json()["path"]
+    async with Browser(site.url) as browser:
+        assert (await browser.send(await browser.open(path), choice="approve")).status_code == 200
+    assert [one.state for one in [await app.waitpoints.get(one.id) for one in found]].count(WaitState.PENDING) == 4
+
+    async def said(path: str, scope: str) -> list[str]:
+        token = mint_token(KEY, scopes=[f"waitpoint:answer:{scope}"], subject="maria")
+        done = await decide(site, path, {"approved": True}, authorization=f"Bearer {token}")
+        assert done.status_code == 200, done.text
+        return done.json()["others"]
+
+    assert await said(lone, found[1].id) == []
+    assert await said(own, f"run:{found[2].run_id}") == []
+    # Both are shown in the run above them.
+    assert await said(first, f"run:{run_id}") == [second.rpartition("/")[2]]
+    assert await output(site, run_id) == [True] * 5
 
 
 async def test_a_question_is_taken_back_or_given_to_others_with_an_api_key_only(site: Site) -> None:

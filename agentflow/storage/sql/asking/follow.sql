@@ -4,4 +4,5 @@ WHERE waitpoint = (
   SELECT waitpoint FROM asking WHERE family = :family AND same = :same AND held = 'same' ORDER BY created_at, waitpoint LIMIT 1
 ) AND NOT EXISTS (
   SELECT 1 FROM asking AS first WHERE first.family = :family AND first.same = :same AND COALESCE(first.held, '') <> 'same'
-);
+)
+RETURNING waitpoint;

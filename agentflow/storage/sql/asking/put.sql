@@ -1,1 +1,1 @@
-INSERT INTO asking (waitpoint, run, family, same, held, created_at) VALUES (:waitpoint, :run, :family, :same, :held, :now);
+INSERT INTO asking (waitpoint, run, family, same, held, created_at, span) VALUES (:waitpoint, :run, :family, :same, :held, :now, :span);

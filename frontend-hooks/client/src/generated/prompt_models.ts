@@ -285,6 +285,7 @@ export interface RepinRun extends Moving {
 /** By which versions of prompts it is repeated: those that it held, these instead (by their numbers), or with "current" what is live. */
 export interface ReplayRun {
   prompts?: Readonly<Record<string, number>> | "current";
+  by?: string;
 }
 
 /** Runs that hold the version do when they go on: `repin:<number>`, `pause` or `fail`. */

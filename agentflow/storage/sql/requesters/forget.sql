@@ -1,0 +1,1 @@
+DELETE FROM requesters WHERE run IN (SELECT value FROM json_each(:runs));
