@@ -377,7 +377,8 @@ def start(new: NewRun, holding: Holding, now: int) -> Transaction[Started]:
             if row["prompt"]:
                 held[row["prompt"], row["label"]] = yield from _pinned(row)
     for prompt, number in holding.versions.items():
-        held[prompt, LIVE] = Choice((yield from prompts.find(prompt, number)))
+        labels = {LIVE, *(label for name, label in held if name == prompt and not label.startswith("@"))}
+        held |= dict.fromkeys(((prompt, label) for label in labels), Choice((yield from prompts.find(prompt, number))))
     run = started.run.key
     for (prompt, label), choice in held.items():
         yield from prompts.hold(prompt, choice.version.hash)
