@@ -14,7 +14,6 @@ from agentflow.errors import DefinitionError, PromptError
 from agentflow.prompts.intervals import difference_of, mean_of
 from agentflow.prompts.prompt import Prompt
 from agentflow.prompts.report import Report, Tried
-from agentflow.records import RunState
 from agentflow.serde import dumps, loads
 from agentflow.streams.events import Usage
 from agentflow.testing import Engine
@@ -285,7 +284,7 @@ async def mixed(order: str) -> str:
     pinned = await triage().get(order=order, pin="step", label="beta")
     labelled = await triage().get(order=order, label="beta")
     below = await single.using(idempotency_key=f"k-{order}", idempotency_scope="global")(order)
-    paid = await approve(wording[-1], users=["maria"])
+    paid = await approve(wording[-1], users=["maria"], expires=None)
     return f"{found} {pinned.text} {labelled.text} {below} {paid.approved}"
 
 
@@ -293,8 +292,8 @@ async def test_a_run_that_recovered_is_repeated_by_the_version_alone_and_its_yes
     failures.clear()
     wording[:] = ["Pay?"]
     source = await engine.start(mixed, "o-1")
-    for _ in range(2):
-        await engine.until(source, RunState.SCHEDULED)
+    while not any(one.kind == "approval" for one in await engine.app.waitpoints.list()):
+        await engine.settle()
         await engine.clock.advance("1m")
     [question] = await engine.waiting(source, kind="approval")
     await question.approve(by="maria")
