@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Required, TypedDict, cast
 
-from agentflow.clock import Clock, Duration
+from agentflow.clock import SECOND, Clock, Duration
 from agentflow.database.port import Database, Transaction
 from agentflow.errors import PromptError
 from agentflow.handle import RunHandle
 from agentflow.prompts.report import Report, Scored, Tried
-from agentflow.records import RunRecord, new_id
+from agentflow.records import RunRecord, RunState, new_id
 from agentflow.serde import loads
 from agentflow.storage import experiments, pins, runs, usage
 from agentflow.storage.experiments import Experiment, Trial
@@ -30,6 +30,8 @@ Scorer = Callable[[Any, Any, Tried], Any] | Literal["cost", "latency", "tokens",
 `Tried`, or one of `cost` (US dollars), `latency` (seconds), `tokens`, `failed`. None is no score; a function is not asked of a run that
 failed."""
 
+_LOOKS = 5 * SECOND, 600 * SECOND
+"""How long after one look at a run the next one is: first, and at most."""
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -132,9 +134,27 @@ class Experiments:
         trial = Trial(known.what.prompt, known.what.id, source.id)
         async with known.gate:
             id = known.there.get(trial.key(number)) or await self._started(trial, source, number)
-            record = await self.ended(id, None)
+            record = await self._came_to(id)
             used = await self.database.read(usage.of_run(record.key))
             return Tried(source=source.id, version=number, run=record, usage=used.total)
+
+    async def _came_to(self, id: str) -> RunRecord:
+        """The run once it has ended, or is paused: nobody need look at that one."""
+        ending, (look, most) = asyncio.ensure_future(self.ended(id, None)), _LOOKS
+        try:
+            while True:
+                timer = asyncio.ensure_future(self.clock.sleep_until(self.clock.now() + look))
+                try:
+                    await asyncio.wait({ending, timer}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    timer.cancel()
+                if ending.done():
+                    return ending.result()
+                run, look = await self.database.read(runs.get(id)), min(2 * look, most)
+                if run.state is RunState.PAUSED:
+                    return run
+        finally:
+            ending.cancel()
 
     async def _started(self, trial: Trial, source: RunRecord, number: int) -> str:
         held = Holding(source.key, {trial.prompt: number})

@@ -277,9 +277,10 @@ class Prompts(Measuring):
         **Models are asked anew, and that costs money. What else the runs do is not done again** unless you say so: tools, steps, questions
         to people and child runs that ask no model are answered from what the repeated run recorded for the same arguments. A run that asks
         for something else fails, with `NotRecorded`, and counts as failed. `live` names tools, steps and tasks that may be called again, as
-        those that only read. `tools="live"` carries all out again: mails are sent, cards are charged; people are not asked even so, but
-        denied. Code of a task outside of its steps runs in any case. Threads hear nothing of it, hooks are not called, and a sleep that the
-        repeated run slept is skipped. Waits side by side and callbacks are not repeated from a record.
+        those that only read. `tools="live"` carries all out again: mails are sent, cards are charged. People are not asked about what is
+        carried out again, but denied, and a run that asks for a form fails; one that is paused counts as failed, too. Code of a task
+        outside of its steps runs in any case. Threads hear nothing of it, hooks are not called, and a sleep that the repeated run slept is
+        skipped. Waits side by side and callbacks are not repeated from a record.
 
         The runs have the tag `experiment:<id>`. A killed experiment goes on when it is asked for again with its `id`: no run starts twice.
         The events of the prompt say who began it (`actor`, `reason`).

@@ -13,20 +13,25 @@ from agentflow.database.port import Transaction
 from agentflow.engine.context import ReceiveCall, StartCall, StepCall, WaitRequest, WaitResult
 from agentflow.engine.conversation import Conversation, Place, recall
 from agentflow.engine.receiving import received
-from agentflow.engine.replay import Replay
+from agentflow.engine.replay import Replay, standing
 from agentflow.engine.run_context import RunContext
 from agentflow.engine.session import Session
 from agentflow.engine.tries import recorded
-from agentflow.errors import NotRecorded, RunNotFound
+from agentflow.errors import AgentflowError, NotRecorded, PromptError, RunNotFound
 from agentflow.records import EntryKind, JournalEntry, RunRecord, WaitKind, WaitpointRecord, WaitState
 from agentflow.retry import NO_RETRY
 from agentflow.serde import ANY, dumps, loads
 from agentflow.storage import experiments, journal, runs, usage, waitpoints
 from agentflow.storage.experiments import Trial
 from agentflow.storage.inputs import is_given_back
+from agentflow.storage.pins import Held, Wanted
 
 _SLEEP = re.compile(r"(^|/)sleep#\d+$")
 _DENIED = "It is a run of an experiment: nobody is asked."
+_CARRIED = 'Let it be carried out: live=[…] with its name, or tools="live" for all.'
+_FORMS = 'Let what people filled in answer: tools="recorded", or take runs that ask for nothing.'
+_PEOPLE = ("users", "groups", "requester", "requesters", "escalated")
+"""What a question says of those who decide: it may be another one's to decide by the time that it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +45,13 @@ class Below:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What the repeated run recorded. `answers`: what is asked of the world is answered from it, but for what is called as in `live`."""
+    """What the repeated run recorded. `answers`: what is asked of the world is answered from it, but for what is called as in `live`.
+
+    `version` is that of the prompt which the experiment tries here.
+    """
 
     trial: Trial
+    version: int | None = None
     answers: bool = False
     live: Sequence[str] = ()
     entries: Sequence[JournalEntry] = ()
@@ -64,10 +73,15 @@ class Record:
         return found[min(number, len(found) - 1)] if found else None
 
     def wait(self, key: str, request: WaitRequest) -> WaitpointRecord | None:
-        """How the wait ended for the same: about a call of a tool for that very call, else under the same key."""
-        asked = _about(request.subject)
+        """How the wait ended for the same: about a call of a tool for that very call, else under the same key; people said it of what
+        they were shown.
+        """
+        asked, said = _about(request.subject), _shown(loads(dumps(request.subject)))
         ended = [one for one in self.waits if one.kind is request.kind and one.state not in (WaitState.PENDING, WaitState.CANCELLED)]
-        return next((one for one in ended if (one.key == key if asked is None else _about(loads(one.subject)) == asked)), None)
+        if asked is not None:
+            return next((one for one in ended if _about(loads(one.subject)) == asked), None)
+        same = request.kind not in (WaitKind.APPROVAL, WaitKind.INPUT)
+        return next((one for one in ended if one.key == key and (same or _shown(loads(one.subject)) == said)), None)
 
 
 def record_for(run: RunRecord) -> Transaction[Record | None]:
@@ -77,17 +91,19 @@ def record_for(run: RunRecord) -> Transaction[Record | None]:
         return None
     known = yield from experiments.find(trial.prompt, trial.experiment)
     answers = bool(trial.of) and (known is None or known.tools == "recorded")
-    record = Record(trial, answers, () if known is None else known.live)
+    version = yield from experiments.tried(run)
+    record = Record(trial, version, answers, () if known is None else known.live)
     with suppress(RunNotFound):
         of = yield from runs.get(trial.of)
-        entries = yield from journal.load(of.key)
-        waits = yield from waitpoints.of_run(of.key)
+        entries = standing((yield from journal.load(of.key)))
+        # What a later attempt of it tried anew counts as that one found it.
+        waits = list({one.key or one.id: one for one in (yield from waitpoints.of_run(of.key))}.values())
         kept = {one.key: one for one in entries}
         looked = kept.get("thread.history#0")
         said = (yield from recall(of.thread or "", looked.value or "0")).messages if looked is not None else ()
-        done = [one for one in entries if one.kind in (EntryKind.RESULT, EntryKind.ERROR)]
+        done = {one.key: one for one in entries if one.kind in (EntryKind.RESULT, EntryKind.ERROR)}
         below = (yield from _below(waits)) if answers else ()
-        return replace(record, entries=done, waits=waits, below=below, thread=of.thread, before=said, kept=kept)
+        return replace(record, entries=list(done.values()), waits=waits, below=below, thread=of.thread, before=said, kept=kept)
     return record
 
 
@@ -120,7 +136,9 @@ class TrialContext(RunContext):
         super().__init__(session, replay, known, caught_up)
         self._record = record
         self._times: Counter[tuple[str, str]] = Counter()
-        self._left: NotRecorded | None = None
+        self._agreed: set[str] = set()
+        self._left: AgentflowError | None = None
+        self._chosen, self.prompt = self.prompt, self._tested
         if record.thread is not None:
             place = Place(self._session, self._replay, self.key, self._ask, self.wait, self._knows)
             self.thread = _Listening(record.thread, place, record.before)
@@ -149,12 +167,15 @@ class TrialContext(RunContext):
         if request.kind is WaitKind.TIMER:
             skipped = self._record.answers and _SLEEP.search(key) is not None
             return WaitResult("", WaitState.ANSWERED, None, None) if skipped else await super().wait(key, request)
-        if self._record.answers:
-            found = self._record.wait(key, request)
-            return await self._told(key, found, f"nobody answered {request.subject.get('title') or key!r}")
+        title = repr(request.subject.get("title") or key)
+        if self._answers(request.subject.get("tool", "")):
+            self._agreed.add(request.subject.get("call", ""))
+            return await self._told(key, self._record.wait(key, request), f"nobody answered {title}")
         if request.kind is WaitKind.APPROVAL:
             answer = dumps({"approved": False, "reason": _DENIED})
             return WaitResult("", WaitState.ANSWERED, answer, self._record.trial.name, dumps(request.subject))
+        if request.kind is WaitKind.INPUT:
+            raise self._stop(NotRecorded(f"{_DENIED} It asks for {title}.", hint=_FORMS, run_id=self.run_id))
         return await super().wait(key, request)
 
     async def open(self, key: str, request: WaitRequest) -> str:
@@ -167,6 +188,8 @@ class TrialContext(RunContext):
         self._go_on()
         number = self._number(call.task, call.payload)
         if not self._answers(call.task):
+            if call.call is not None and call.call in self._agreed:
+                raise self._leave(f"people said yes to {call.task} once, not to this", "Name the tool, too, to have it denied: live=[…].")
             return await super().child(key, self._trying(call, ""))
         found = self._record.child(call, number)
         if found is not None and found.spoke:
@@ -200,8 +223,21 @@ class TrialContext(RunContext):
         return self._times[name, given] - 1
 
     def _trying(self, call: StartCall, of: str) -> StartCall:
-        """A run below this one is a run of the experiment, too, and of no thread."""
-        return replace(call, options=replace(call.options, thread=None, started_by=self._record.trial.below(of).name))
+        """A run below this one is a run of the experiment, too, of no thread, and never one that is there already."""
+        alone = replace(call.options, thread=None, idempotency_key=None, dedupe_key=None, debounce=None)
+        return replace(call, options=replace(alone, started_by=self._record.trial.below(of).name))
+
+    async def _tested(self, wanted: Wanted) -> Held:
+        """The version that is tried, whatever label leads elsewhere; what code insists on by its number stays."""
+        version = self._record.version
+        if wanted.prompt != self._record.trial.prompt or wanted.version is not None or version is None:
+            return await self._chosen(wanted)
+        self._go_on()
+        held = await self._chosen(replace(wanted, override=version))
+        if held.number != version:
+            message = f"v{version} of {wanted.prompt} is tried, and the run was given v{held.number}: {held.reason or 'it held that'}."
+            raise self._stop(PromptError(message, hint="Take a version that its code can fill and that stands.", prompt=wanted.prompt))
+        return held
 
     async def _told(self, key: str, found: WaitpointRecord | None, what: str) -> WaitResult:
         """The end of a wait that the repeated run had, recorded here: that one may be deleted before this one ends."""
@@ -226,10 +262,12 @@ class TrialContext(RunContext):
         if self._left is not None:
             raise self._left
 
-    def _leave(self, what: str) -> NotRecorded:
-        hint = 'Let it be carried out: live=[…] with its name, or tools="live" for all.'
-        self._left = NotRecorded(f"In {self._record.trial.of or 'no run'} {what}.", hint=hint, run_id=self.run_id)
-        return self._left
+    def _leave(self, what: str, hint: str = _CARRIED) -> AgentflowError:
+        return self._stop(NotRecorded(f"In {self._record.trial.of or 'no run'} {what}.", hint=hint, run_id=self.run_id))
+
+    def _stop(self, error: AgentflowError) -> AgentflowError:
+        self._left = error
+        return error
 
 
 class _Listening(Conversation):
@@ -253,6 +291,10 @@ class _Listening(Conversation):
 
     async def heard(self, key: str) -> Any | None:
         return None
+
+
+def _shown(subject: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in subject.items() if name not in _PEOPLE}
 
 
 def _about(subject: Mapping[str, Any]) -> Any:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from agentflow.database.port import Transaction, transaction
+from agentflow.records import RunRecord
 from agentflow.serde import dumps, loads
-from agentflow.storage import prompts
+from agentflow.storage import prompts, runs
 from agentflow.storage.policy import TRIAL
 from agentflow.storage.prompts import Happening
 from agentflow.storage.statements import SQL
@@ -44,7 +45,7 @@ class Trial:
 
     def key(self, version: int) -> str:
         """The idempotency key of the run that repeats that one by a version."""
-        return f"{self.tag}:{self.of}:v{version}"
+        return f"{self.name}:v{version}"
 
     @property
     def name(self) -> str:
@@ -82,6 +83,13 @@ def find(prompt: str, id: str) -> Transaction[Experiment | None]:
         if told["id"] == id:
             return Experiment(**told)
     return None
+
+
+def tried(run: RunRecord) -> Transaction[int | None]:
+    """Which version a run of an experiment tries, or one below it: the first one above it has it in its key."""
+    [top] = yield SQL.runs.root(run=run.key)
+    number = ((yield from runs.get(top["id"])).idempotency_key or "").rpartition(":v")[2]
+    return int(number) if number.isdecimal() else None
 
 
 def trials(experiment: str) -> Transaction[dict[str, str]]:

@@ -378,7 +378,8 @@ def start(new: NewRun, holding: Holding, now: int) -> Transaction[Started]:
                 # Nobody chose it anew: what it says is no word on the rollout that did.
                 held[row["prompt"], row["label"]] = Choice((yield from _pinned(row)).version)
     for prompt, number in holding.versions.items():
-        held[prompt, LIVE] = Choice((yield from prompts.find(prompt, number)))
+        labels = {LIVE, *(label for name, label in held if name == prompt and not label.startswith("@"))}
+        held |= dict.fromkeys(((prompt, label) for label in labels), Choice((yield from prompts.find(prompt, number))))
     run = started.run.key
     for (prompt, label), choice in held.items():
         yield from prompts.hold(prompt, choice.version.hash)

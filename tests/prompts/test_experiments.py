@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from agentflow import Agent, ai, approve, current_step, prompt, sleep, step, system, task
+from agentflow import Agent, Retry, ai, approve, ask, current_step, prompt, sleep, step, system, task
 from agentflow.errors import DefinitionError, PromptError
 from agentflow.prompts.intervals import difference_of, mean_of
 from agentflow.prompts.prompt import Prompt
@@ -205,7 +205,7 @@ async def refund(order: str) -> str:
 async def test_an_agent_in_a_thread_is_repeated_with_what_it_knew_and_tells_the_thread_nothing(
     engine: Engine, deployed: list[Prompt[Any]]
 ) -> None:
-    orders = iter([("o-1", "c1"), ("o-1", "c7"), ("o-2", "c8")])
+    orders = iter([("o-1", "c1"), ("o-1", "c7"), ("o-2", "c8"), ("o-1", "c9")])
 
     def ask(_: object) -> list[Said]:
         order, id = next(orders)
@@ -231,7 +231,121 @@ async def test_an_agent_in_a_thread_is_repeated_with_what_it_knew_and_tells_the_
 
     report = await engine.app.prompts.experiment("experiment_desk", **options)
     assert [one.unrecorded for one in report.runs] == [True]
+    # Nobody said yes to another refund of the same order.
+    report = await engine.app.prompts.experiment("experiment_desk", live=["refund"], **options)
+    assert [one.state for one in report.runs] == ["completed"]
+    assert "The call was denied" in repr(model.requests[-1].messages)
     assert engine.calls(refund) == refunded
+
+
+async def test_a_yes_to_a_task_under_another_name_is_no_yes_to_carry_it_out_again(engine: Engine, deployed: list[Prompt[Any]]) -> None:
+    said = [call("book", {"order": "o-1"}, id="c1")], [text("Done.")], [call("book", {"order": "o-1"}, id="c2")], [text("Done.")]
+    tool = ai.tool(booking, name="book", approval=True)
+    agent = Agent("experiment_porter", model=scripted_model(*said), prompt=deployed[1], tools=[tool])
+    run = await engine.start(agent, "Book o-1.")
+    [question] = await engine.waiting(run)
+    await question.approve(by="maria")
+    await run.result()
+    booked = engine.calls(booking)
+    options: Any = {"versions": [1], "runs": [run.id], "scorers": ["failed"], "live": ["experiment_booking"], "actor": "maria"}
+    report = await engine.app.prompts.experiment("experiment_desk", **options)
+    assert [(one.state, one.unrecorded) for one in report.runs] == [("failed", True)]
+    assert engine.calls(booking) == booked
+
+
+@step
+async def look_twice(order: str) -> str:
+    failures.append(order)
+    if len(failures) == 1:
+        raise ValueError("once")
+    return "found"
+
+
+@task(name="experiment_fragile")
+async def fragile(order: str) -> str:
+    failures.append(order)
+    if len(failures) == 3:
+        raise ValueError("once")
+    return "whole"
+
+
+failures: list[str] = []
+wording = ["Pay?"]
+
+
+@task(name="experiment_single")
+async def single(order: str) -> str:
+    return await think((await triage().get(order=order)).text)
+
+
+@task(name="experiment_mixed", retry=Retry(attempts=3))
+async def mixed(order: str) -> str:
+    found = await look_twice(order), await fragile(order)
+    pinned = await triage().get(order=order, pin="step", label="beta")
+    labelled = await triage().get(order=order, label="beta")
+    below = await single.using(idempotency_key=f"k-{order}", idempotency_scope="global")(order)
+    paid = await approve(wording[-1], users=["maria"], expires=None)
+    return f"{found} {pinned.text} {labelled.text} {below} {paid.approved}"
+
+
+async def test_a_run_that_recovered_is_repeated_by_the_version_alone_and_its_yes_is_to_what_it_said(engine: Engine) -> None:
+    failures.clear()
+    wording[:] = ["Pay?"]
+    source = await engine.start(mixed, "o-1")
+    while not any(one.kind == "approval" for one in await engine.app.waitpoints.list()):
+        await engine.settle()
+        await engine.clock.advance("1m")
+    [question] = await engine.waiting(source, kind="approval")
+    await question.approve(by="maria")
+    assert await source.result() == "('found', 'whole') Refund o-1? Refund o-1? yes True"
+    two = await save("experiment_triage", engine, "Keep {{order}}?")
+    options: Any = {"versions": [1, two], "runs": [source.id], "scorers": ["failed"], "actor": "maria"}
+
+    report = await engine.app.prompts.experiment("experiment_triage", id="e-mixed", **options)
+    runs = [await engine.app.runs.get(one.run) for one in report.runs]
+    assert [one.error for one in runs] == [None, None]
+    kept = "('found', 'whole') Keep o-1? Keep o-1? no: Keep o-1? True"
+    assert [loads(one.output or "") for one in runs] == [await source.result(), kept]
+    assert len(failures) == 4
+
+    # An id that another prompt has an experiment under is another experiment.
+    desk: Any = {**options, "versions": [1]}
+    other = await engine.app.prompts.experiment("experiment_desk", id="e-mixed", **desk)
+    assert other.runs[0].run not in [one.id for one in runs]
+    wording.append("Pay twice?")
+    report = await engine.app.prompts.experiment("experiment_triage", **options)
+    assert [one.unrecorded for one in report.runs] == [True, True]
+
+
+@task(name="experiment_form")
+async def form(order: str) -> str:
+    said = await think((await triage().get(order=order)).text)
+    await triage().get(order=order, label="beta")
+    return f"{said} {(await ask(Ticket, title='Which?')).order}"
+
+
+async def test_nobody_fills_a_form_and_a_trial_that_pauses_has_failed(engine: Engine) -> None:
+    source = await engine.start(form, "o-1")
+    [question] = await engine.waiting(source)
+    await question.answer({"order": "o-2"}, by="maria")
+    await source.result()
+    options: Any = {"versions": [1], "runs": [source.id], "scorers": ["failed"], "actor": "maria"}
+    report = await engine.app.prompts.experiment("experiment_triage", tools="live", **options)
+    assert [one.unrecorded for one in report.runs] == [True]
+    assert await engine.app.waitpoints.list() == []
+
+    may_answer.clear()
+    asked_before = len(asked)
+    trying = asyncio.create_task(engine.app.prompts.experiment("experiment_triage", **options))
+    while len(asked) == asked_before:
+        await asyncio.sleep(0)
+    await engine.app.prompts.revoke("experiment_triage", 1, policy="pause", actor="maria", reason="test")
+    may_answer.set()
+    while not (paused := await engine.app.runs.list(status="paused")):
+        await asyncio.sleep(0)
+    await engine.clock.advance("1m")
+    report = await asyncio.wait_for(trying, 10)
+    assert [(one.run, one.state, one.scores["failed"]) for one in report.runs] == [(paused[0].id, "paused", 1)]
 
 
 def test_intervals_are_those_of_the_books() -> None:
