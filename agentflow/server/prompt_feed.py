@@ -107,7 +107,7 @@ class PromptFeed:
         if self.told is not None and self.told.etag == found.etag:
             return
         bindings = {(one.prompt, one.label): live_view(one).model_dump_json().encode() for one in found.bindings}
-        versions = {(one.prompt, one.number): version_view(one).model_dump_json().encode() for one in found.versions}
+        versions = {(one.prompt, one.number): version_view(one).model_dump_json().encode() for one in found.known}
         async with self._turned:
             self.told = Told(found.etag, bindings, versions)
             self._turned.notify_all()

@@ -136,6 +136,27 @@ def _stands(live: PromptFollower) -> bool:
     return True
 
 
+async def test_older_code_and_releases_that_end_are_followed_as_the_database_says(place: Place) -> None:
+    global coded
+    prompts, old, clock = place.app.prompts, coded, ManualClock(place.app.clock.now())
+    two, three = await place.save("Two {{topic}}"), await place.save("Three {{topic}}")
+    await prompts.release("followed", to=two, expires="1h", **MARIA)
+    async with Client(place.url) as client, client.prompts.follow(clock=clock) as live:
+        assert live.version("followed").number == two
+        clock.set(clock.now() + 2 * 3_600_000_000)
+        assert live.version("followed").number == 1
+        coded = prompt("followed", vars=Topic, text="Newer about {{topic}}.")
+        await prompts.deploy("ci")
+        await prompts.follow_code("followed", **MARIA)
+        await until(live, lambda: live.version("followed").number == 4)
+        for stands in (two, three):
+            before = live.etag
+            await prompts.revoke("followed", 1, policy=f"repin:{stands}", actor="maria")
+            await until(live, lambda before=before: live.etag != before)
+            theirs, ours = await old.get(topic="owls"), await live.get(old, topic="owls")
+            assert (theirs.number, ours.number) == (stands, stands)
+
+
 async def test_a_server_that_is_away_at_start_and_later_is_done_without_and_told_of_it(
     place: Place, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
