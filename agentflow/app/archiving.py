@@ -87,11 +87,12 @@ async def bind(prompts: Keeping, archive: Archive, brought: Iterable[Brought], m
             how = _how(name, one, here, now)
             if how is None or _holds(held.get((where["env"], where["label"])), how, now):
                 continue
+            asked: dict[str, Any] = {**how, **where}
             with suppress(ReleaseRequested):
                 if "weights" in how:
-                    await prompts.rollout(name, **how, **where)
+                    await prompts.rollout(name, **asked)
                 else:
-                    await prompts.release(name, **how, **where)
+                    await prompts.release(name, **asked)
                 moved += 1
     return moved
 

@@ -300,8 +300,7 @@ def _fitting(known: Known, wanted: Wanted, choice: Choice) -> Held | None:
             raise
         return None
     kept = choice if stands is choice.version else Choice(stands)
-    named = {"hash": stands.hash, "body": stands.body, "label": wanted.label}
-    return Held(number=stands.number, variant=kept.variant, rollout=kept.rollout, **named)
+    return Held(number=stands.number, hash=stands.hash, body=stands.body, label=wanted.label, variant=kept.variant, rollout=kept.rollout)
 
 
 def _standing(known: Known, version: VersionRecord) -> VersionRecord:
