@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Protocol, cast
 
+from agentflow.app.rolling import planned
 from agentflow.errors import AgentflowError, PromptError, PromptNotFound, ReleaseRequested
 from agentflow.prompts import contract
 from agentflow.prompts.archive import Archive
@@ -19,6 +20,8 @@ from agentflow.storage.bindings import PINNED, ROLLOUT, BindingRecord
 from agentflow.storage.prompts import Own, VersionRecord
 from agentflow.storage.rollouts import Guard
 
+_NEAR = timedelta(minutes=1)
+"""Ends of releases that are no further apart are the same: a move takes its time."""
 _NUMBERED = re.compile(r".*/v(\d{1,9})")
 
 
@@ -34,10 +37,19 @@ class Brought:
     refused: str | None = None
 
 
+class Bound(Protocol):
+    """What an import looks at of a prompt."""
+
+    @property
+    def bindings(self) -> Sequence[BindingRecord]: ...
+
+
 class Keeping(Protocol):
     """What an import needs of `app.prompts`."""
 
     async def versions(self, name: str) -> list[VersionRecord]: ...
+
+    async def get(self, name: str) -> Bound: ...
 
     async def keep(self, own: Own, *, actor: str, note: str) -> VersionRecord: ...
 
@@ -60,37 +72,70 @@ async def bring(prompts: Keeping, archive: Archive, *, actor: str) -> list[Broug
     return brought
 
 
-async def bind(prompts: Keeping, archive: Archive, brought: Iterable[Brought], move: Mapping[str, Any]) -> int:
+async def bind(prompts: Keeping, archive: Archive, brought: Iterable[Brought], move: Mapping[str, Any], now: int) -> int:
     """Release here what an archive says was released there, and roll out what was; returns how many. What followed the code does so.
 
+    A release that ends there ends here at the same time; one that has ended, and what holds here already, is left as it is.
     Where a policy has others agree first it is asked for, and counts not as moved.
     """
     here = {(one.prompt, one.there): one.number for one in brought if one.number is not None}
     moved = 0
     for name, told in archive.registry.items():
+        held = await _held(prompts, name)
         for one in _rows(told.get("bindings")):
-            to = here.get((name, one.get("version")))
             where = {**move, "env": str(one.get("env")), "label": str(one.get("label"))}
-            terms = _terms(name, one.get("rollout"), here) if one.get("mode") == ROLLOUT else None
+            how = _how(name, one, here, now)
+            if how is None or _holds(held.get((where["env"], where["label"])), how, now):
+                continue
+            asked: dict[str, Any] = {**how, **where}
             with suppress(ReleaseRequested):
-                if terms is not None:
-                    await prompts.rollout(name, weights=terms[0], **terms[1], **where)
-                elif one.get("mode") == PINNED and to is not None:
-                    await prompts.release(name, to=to, **where)
+                if "weights" in how:
+                    await prompts.rollout(name, **asked)
                 else:
-                    continue
+                    await prompts.release(name, **asked)
                 moved += 1
     return moved
 
 
-def _terms(name: str, told: Any, here: Mapping[tuple[str, int | None], int]) -> tuple[dict[int, float], dict[str, Any]] | None:
+def _how(name: str, one: Mapping[str, Any], here: Mapping[tuple[str, int | None], int], now: int) -> dict[str, Any] | None:
+    """What a binding there asks for here; None for nothing."""
+    if one.get("mode") == ROLLOUT:
+        return _terms(name, one.get("rollout"), here)
+    to, ends = here.get((name, one.get("version"))), one.get("expires_at")
+    if one.get("mode") != PINNED or to is None:
+        return None
+    if not isinstance(ends, int):
+        return {"to": to}
+    lasts = timedelta(milliseconds=ends) - timedelta(microseconds=now)
+    return {"to": to, "expires": lasts} if lasts > timedelta() else None
+
+
+def _holds(held: BindingRecord | None, how: dict[str, Any], now: int) -> bool:
+    """Whether that holds already."""
+    if held is None:
+        return False
+    if "weights" in how:
+        return held.rolled is not None and held.rolled.plan == planned(how["weights"], cast("Any", how))
+    if (held.mode, held.number, held.expires_at is None) != (PINNED, how["to"], "expires" not in how):
+        return False
+    return held.expires_at is None or abs(timedelta(microseconds=held.expires_at - now) - how["expires"]) < _NEAR
+
+
+async def _held(prompts: Keeping, name: str) -> dict[tuple[str, str], BindingRecord]:
+    try:
+        return {(one.env, one.label): one for one in (await prompts.get(name)).bindings}
+    except PromptNotFound:
+        return {}
+
+
+def _terms(name: str, told: Any, here: Mapping[tuple[str, int | None], int]) -> dict[str, Any] | None:
     """How a rollout was begun there, with the numbers that its versions have here; None where one of them is not here, or it is damaged."""
     try:
         weights = {here[name, int(number)]: float(weight) for number, weight in told["weights"].items()}
         terms = {"sticky": told["sticky"], "baseline": None if told["baseline"] is None else here[name, told["baseline"]]}
         terms |= {"conditions": {one: wanted for one, wanted in told["conditions"].items() if wanted is not None}}
         terms |= {"ramp": [(timedelta(milliseconds=one["after_ms"]), one["share"]) for one in told["ramp"]]}
-        return weights, {**terms, "guard": [Guard(**one) for one in told["guards"]]}
+        return {"weights": weights, **terms, "guard": [Guard(**one) for one in told["guards"]]}
     except (LookupError, TypeError, ValueError, AttributeError):
         return None
 

@@ -157,7 +157,8 @@ async def _brought(app: Agentflow, archive: Archive, actor: str, *, labels: bool
     from agentflow.app.archiving import bind, bring
 
     brought = await bring(app.prompts, archive, actor=actor)
-    moved = await bind(app.prompts, archive, brought, {"actor": actor, "reason": "imported"}) if labels else 0
+    said, now = {"actor": actor, "reason": "imported"}, app.clock.now()
+    moved = await bind(app.prompts, archive, brought, said, now) if labels else 0
     return {"versions": [asdict(one) for one in brought], "moved": moved}
 
 

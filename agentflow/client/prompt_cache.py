@@ -13,6 +13,7 @@ from urllib.parse import quote
 from pydantic_core import from_json
 
 from agentflow.client.answers import binding_of, version_of
+from agentflow.errors import AgentflowError
 from agentflow.serde import dumps
 from agentflow.storage.bindings import BindingRecord
 from agentflow.storage.prompts import VersionRecord
@@ -53,7 +54,7 @@ class Cache:
             if found["format"] == _FORMAT:
                 self._learn(found)
                 self.heard = int(found["heard"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, AgentflowError) as error:
             self._bindings, self._versions, self.known = {}, {}, None
             _log.warning("%s cannot be read, and is written anew: %s", self._file, error)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
@@ -19,7 +18,7 @@ from agentflow.client.sse import FrameParser
 from agentflow.clock import SECOND, Clock, SystemClock
 from agentflow.errors import AgentflowError, PromptError, PromptNotFound, ServerUnreachable, VersionRevoked
 from agentflow.serde import dumps
-from agentflow.storage.bindings import CODE, ROLLOUT
+from agentflow.storage.bindings import CODE, ROLLOUT, Choice
 from agentflow.storage.fallbacks import Tally
 from agentflow.storage.pins import Held, Wanted
 from agentflow.storage.prompts import VersionRecord, repinned
@@ -34,6 +33,8 @@ _CHAIN = 8
 _OK, _UNCHANGED = 200, 304
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _FIRST = httpx.Timeout(5.0)
+_ODD = (ValueError, LookupError, TypeError, AttributeError, AgentflowError)
+"""What is raised over an answer that this client does not understand: of a newer server, or of something else at its address."""
 _log = logging.getLogger("agentflow.prompts")
 F = TypeVar("F", covariant=True)
 
@@ -68,6 +69,7 @@ class PromptFollower:
         self._cache = Cache(folder, env)
         self._tally = Tally()
         self._trouble: str | None = "server_unreachable: It has not answered yet."
+        self._misread = False
         self._warned = 0
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
@@ -91,7 +93,7 @@ class PromptFollower:
 
     @property
     def reachable(self) -> bool:
-        """Whether the server answered when it was last asked."""
+        """Whether the server answered when it was last asked, and was understood."""
         return self._trouble is None
 
     async def changed(self) -> None:
@@ -171,7 +173,7 @@ class PromptFollower:
         """Hear what the server tells, until it says no more. Returns for how many microseconds to leave it alone."""
         headers = {"accept": "text/event-stream", **({} if self.etag is None else {"last-event-id": self.etag})}
         wait = POLL
-        with suppress(httpx.HTTPError):
+        try:
             async with self._http.stream(
                 "GET", "/v1/prompt-snapshot/stream", params=self._query, headers=headers, timeout=_TIMEOUT
             ) as answer:
@@ -186,6 +188,14 @@ class PromptFollower:
                         wait = told["after_ms"] * 1_000 if told["type"] == "sync.reconnect" else wait
                         if not told["type"].startswith("sync.") or told["type"] == "sync.snapshot":
                             self._take(told)
+                        if self._misread:
+                            # What comes next says only what is different from this.
+                            return POLL
+        except httpx.HTTPError:
+            return wait
+        except _ODD as error:
+            self._lost(f"not_understood: {error!r}")
+            return POLL
         return wait
 
     async def _poll(self, timeout: httpx.Timeout) -> None:
@@ -194,18 +204,26 @@ class PromptFollower:
             answer = await self._http.get("/v1/prompt-snapshot", params=self._query, headers=headers, timeout=timeout)
             if answer.status_code not in (_OK, _UNCHANGED):
                 raise error_of(answer.status_code, _read(answer.content))
-            if answer.status_code == _OK:
-                self._take(from_json(answer.content))
+            told = from_json(answer.content) if answer.status_code == _OK else None
         except (httpx.HTTPError, ValueError) as error:
             self._lost(f"server_unreachable: {str(error) or type(error).__name__}")
         except AgentflowError as refused:
             self._lost(f"{refused.code}: {refused.message}")
         else:
+            self._misread = False
+            if told is not None:
+                self._take(told)
             await self._reached()
 
     def _take(self, told: Mapping[str, Any]) -> None:
-        self._cache.take(told, self._clock.now())
-        self._changed.set()
+        try:
+            self._cache.take(told, self._clock.now())
+        except _ODD as error:
+            self._misread = True
+            self._lost(f"not_understood: {error!r}")
+        else:
+            self._misread = False
+            self._changed.set()
 
     def _lost(self, trouble: str) -> None:
         if self._trouble is None:
@@ -214,10 +232,11 @@ class PromptFollower:
         self._trouble = trouble
 
     async def _reached(self) -> None:
-        self._cache.hear(self._clock.now())
-        if self._trouble is not None:
-            self._trouble = None
-            self._changed.set()
+        if not self._misread:
+            self._cache.hear(self._clock.now())
+            if self._trouble is not None:
+                self._trouble = None
+                self._changed.set()
         if self._tally:
             await self._tell()
 
@@ -248,11 +267,11 @@ def _held(known: Known, wanted: Wanted, now: int) -> Held | None:
     """What the server would choose, of what is known of it. None is the code's own."""
     own, found = wanted.own, known.bindings.get((wanted.prompt, wanted.label))
     binding = None if found is None else found.at(now)
-    variant: str | None = None
+    variant = rollout = None
     if binding is None or binding.mode == CODE:
         if own is not None:
             mine = known.hashes.get((wanted.prompt, own.hash))
-            return None if mine is None else _fitting(known, wanted, mine, None)
+            return None if mine is None else _fitting(known, wanted, Choice(mine))
         if binding is None or binding.number is None:
             raise PromptNotFound(f"Nothing holds for {wanted.prompt}.", hint="Release a version of it.", prompt=wanted.prompt)
         number = binding.number
@@ -260,7 +279,7 @@ def _held(known: Known, wanted: Wanted, now: int) -> Held | None:
         # Of tasks, tags and threads nothing is known outside of a run.
         asker = Asker(key=wanted.sticky, thread=None, root=wanted.sticky or "", variables=wanted.variables)
         number, taking_part = binding.rolled.choose(binding.weights, asker)
-        variant = f"v{number}" if taking_part else None
+        variant, rollout = (f"v{number}", binding.rollout) if taking_part else (None, None)
     elif binding.mode == ROLLOUT:
         raise _Damaged(f"The rollout of {wanted.prompt} cannot be read.", hint="Release a version, or roll out anew.")
     else:
@@ -268,20 +287,20 @@ def _held(known: Known, wanted: Wanted, now: int) -> Held | None:
     version = known.versions.get((wanted.prompt, number))
     if version is None:
         raise _Damaged(f"{wanted.prompt} has no version v{number}.", hint="Release another one.")
-    return _fitting(known, wanted, version, variant)
+    return _fitting(known, wanted, Choice(version, variant, rollout))
 
 
-def _fitting(known: Known, wanted: Wanted, version: VersionRecord, variant: str | None) -> Held | None:
-    """The version, or the one that stands for it; the code's own where that does not fit."""
-    stands = _standing(known, version)
+def _fitting(known: Known, wanted: Wanted, choice: Choice) -> Held | None:
+    """The version that was chosen, or the one that stands for it; the code's own where that does not fit."""
+    stands = _standing(known, choice.version)
     try:
         wanted.fits(stands.body)
     except PromptError:
         if wanted.own is None or wanted.own.hash == stands.hash:
             raise
         return None
-    kept = variant if stands is version else None
-    return Held(number=stands.number, hash=stands.hash, body=stands.body, label=wanted.label, variant=kept)
+    kept = choice if stands is choice.version else Choice(stands)
+    return Held(number=stands.number, hash=stands.hash, body=stands.body, label=wanted.label, variant=kept.variant, rollout=kept.rollout)
 
 
 def _standing(known: Known, version: VersionRecord) -> VersionRecord:

@@ -42,7 +42,8 @@ async def import_prompts(call: Call[Nothing, ImportQuery]) -> Response:
     archive = unpack(await read_body(call.request, call.service.max_body))
     actor = decider(call, call.query.by, "http").name
     brought = await bring(call.app.prompts, archive, actor=actor)
-    moved = await bind(call.app.prompts, archive, brought, {"actor": actor, "reason": "imported"}) if call.query.labels else 0
+    said, now = {"actor": actor, "reason": "imported"}, call.app.clock.now()
+    moved = await bind(call.app.prompts, archive, brought, said, now) if call.query.labels else 0
     return answer(ImportedPrompts(versions=[ImportedVersion(**asdict(one)) for one in brought], moved=moved))
 
 

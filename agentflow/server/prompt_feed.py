@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ GAP = 0.1
 """Seconds between two looks at least."""
 LOOK = 5.0
 """Seconds between two looks at most: a signal may be lost, and a release ends by itself."""
+_log = logging.getLogger("agentflow.prompts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,13 @@ class PromptFeed:
     async def _look_always(self) -> None:
         while True:
             self.changed.clear()
-            with suppress(StorageError):
+            try:
                 await self._look()
+            except StorageError:
+                # Readers keep what they have until it is back.
+                pass
+            except Exception:  # noqa: BLE001 - one odd row is told in the log, and all readers hear of what comes after it
+                _log.exception("What is live in %s cannot be told", self.env)
             await asyncio.sleep(GAP)
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK):
@@ -100,7 +107,7 @@ class PromptFeed:
         if self.told is not None and self.told.etag == found.etag:
             return
         bindings = {(one.prompt, one.label): live_view(one).model_dump_json().encode() for one in found.bindings}
-        versions = {(one.prompt, one.number): version_view(one).model_dump_json().encode() for one in found.versions}
+        versions = {(one.prompt, one.number): version_view(one).model_dump_json().encode() for one in found.known}
         async with self._turned:
             self.told = Told(found.etag, bindings, versions)
             self._turned.notify_all()

@@ -184,7 +184,7 @@ async def get_prompt_snapshot(call: Call[Nothing, EnvQuery]) -> Response:
     known = {one.strip().removeprefix("W/").strip('"') for one in call.request.headers.get("if-none-match", "").split(",")}
     if found.etag in known or "*" in known:
         return Response(status_code=304, headers=headers)
-    bindings, versions = [live_view(one) for one in found.bindings], [version_view(one) for one in found.versions]
+    bindings, versions = [live_view(one) for one in found.bindings], [version_view(one) for one in found.known]
     made = answer(PromptSnapshot(env=env, etag=found.etag, bindings=bindings, versions=versions))
     made.headers.update(headers)
     return made

@@ -92,11 +92,12 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The version that was chosen, and by which rollout, if any."""
+    """The version that was chosen, by which rollout, if any, and which variables (`by`) had a part in it."""
 
     version: VersionRecord
     variant: str | None = None
     rollout: str | None = None
+    by: tuple[str, ...] = ()
 
 
 def get(prompt: str, env: str, label: str) -> Transaction[BindingRecord | None]:
@@ -209,7 +210,8 @@ def choose(binding: BindingRecord | None, own: VersionRecord | None, asker: Aske
         rolled = binding.rolled or (yield from rollouts.get(binding.prompt, binding.rollout or ""))
         number, taking_part = rolled.choose(binding.weights, asker)
         version = yield from prompts.find(binding.prompt, number)
-        return Choice(version, f"v{number}", binding.rollout) if taking_part else Choice(version)
+        by = tuple(rolled.plan.conditions.get("variables", ()))
+        return Choice(version, f"v{number}", binding.rollout, by) if taking_part else Choice(version, by=by)
     return Choice((yield from prompts.find(binding.prompt, binding.number or 0)))
 
 

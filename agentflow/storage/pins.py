@@ -60,7 +60,7 @@ class Wanted:
 class Held:
     """The version that a run holds. `reason` says why it is another one than was chosen first, `branch` where `rendered` was made.
 
-    It has no `number` where the code's version could not be registered.
+    It has no `number` where the code's version could not be registered. Others with the same `by`, which names variables, get the same.
     """
 
     number: int | None = None
@@ -72,6 +72,7 @@ class Held:
     reason: str | None = None
     rendered: str | None = None
     branch: str = ""
+    by: tuple[str, ...] = ()
 
     def written(self) -> str:
         """As it is recorded: the body is known by its hash."""
@@ -235,7 +236,7 @@ def _settled(wanted: Wanted, choice: Choice, own: VersionRecord | None, branch: 
     """What was chosen, or what stands for it where it is revoked or does not fit."""
     version, reason = yield from standing(choice.version)
     version, reason, rendered = yield from _fitting(wanted, version, own, reason)
-    return _held(wanted, choice if version.number == choice.version.number else Choice(version), reason, rendered, branch)
+    return _held(wanted, choice if version.number == choice.version.number else Choice(version, by=choice.by), reason, rendered, branch)
 
 
 def _kept(scope: str, run: int | None, wanted: Wanted, choice: Choice, now: int) -> Transaction[Choice]:
@@ -304,6 +305,7 @@ def _held(wanted: Wanted, choice: Choice, reason: str | None, rendered: str | No
         reason=reason,
         rendered=rendered,
         branch=branch,
+        by=choice.by,
     )
 
 

@@ -8,10 +8,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import BaseModel
 
-from agentflow import Agentflow, prompt, task
+from agentflow import Agentflow, Guard, prompt, task
 from agentflow.client import Client
 from agentflow.client.prompt_follower import PromptFollower
 from agentflow.database.statements import make_statement
@@ -90,6 +91,9 @@ async def test_what_is_live_is_told_at_once_and_chosen_as_the_server_chooses(pla
         for count in range(40):
             theirs, ours = await coded.get(topic="owls", sticky=str(count)), await live.get(coded, topic="owls", sticky=str(count))
             assert (ours.text, ours.number, ours.variant) == (theirs.text, theirs.number, theirs.variant)
+        rolled = (await prompts.get("followed")).live
+        assert rolled is not None
+        assert live.version("followed", sticky="1").rollout == rolled.rollout
         before = live.etag
         owls: Any = {"variables": {"topic": ["owls"]}}
         await prompts.rollout("followed", weights={two: 1}, baseline=1, conditions=owls, ramp=[("0h", 0.5)], sticky="key", **MARIA)
@@ -132,6 +136,27 @@ def _stands(live: PromptFollower) -> bool:
     return True
 
 
+async def test_older_code_and_releases_that_end_are_followed_as_the_database_says(place: Place) -> None:
+    global coded
+    prompts, old, clock = place.app.prompts, coded, ManualClock(place.app.clock.now())
+    two, three = await place.save("Two {{topic}}"), await place.save("Three {{topic}}")
+    await prompts.release("followed", to=two, expires="1h", **MARIA)
+    async with Client(place.url) as client, client.prompts.follow(clock=clock) as live:
+        assert live.version("followed").number == two
+        clock.set(clock.now() + 2 * 3_600_000_000)
+        assert live.version("followed").number == 1
+        coded = prompt("followed", vars=Topic, text="Newer about {{topic}}.")
+        await prompts.deploy("ci")
+        await prompts.follow_code("followed", **MARIA)
+        await until(live, lambda: live.version("followed").number == 4)
+        for stands in (two, three):
+            before = live.etag
+            await prompts.revoke("followed", 1, policy=f"repin:{stands}", actor="maria")
+            await until(live, lambda before=before: live.etag != before)
+            theirs, ours = await old.get(topic="owls"), await live.get(old, topic="owls")
+            assert (theirs.number, ours.number) == (stands, stands)
+
+
 async def test_a_server_that_is_away_at_start_and_later_is_done_without_and_told_of_it(
     place: Place, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -164,6 +189,77 @@ async def test_a_server_that_is_away_at_start_and_later_is_done_without_and_told
     told = await place.fallbacks()
     assert [(after["count"], after["hash"] == coded.body.hash) for _, after in told] == [(1, True), (1, False)]
     assert all(reason.startswith("server_unreachable: ") for reason, _ in told)
+
+
+class Newer(httpx.AsyncHTTPTransport):
+    """A way to a server that, while it is `on`, has guards which this client does not know."""
+
+    on = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await super().handle_async_request(request)
+        assert isinstance(answer.stream, httpx.AsyncByteStream)
+        answer.stream = _Renamed(answer.stream, self)
+        return answer
+
+
+class _Renamed(httpx.AsyncByteStream):
+    def __init__(self, inner: httpx.AsyncByteStream, way: Newer) -> None:
+        self.inner = inner
+        self.way = way
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for part in self.inner:
+            yield part.replace(b'"error_rate"', b'"angry_rate"') if self.way.on else part
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+async def test_what_this_client_does_not_understand_changes_nothing_and_it_goes_on_listening(place: Place, tmp_path: Path) -> None:
+    prompts, two = place.app.prompts, await place.save("Two {{topic}}")
+    clock, folder, way = ManualClock(place.app.clock.now()), tmp_path / "cache", Newer()
+    async with httpx.AsyncClient(base_url=place.url, transport=way, headers={"accept-encoding": "identity"}) as http:
+        async with PromptFollower(http, None, folder, clock) as live:
+            assert (live.reachable, await said(live)) == (True, "About owls.")
+            way.on = True
+            await prompts.rollout("followed", weights={1: 0, two: 1}, baseline=1, guard=Guard("error_rate"), **MARIA)
+            while live.reachable:
+                await clock.advance("15s")
+            async with PromptFollower(http, None, folder, clock) as late:
+                assert (late.reachable, await said(live), await said(late)) == (False, "About owls.", "About owls.")
+            await prompts.release("followed", to=two, **MARIA)
+            while not live.reachable:
+                await clock.advance("15s")
+            assert await said(live) == "Two owls"
+            way.on = False
+            await prompts.rollout("followed", weights={1: 0, two: 1}, baseline=1, guard=Guard("error_rate"), **MARIA)
+            await until(live, lambda: live.version("followed").rollout is not None)
+        [file] = folder.iterdir()
+        file.write_bytes(file.read_bytes().replace(b'"error_rate"', b'"angry_rate"'))
+        place.proxy.refuse()
+        place.proxy.cut()
+        async with PromptFollower(http, None, folder, clock) as again:
+            assert (again.etag, await said(again)) == (None, "About owls.")
+
+
+async def test_a_server_that_stumbles_over_a_row_tells_what_comes_after_it(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    two = await place.save("Two {{topic}}")
+    text = "UPDATE prompt_versions SET body = :body WHERE number = :number RETURNING number"
+    write = make_statement("tests/odd_body", {"sqlite": text, "postgres": text})
+    body = (await place.app.prompts.version("followed", two)).body
+    async with Client(place.url) as client, client.prompts.follow() as live:
+        await place.app.prompts.release("followed", to=two, **MARIA)
+        await until(live, lambda: live.version("followed").number == two)
+        before = live.etag
+        await place.app.database.execute(write(number=two, body="{"))
+        await place.app.prompts.protect("followed", **MARIA)
+        async with asyncio.timeout(30):
+            while "cannot be told" not in caplog.text:
+                await client.prompts.get("followed")
+        assert live.etag == before
+        await place.app.database.execute(write(number=two, body=body))
+        await until(live, lambda: live.etag != before)
 
 
 async def test_the_stream_begins_with_all_and_goes_on_from_where_a_reader_was(place: Place) -> None:

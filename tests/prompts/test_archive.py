@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from agentflow import Agentflow, Guard, prompt, task
+from agentflow.app.archiving import bind, bring
 from agentflow.client import Client
 from agentflow.clock import SECOND
 from agentflow.errors import AgentflowError, PromptNotFound
@@ -83,6 +84,27 @@ async def test_what_is_exported_comes_back_with_the_same_hashes_and_without_its_
         assert live.rolled.plan == Plan(weights={1: 0.5}, sticky="key", baseline=3, ramp=((0, 0.5), (HOUR, 1)), guards=(GUARD,))
         archive = unpack(await here.prompts.export(live=True, env="prod"))
         assert [one.body.hash for place, one in archive.found if place == "archived/title"] == [two.hash]
+
+
+async def test_releases_end_here_as_there_and_what_holds_already_is_not_moved_again(site: Site, empty: Site) -> None:
+    prompts = site.app.prompts
+    maria: Any = {"actor": "maria"}
+    terms: Any = {"weights": {1: 1}, "baseline": 2, "ramp": [("0h", 0.5), ("1h", 1)], "guard": GUARD}
+    await prompts.save("archived/title", Body((Message("user", "Two {{topic}}"),)), **maria)
+    await prompts.release("archived/title", to=1, expires="2h", env="soon", **maria)
+    await prompts.release("archived/title", to=2, env="kept", **maria)
+    await prompts.rollout("archived/title", env="dev", **terms, **maria)
+    async with Client(site.url, KEY) as here, Client(empty.url, KEY) as there:
+        packed = await here.prompts.export()
+        assert (await there.prompts.bring(packed, by="tom", labels=True))["moved"] == 3
+        found = (await empty.app.prompts.get("archived/title")).bindings
+        ends = {one.env: one.expires_at - one.updated_at for one in found if one.expires_at is not None}
+        assert (list(ends), HOUR < ends["soon"] < 2 * HOUR) == (["soon"], True)
+        assert (await there.prompts.bring(packed, by="tom", labels=True))["moved"] == 0
+        assert (await empty.app.prompts.get("archived/title")).bindings == found
+        archive = unpack(packed)
+        moved = await bind(site.app.prompts, archive, await bring(empty.app.prompts, archive, actor="tom"), maria, 2**60)
+        assert moved == 0, "what has ended there is not released"
 
 
 async def test_only_what_is_a_prompt_is_taken_and_only_by_whom_it_may(empty: Site) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from agentflow import Agentflow, prompt, task
 from agentflow.database.port import T, Transaction
@@ -19,6 +20,11 @@ from tests.faults.flaky import FlakyDatabase
 from tests.prompts.saving import Topic, save
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import Proxy
+
+
+class Subject(BaseModel):
+    subject: str
+
 
 title: Prompt[Any] = prompt("unreachable", vars=Topic, text="A title about {{topic}}.")
 
@@ -111,6 +117,25 @@ async def test_prompts_that_could_not_be_registered_at_start_are_registered_late
     assert await (await engine.start(asks)).result() == ["Better about owls.", f"unreachable@v2#{title.body.hash[7:13]}"]
     record = await engine.app.prompts.get("unreachable")
     assert (record.code_hash, record.code_ahead) == (title.body.hash, False)
+
+
+async def test_what_a_rollout_chose_for_other_variables_or_does_not_fit_is_not_gone_by(engine: Engine) -> None:
+    global title
+    two = await save("unreachable", engine, "Two {{topic}}")
+    owls: Any = {"variables": {"topic": ["owls"]}}
+    await engine.app.prompts.rollout("unreachable", weights={two: 1}, baseline=1, conditions=owls, actor="maria")
+    for text in ("Two owls", "A title about frogs."):
+        assert (await title.get(topic=text.split()[-1].strip("."))).text == text
+    away.append("always")
+    for text in ("Two owls", "A title about frogs.", "A title about newts."):
+        assert (await title.get(topic=text.split()[-1].strip("."))).text == text
+    away.clear()
+    await engine.clock.advance("15s")
+    await engine.app.prompts.release("unreachable", to=two, actor="maria")
+    assert (await title.get(topic="newts")).text == "Two newts"
+    away.append("always")
+    other: Prompt[Any] = prompt("unreachable", vars=Subject, text="On {{subject}}.")
+    assert (await other.get(subject="owls")).text == "On owls."
 
 
 async def test_code_outside_of_runs_waits_for_no_registry_and_tells_of_it_later(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
