@@ -16,3 +16,6 @@ CREATE TABLE requesters (
   started INTEGER NOT NULL,
   PRIMARY KEY (run, name)
 );
+
+-- Whoever follows what is live hears of every version that was taken back.
+CREATE INDEX prompt_versions_revoked ON prompt_versions (prompt, number) WHERE revoked_at IS NOT NULL;
