@@ -109,8 +109,8 @@ def take_unregistered(lease: Lease, wanted: Wanted, own: Own, place: Place, reas
 
 
 def _held(wanted: Wanted, own: Own, place: Place, reason: str, number: int | None) -> Held:
-    plain = {"hash": own.hash, "body": own.body, "label": wanted.label, "branch": place.branch}
-    return Held(number=number, reason=reason, rendered=wanted.fits(own.body), **plain)
+    rendered = wanted.fits(own.body)
+    return Held(number=number, hash=own.hash, body=own.body, label=wanted.label, reason=reason, rendered=rendered, branch=place.branch)
 
 
 def _told(lease: Lease, wanted: Wanted, held: Held, place: Place) -> Transaction[None]:
