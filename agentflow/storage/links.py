@@ -95,7 +95,7 @@ def make(waitpoint_id: str, new: NewLink, now: int) -> Transaction[tuple[Waitpoi
     yield from audit.tell(
         Note(type="link", waitpoint=one.id, run_id=one.run_id, actor=new.made_by.name, via=new.made_by.via, detail=detail), now
     )
-    voter = Voter(new.actor.name, new.member_of, "link")
+    voter = Voter(new.actor.name, new.member_of, "link", Reach())
     return one, LinkRecord(id=new.id, waitpoint=one.id, actor=voter, choices=tuple(choices), expires_at=until, revoked_at=None)
 
 

@@ -223,7 +223,7 @@ async def test_what_this_client_does_not_understand_changes_nothing_and_it_goes_
         async with PromptFollower(http, None, folder, clock) as live:
             assert (live.reachable, await said(live)) == (True, "About owls.")
             way.on = True
-            await prompts.rollout("followed", weights={1: 0, two: 1}, baseline=1, guard=Guard("error_rate"), **MARIA)
+            await prompts.rollout("followed", weights={1: 1e-9, two: 1}, baseline=1, guard=Guard("error_rate"), **MARIA)
             while live.reachable:
                 await clock.advance("15s")
             async with PromptFollower(http, None, folder, clock) as late:
@@ -233,7 +233,7 @@ async def test_what_this_client_does_not_understand_changes_nothing_and_it_goes_
                 await clock.advance("15s")
             assert await said(live) == "Two owls"
             way.on = False
-            await prompts.rollout("followed", weights={1: 0, two: 1}, baseline=1, guard=Guard("error_rate"), **MARIA)
+            await prompts.rollout("followed", weights={1: 1e-9, two: 1}, baseline=1, guard=Guard("error_rate"), **MARIA)
             await until(live, lambda: live.version("followed").rollout is not None)
         [file] = folder.iterdir()
         file.write_bytes(file.read_bytes().replace(b'"error_rate"', b'"angry_rate"'))

@@ -92,7 +92,7 @@ def _facts(review: Review, subject: Mapping[str, Any]) -> str:
         rows.append(("Risk", f'<span class="risk-{marked(risk)}">{marked(risk)}</span>'))
     rows += [(name.capitalize(), marked(str(subject[name]), lines=False)) for name in ("agent", "tool") if subject.get(name)]
     if one.times > 1:
-        rows.append(("Asked", f"{one.times} times: what you decide holds for each of them"))
+        rows.append(("Asked", f"{one.times} times: this page decides about one of them"))
     if policy.need > 1:
         yes = policy.need, len({person_of(vote.actor) for vote in review.votes if vote.counted and vote.choice == "approve"})
         rows.append(("Needed", f"{yes[0]} people, {yes[1]} said yes"))
