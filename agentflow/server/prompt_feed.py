@@ -1,25 +1,15 @@
-"""What is live of prompts, told to those who follow it: one look for all readers of an environment, and to each what has changed for it."""
+"""What is live of prompts, told to those who follow it: to each what has changed for it."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 
 from pydantic_core import to_json
 
-from agentflow.app import Agentflow
-from agentflow.errors import StorageError
+from agentflow.server.feeds import Feeds
 from agentflow.server.prompt_views import live_view, version_view
 from agentflow.streams.log import PROMPTS
-
-GAP = 0.1
-"""Seconds between two looks at least."""
-LOOK = 5.0
-"""Seconds between two looks at most: a signal may be lost, and a release ends by itself."""
-_log = logging.getLogger("agentflow.prompts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,86 +21,19 @@ class Told:
     versions: Mapping[tuple[str, int], bytes]
 
 
-class PromptFeeds:
-    """The environments that readers of this process follow."""
+class PromptFeeds(Feeds[str, Told]):
+    """The environments that are followed."""
 
-    def __init__(self, app: Agentflow) -> None:
-        self._app = app
-        self._feeds: dict[str, PromptFeed] = {}
-        self._quiet: Callable[[], None] | None = None
+    signal = PROMPTS
 
-    def enter(self, env: str) -> PromptFeed:
-        """Follow an environment."""
-        if self._quiet is None:
-            self._quiet = self._app.streams.on_signal(PROMPTS, self._changed)
-        feed = self._feeds.get(env)
-        if feed is None:
-            feed = self._feeds[env] = PromptFeed(self._app, env)
-        feed.readers += 1
-        return feed
-
-    def leave(self, feed: PromptFeed) -> None:
-        """Follow it no more."""
-        feed.readers -= 1
-        if not feed.readers:
-            feed.close()
-            del self._feeds[feed.env]
-        if not self._feeds and self._quiet is not None:
-            self._quiet()
-            self._quiet = None
-
-    def _changed(self, _: str) -> None:
-        for feed in self._feeds.values():
-            feed.changed.set()
-
-
-class PromptFeed:
-    """What is live in an environment now."""
-
-    def __init__(self, app: Agentflow, env: str) -> None:
-        self.env = env
-        self.readers = 0
-        self.changed = asyncio.Event()
-        self.told: Told | None = None
-        self._app = app
-        self._turned = asyncio.Condition()
-        self._task = asyncio.get_running_loop().create_task(self._look_always(), name="agentflow-prompts")
-
-    def close(self) -> None:
-        """Look no more."""
-        self._task.cancel()
-
-    async def differs(self, etag: str | None) -> Told:
-        """What is live, once it is not what has this etag."""
-        async with self._turned:
-            while self.told is None or self.told.etag == etag:
-                await self._turned.wait()
-        return self.told
-
-    async def _look_always(self) -> None:
-        while True:
-            self.changed.clear()
-            try:
-                await self._look()
-            except StorageError:
-                # Readers keep what they have until it is back.
-                pass
-            except Exception:  # noqa: BLE001 - one odd row is told in the log, and all readers hear of what comes after it
-                _log.exception("What is live in %s cannot be told", self.env)
-            await asyncio.sleep(GAP)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK):
-                    await self.changed.wait()
-
-    async def _look(self) -> None:
-        found = await self._app.prompts.snapshot(self.env)
-        if self.told is not None and self.told.etag == found.etag:
-            return
+    async def look(self, wanted: str, known: Told | None) -> Told:
+        """What is live in an environment now."""
+        found = await self.app.prompts.snapshot(wanted)
+        if known is not None and known.etag == found.etag:
+            return known
         bindings = {(one.prompt, one.label): live_view(one).model_dump_json().encode() for one in found.bindings}
         versions = {(one.prompt, one.number): version_view(one).model_dump_json().encode() for one in found.known}
-        async with self._turned:
-            self.told = Told(found.etag, bindings, versions)
-            self._turned.notify_all()
+        return Told(found.etag, bindings, versions)
 
 
 class PromptReading:
@@ -132,7 +55,7 @@ class PromptReading:
             if known.etag != self._etag:
                 yield _frame("sync.snapshot", self._env, known, Told("", {}, {}))
             while live:
-                now = await feed.differs(known.etag)
+                now = await feed.differs(known)
                 yield _frame("prompts.changed", self._env, now, known)
                 known = now
         finally:

@@ -7,6 +7,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
+import pytest
+
+from agentflow.database.statements import make_statement
 from tests.server.site import PATIENCE, Frame, Site
 
 
@@ -110,7 +113,22 @@ async def test_nobody_looks_for_a_list_that_nobody_follows(site: Site) -> None:
     async with followed(site) as one, followed(site) as two:
         await one.until(lambda states: True)
         await two.until(lambda states: True)
-        assert [task.get_name() for task in asyncio.all_tasks()].count("agentflow-index") == 1
+        assert [task.get_name() for task in asyncio.all_tasks()].count("agentflow-feed") == 1
     async with asyncio.timeout(PATIENCE):
-        while "agentflow-index" in [task.get_name() for task in asyncio.all_tasks()]:
+        while "agentflow-feed" in [task.get_name() for task in asyncio.all_tasks()]:
             await asyncio.sleep(0)
+
+
+async def test_a_row_that_cannot_be_read_ends_no_list(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    text = "UPDATE runs SET metadata = :metadata WHERE id = :id RETURNING key"
+    write = make_statement("tests/odd_metadata", {"sqlite": text, "postgres": text})
+    first = await site.start("publish", draft="x")
+    await site.waiting(first)
+    async with followed(site) as listed:
+        await listed.until(bool)
+        await site.app.database.execute(write(id=first, metadata="{"))
+        while "cannot be told" not in caplog.text:
+            await site.start("greet", name="ada")
+        await site.app.database.execute(write(id=first, metadata="{}"))
+        last = await site.start("greet", name="bob")
+        assert (await listed.until(lambda states: last in states))[first] == "waiting"
