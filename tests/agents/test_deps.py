@@ -15,6 +15,8 @@ from pydantic_ai.messages import ModelMessage
 from agentflow import Agent, ai, context, step, task
 from agentflow.agents.durability import Durability
 from agentflow.errors import DefinitionError, RunFailed
+from agentflow.handle import RunHandle
+from agentflow.serde import ANY
 from agentflow.streams.events import ChildStarted, ToolInput, ToolOutput
 from agentflow.testing import Engine
 from agentflow.testing.models import Said, call, scripted_model, text
@@ -169,6 +171,7 @@ async def test_a_sub_agent_is_a_child_run_that_is_started_once_whatever_crashes(
     run = await engine.start(support, "Where is o-1?")
     await engine.waiting(run)
     [started] = [stored.event for stored in await engine.events(run) if isinstance(stored.event, ChildStarted)]
+    await engine.waiting(RunHandle(started.run, engine.app.verbs, ANY), kind="approval")
     await engine.crash()
     [question] = await engine.app.runs.waiting_for(started.run)
     await engine.app.waitpoints.approve(question.id, by="maria")

@@ -7,6 +7,7 @@ import gc
 import tracemalloc
 import weakref
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import pytest
@@ -21,8 +22,8 @@ from agentflow.testing import Engine
 
 YEAR = 365 * 86_400_000_000
 RUNS = 300
-MOST_BYTES = 1_000
-"""What a waiting run may cost the process that ran it, where the run itself held 10 kB: not even its context; the rest is under way."""
+MOST_BYTES = 300
+"""What a waiting run may cost the process that ran it, where the run itself held 10 kB: not even a record of it; the rest is noise."""
 
 
 class Cargo:
@@ -152,18 +153,17 @@ async def test_a_run_that_only_listens_for_an_event_beside_its_wait_leaves_no_ob
 @pytest.mark.worker(hot_limit=0, slots=10)
 async def test_a_waiting_run_costs_the_process_no_bytes(engine: Engine) -> None:
     """T40"""
+    held: list[int] = []
     tracemalloc.start()
     try:
-        # The first ones fill caches, pools and tables.
-        await start_all(engine, RUNS)
-        gc.collect()
-        before, _ = tracemalloc.get_traced_memory()
-        await start_all(engine, RUNS)
-        gc.collect()
-        after, _ = tracemalloc.get_traced_memory()
+        # The first ones fill caches, pools and tables; what is filled later, by one more connection, is filled once.
+        for _ in range(3):
+            await start_all(engine, RUNS)
+            gc.collect()
+            held.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
-    per_run = (after - before) / RUNS
+    per_run = min(after - before for before, after in pairwise(held)) / RUNS
     print(f"{per_run:.0f} bytes per waiting run")
     assert per_run < MOST_BYTES
 

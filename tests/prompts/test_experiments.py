@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -106,10 +107,15 @@ async def ended(engine: Engine, *orders: str) -> list[str]:
     return [one.id for one in runs]
 
 
+async def until(test: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not test():
+            await asyncio.sleep(0)
+
+
 async def kill(engine: Engine, going: asyncio.Task[Report]) -> None:
     """Kill an experiment and its worker once three of its runs ask the model."""
-    while len(asked) < 3:
-        await asyncio.sleep(0)
+    await until(lambda: len(asked) >= 3)
     going.cancel()
     with suppress(asyncio.CancelledError):
         await going
@@ -186,8 +192,7 @@ async def test_all_may_be_carried_out_again_but_nobody_is_asked(engine: Engine) 
     trying = asyncio.create_task(
         engine.app.prompts.experiment("experiment_triage", versions=[1], runs=[source], scorers=["latency"], tools="live", actor="maria")
     )
-    while engine.calls(look_up) == looked:
-        await asyncio.sleep(0)
+    await until(lambda: engine.calls(look_up) != looked)
     await engine.settle()
     await engine.clock.advance("1d")
     report = await trying
@@ -337,12 +342,12 @@ async def test_nobody_fills_a_form_and_a_trial_that_pauses_has_failed(engine: En
     may_answer.clear()
     asked_before = len(asked)
     trying = asyncio.create_task(engine.app.prompts.experiment("experiment_triage", **options))
-    while len(asked) == asked_before:
-        await asyncio.sleep(0)
+    await until(lambda: len(asked) != asked_before)
     await engine.app.prompts.revoke("experiment_triage", 1, policy="pause", actor="maria", reason="test")
     may_answer.set()
-    while not (paused := await engine.app.runs.list(status="paused")):
-        await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        while not (paused := await engine.app.runs.list(status="paused")):
+            await asyncio.sleep(0)
     await engine.clock.advance("1m")
     report = await asyncio.wait_for(trying, 10)
     assert [(one.run, one.state, one.scores["failed"]) for one in report.runs] == [(paused[0].id, "paused", 1)]

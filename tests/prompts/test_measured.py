@@ -113,13 +113,12 @@ async def test_tries_that_fail_are_calls_too_and_times_are_counted_from_when_eac
 
 
 async def test_what_a_rollout_chose_is_told_apart_and_what_a_crash_cuts_off_is_one_call(engine: Engine, desk: Prompt[Any]) -> None:
-    begun = 0
+    begun = asyncio.Event()
 
     @step(kind="llm")
     async def ask() -> str:
-        nonlocal begun
-        begun += 1
-        if begun == 1:
+        if not begun.is_set():
+            begun.set()
             await asyncio.Event().wait()
         return "Hi"
 
@@ -132,14 +131,13 @@ async def test_what_a_rollout_chose_is_told_apart_and_what_a_crash_cuts_off_is_o
     other = await prompts.save("measured_desk", Body((Message("system", "Help."),)), actor="maria")
     await prompts.rollout("measured_desk", weights={1: 0.0, other.number: 1.0}, actor="maria")
     run = await engine.start(asks)
-    while not begun:
-        await asyncio.sleep(0)
+    await asyncio.wait_for(begun.wait(), 30)
     await engine.crash()
     await run.result()
     [one] = await made(engine)
     assert (one.version, one.variant, one.label, one.ended) == (2, "v2", "live", "answered")
     assert (one.rollout or "").startswith("rollout_")
-    assert begun == 2
+    assert engine.calls(ask) == 2
     prompts = engine.app.prompts
     [group] = await prompts.metrics("measured_desk", group="variant", rollout=one.rollout)
     assert (group.version, group.variant, group.calls, group.errors) == (2, "v2", 1, 0)
