@@ -140,9 +140,10 @@ async def test_a_call_that_was_made_before_there_were_rules_is_not_judged_by_the
     both = Agent("rules-both", model=model, tools=[ai.tool(pay), ai.tool(idle)])
     run = await engine.start(both, "go")
     await engine.waiting(run)
+    [child] = await engine.app.runs.list(parent=run.id)
+    await engine.waiting(RunHandle(child.id, engine.app.runs, ANY), kind="approval")
     engine.policy.deny("*")
     await engine.crash()
-    [child] = await engine.app.runs.list(parent=run.id)
     [question] = await engine.app.runs.waiting_for(child.id)
     await engine.app.waitpoints.approve(question.id, by="maria")
     assert await run.result() == "done"
