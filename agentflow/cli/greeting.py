@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from agentflow.records import RunRecord
 
 
+_PLACES: dict[str, Any] = {"integer": 1, "number": 1.5, "boolean": True, "array": [], "object": {}}
+"""What stands for a value in a suggestion: one of its type, so that it can be tried as it is."""
+
+
 def greet(what: str, loaded: Loaded, url: str | None = None, processes: int = 1) -> None:
     """Say what this process is, what it knows, where it keeps things, and what to try first."""
     from agentflow.dashboard import BUILD, bundle
@@ -59,7 +63,9 @@ def signature(task: Task[..., Any]) -> str:
 
 def _hint(app: Agentflow) -> None:
     first = min(app.tasks.values(), key=lambda one: (one.kind != "agent", one.name))
-    needed = {one.name: "…" for one in first.payload.signature.parameters.values() if one.default is one.empty}
+    kinds = {name: one.get("type") for name, one in first.payload.schema.get("properties", {}).items()}
+    asked = [one.name for one in first.payload.signature.parameters.values() if one.default is one.empty]
+    needed = {name: _PLACES.get(kinds.get(name) or "", "…") for name in asked}
     say(text("  try       ", "dim") + text(f"agentflow start {first.name} --payload '{short(needed)}' --tail", "cyan"))
     say(text("  stop      ", "dim") + text("Ctrl+C", "cyan"), "")
 
